@@ -1,0 +1,1 @@
+"""An nbgrader course and what runs it."""

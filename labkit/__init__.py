@@ -1,0 +1,1 @@
+"""What notebooks are handed and nobody is asked to write."""

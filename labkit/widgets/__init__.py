@@ -1,0 +1,1 @@
+"""Controls that compute in the page."""
