@@ -1,0 +1,79 @@
+# The front door: every command a person runs, a line each. `make help` lists them.
+PYTHON ?= python3
+PORT ?= 8000
+BOOK_PORT ?= 8080
+# Address of PyTorch's CPU wheels, if you want them on Linux; empty: what pip takes by itself.
+TORCH_INDEX ?=
+BIN := .venv/bin
+READY := .venv/.ready
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up book exercises check autograde feedback export checkpoints test test-long bench lint lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything this course needs into .venv
+
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11 or newer, or name yours: make setup PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"This course needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v[0]}.{v[1]}. Name another: make setup PYTHON=python3.12")'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian and Ubuntu: the package python3-venv)."; exit 1; }
+	@if [ "$$(uname)" = Linux ] && [ -z "$(TORCH_INDEX)" ] && [ ! -e .venv ]; then \
+	  echo "Note: on Linux pip may fetch PyTorch's CUDA build (several GB). The course needs only the CPU build."; \
+	  echo "For that one: make $(or $(MAKECMDGOALS),setup) TORCH_INDEX=<the address that pytorch.org gives for pip, Linux, CPU>"; fi
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.txt)"; fi
+	@echo "Installing requirements.txt into .venv (a few minutes the first time) ..."
+	@$(BIN)/pip install --quiet -r requirements.txt || { echo "pip could not install requirements.txt: its message is above. Nothing is lost; run the command again when that is mended."; exit 1; }
+	@$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $(READY)
+
+up: $(READY) ## serve the whole course on this machine: the book and a JupyterHub
+	@exec $(BIN)/python -m course.up --port $(PORT) --book-port $(BOOK_PORT)
+
+book: $(READY) ## build the book into _build/html
+	@$(BIN)/python -m book.build
+
+exercises: $(READY) ## assemble the assignments and write the students' notebooks
+	@$(BIN)/python -m course.assemble --release
+
+check: $(READY) ## ASSIGNMENT=tokenizer: run a student's notebook and report its visible tests
+	@$(BIN)/python -m labkit.check $(ASSIGNMENT)
+
+autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what was submitted
+	@$(BIN)/python -m course.grading autograde $(ASSIGNMENT)
+
+feedback: $(READY) ## ASSIGNMENT=tokenizer: write and release feedback
+	@$(BIN)/python -m course.grading feedback $(ASSIGNMENT)
+
+export: $(READY) ## write all grades to grades.csv
+	@$(BIN)/python -m course.grading export
+
+checkpoints: $(READY) ## train the checkpoints again and say whether they reproduce
+	@$(BIN)/python -m solutions.checkpoints
+
+test: $(READY) ## prove a change (about 20 minutes on two cores)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+
+test-long: $(READY) ## the hub, the class server and the browser (needs Chromium)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+bench: $(READY) ## measure against other software, in one run
+	@$(BIN)/python -m bench
+
+lint: $(READY) ## format and lint in place
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## resolve pyproject.toml into requirements.txt, with no index address and no local build in it
+	@$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --no-emit-options --no-header --output-file requirements.txt pyproject.toml
+	@$(BIN)/python -c "import pathlib, re; p = pathlib.Path('requirements.txt'); p.write_text(re.sub(r'(?m)^(torch==[\d.]+)\+\w+', r'\1', p.read_text()))"
+
+clean: ## remove what was built and the working data of the local hub; keeps .venv
+	rm -rf _build book/_vendor course/source course/autograded course/feedback course/run
