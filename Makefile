@@ -6,7 +6,6 @@ BOOK_PORT ?= 8080
 TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
-export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up book exercises check autograde feedback export checkpoints test test-long bench lint lock clean

@@ -1,0 +1,7 @@
+"""`python -m bench`: every measurement against other software, in one run."""
+
+from bench import gpt, tokenizer
+
+if __name__ == "__main__":
+    tokenizer.main()
+    gpt.main()
