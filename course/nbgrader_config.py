@@ -1,0 +1,41 @@
+"""nbgrader's settings for this course: every nbgrader command, formgrader and `course.grading` read this file.
+
+Run nbgrader's own commands from the folder `course/`, where it finds this file by itself. All folders are computed from
+where the file lies, so that a copy of the repository is a course of its own.
+"""
+
+import sys
+from pathlib import Path
+
+c = get_config()  # handed in by whoever loads this file
+root = Path(__file__).resolve().parents[1]
+
+# formgrader and the nbgrader command start in other folders; the grading step is found through the repository's root.
+if str(root) not in sys.path:
+    sys.path.insert(0, str(root))
+
+c.CourseDirectory.course_id = "llm"
+c.CourseDirectory.root = str(root)
+c.CourseDirectory.db_url = f"sqlite:///{root / 'course' / 'gradebook.db'}"
+c.CourseDirectory.source_directory = "course/source"
+c.CourseDirectory.release_directory = "exercises"
+c.CourseDirectory.submitted_directory = "course/submitted"
+c.CourseDirectory.autograded_directory = "course/autograded"
+c.CourseDirectory.feedback_directory = "course/feedback"
+c.CourseDirectory.source_with_tests_directory = "course/run/source_with_tests"
+c.CourseDirectory.solution_directory = "course/run/solution"
+
+# Where students and the instructor exchange files. A class server overrides these two (course/deploy).
+c.Exchange.root = str(root / "course" / "run" / "exchange")
+c.ExchangeCollect.check_owner = False  # here every hub user is one operating-system user
+
+# The step that runs and scores a submission; course/grading.py says what each part adds to nbgrader's own.
+c.Autograde.autograde_preprocessors = [
+    "course.grading.RunSubmission",
+    "course.grading.DropStderr",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
