@@ -1,0 +1,139 @@
+"""What this book adds to Sphinx: exercise cards, launch buttons, and scripts only where a page needs them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+ICONS = {
+    "Read the notebook": "fas fa-book-open",
+    "JupyterHub": "fas fa-users",
+    "Binder": "fas fa-flask",
+    "Colab": "fas fa-cloud",
+}
+
+
+def launch_links(name: str, repository: str, branch: str, hub: str) -> dict[str, str]:
+    """Return where the student's notebook of assignment `name` can be opened: label -> address.
+
+    Args:
+        name: the assignment's name.
+        repository: the address of the repository on GitHub, without a slash at its end.
+        branch: the branch the notebooks are read from.
+        hub: the address of the class's JupyterHub; empty where there is none.
+    """
+    owner_and_name = repository.removeprefix("https://github.com/")
+    path = f"exercises/{name}/{name}.ipynb"
+    links = {"Read the notebook": f"{repository}/blob/{branch}/{path}"}
+    if hub:
+        # nbgrader puts a fetched assignment into the student's home, in a folder of its own name.
+        links["JupyterHub"] = f"{hub.rstrip('/')}/hub/user-redirect/lab/tree/{quote(f'{name}/{name}.ipynb')}"
+    links["Binder"] = f"https://mybinder.org/v2/gh/{owner_and_name}/{branch}?{urlencode({'labpath': path})}"
+    links["Colab"] = f"https://colab.research.google.com/github/{owner_and_name}/blob/{branch}/{path}"
+    return links
+
+
+def links_of(app: Sphinx, name: str) -> dict[str, str]:
+    """Return the launch links of assignment `name` under this book's settings."""
+    options = app.config.html_theme_options
+    return launch_links(
+        name,
+        options["repository_url"].rstrip("/"),
+        options["repository_branch"],
+        os.environ.get("COURSE_HUB", app.config.course_hub),
+    )
+
+
+class ExerciseCard(SphinxDirective):
+    """`{exercise-card} name`: the assignment's title, minutes and points, and where to open it.
+
+    All of it is read from the student's notebook, exercises/<name>/<name>.ipynb.
+    """
+
+    required_arguments = 1
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        notebook = ROOT / "exercises" / name / f"{name}.ipynb"
+        self.env.note_dependency(str(notebook))
+        try:
+            course = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["course"]
+            title, points, minutes = course["title"], course["points"], course["minutes"]
+            exercises = course["exercises"]
+        except FileNotFoundError:
+            raise self.error(f"{notebook.relative_to(ROOT)} does not exist; run: make exercises") from None
+        except (KeyError, ValueError) as error:
+            raise self.error(
+                f"{notebook.relative_to(ROOT)} lacks {error} in its metadata; run: make exercises"
+            ) from None
+        self.env.metadata[self.env.docname].setdefault("exercise-cards", "")
+        cards = self.env.metadata[self.env.docname]["exercise-cards"].split()
+        self.env.metadata[self.env.docname]["exercise-cards"] = " ".join([*cards, name])
+
+        card = nodes.container(classes=["exercise-card"])
+        heading = nodes.paragraph("", "", nodes.strong("", title), classes=["exercise-card-title"])
+        count = len(exercises) if isinstance(exercises, list | dict) else int(exercises)
+        facts = f"{count} exercises · {points} points · about {minutes} minutes"
+        places = nodes.bullet_list(classes=["exercise-card-places"])
+        for label, address in links_of(self.env.app, name).items():
+            link = nodes.reference("", label, refuri=address, internal=False)
+            places += nodes.list_item("", nodes.paragraph("", "", link))
+        laptop = nodes.paragraph(classes=["exercise-card-laptop"])
+        laptop += [nodes.Text("On your laptop: open "), nodes.literal("", f"exercises/{name}/{name}.ipynb")]
+        laptop += [nodes.Text(", then run "), nodes.literal("", f"make check ASSIGNMENT={name}"), nodes.Text(".")]
+        card += [heading, nodes.paragraph("", facts, classes=["exercise-card-facts"]), places, laptop]
+        return [card]
+
+
+def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Drop scripts this page has no use for and add the launch buttons of its exercises."""
+    # sphinx_thebe writes its constants on every page, twice on some, though nothing here runs through Thebe.
+    context["script_files"][:] = [
+        script
+        for script in context["script_files"]
+        if "THEBE_JS_URL" not in (getattr(script, "attributes", {}).get("body") or "")
+        and "sphinx-thebe.js" not in str(getattr(script, "filename", script))
+    ]
+    if "application/vnd.jupyter.widget-view+json" in context.get("body", ""):
+        app.add_js_file("controls.js", loading_method="defer")
+
+    names = (app.env.metadata.get(pagename, {}).get("exercise-cards") or "").split()
+    if not names or "header_buttons" not in context:
+        return
+    context["header_buttons"].insert(
+        0,
+        {
+            "type": "group",
+            "buttons": [
+                {
+                    "type": "link",
+                    "url": address,
+                    "text": label if len(names) == 1 else f"{label}: {name}",
+                    "tooltip": f"Exercises of this chapter: {label}",
+                    "icon": ICONS[label],
+                }
+                for name in names
+                for label, address in links_of(app, name).items()
+            ],
+            "icon": "fas fa-pen-to-square",
+            "text": "Exercises",
+            "tooltip": "Open this chapter's exercises",
+            "label": "exercise-buttons",
+        },
+    )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive and the page hook."""
+    app.add_config_value("course_hub", "", "env", types=[str])
+    app.add_directive("exercise-card", ExerciseCard)
+    # After the theme has made its header buttons.
+    app.connect("html-page-context", finish_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,100 @@
+"""Build the book: `python book/build.py`, from the repository's root or anywhere.
+
+Fetches third-party scripts if they are missing (book/vendor.py), executes what has changed, and writes _build/html.
+Exits with 1, naming the lines, when the build printed a warning: jupyter-book's own exit code misses some.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from vendor import VendorError, vendor
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a page's numbers depend on besides its own code.
+SOURCES = ("solutions/*.py", "labkit/**/*.py", "labkit/**/*.js", "labkit/checkpoints/*", "requirements.txt")
+COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|Traceback|Error in the `?atexit|Validation errors in config")
+
+
+def fingerprint() -> str:
+    """Return a digest of the packages that the pages execute."""
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def complaints(log: str) -> list[str]:
+    """Return the lines of a build's log that say something is wrong."""
+    return [line for line in log.splitlines() if COMPLAINT.search(line)]
+
+
+def build(output: Path, *, fresh: bool = False) -> int:
+    """Build into `output`/_build and return the exit code.
+
+    Executed notebooks are kept in `output`/_build/.jupyter_cache. That cache knows a page's code but not the code of
+    the packages it calls, so it is dropped when these change.
+    """
+    folder = output / "_build"
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = fingerprint()
+    executed, built = folder / "executed-with", folder / "built-with"
+    if not (executed.is_file() and executed.read_text() == wanted):
+        shutil.rmtree(folder / ".jupyter_cache", ignore_errors=True)
+        executed.write_text(wanted)
+    everything = not (built.is_file() and built.read_text() == wanted)
+    built.unlink(missing_ok=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "book"]
+    command += ["--path-output", str(output), "-W", "-n", "--keep-going", *(["--all"] if everything else [])]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    code = process.wait()
+    log = "".join(lines)
+    (folder / "build.log").write_text(log, encoding="utf-8")
+    found = complaints(log)
+    if found:
+        print("\nThe build failed. It said:")
+        print("\n".join(f"  {line}" for line in found))
+    if code or found:
+        return 1
+    built.write_text(wanted)
+    return 0
+
+
+def main() -> int:
+    """Read the command line, build, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Build the book.")
+    parser.add_argument("--output", type=Path, default=ROOT, help="where _build goes (default: the repository)")
+    parser.add_argument("--fresh", action="store_true", help="execute everything again")
+    options = parser.parse_args()
+    try:
+        vendor()
+    except VendorError as error:
+        print(f"book/build.py: {error}", file=sys.stderr)
+        return 1
+    return build(options.output.resolve(), fresh=options.fresh)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
