@@ -1,0 +1,373 @@
+"""What stands between a test and the code it judges.
+
+A test cell of an assembled notebook ends in `with answers("layer-norm", ...):` and calls its test functions inside.
+While that block runs, the student's functions and classes refuse the library calls that the exercise asks them to
+write, and the earlier exercises that this one builds on come from the reference, so that a mistake costs its points
+once. Outside the student's code nothing is refused: a test may call the very function it compares with.
+
+The same block serves when the student's code sits in another process: then the exercise names are `Remote` proxies,
+and the student's side is asked, through `labkit.codec` bytes, to do what `answers` does here (`Student`, `Link`).
+"""
+
+import functools
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+SEED_VARIABLE = "COURSE_GRADING_SEED"
+# Used where nobody grades: in the student's own notebook and in the project's tests.
+PRACTICE_SEED = "practice"
+
+_cells: list[str] = []
+_failed: dict[str, set[str]] = {}
+
+
+class ReplacedCall(Exception):
+    """An answer called the very library function that its exercise asks to write."""
+
+
+def fresh_seed() -> int:
+    """Seed for a hidden test's inputs: new for each submission and test cell, and the same when it is graded again.
+
+    It comes from the grading secret in the environment and the test cell that is running; where nobody grades it is
+    a constant of the cell.
+    """
+    secret = os.environ.get(SEED_VARIABLE, PRACTICE_SEED)
+    cell = _cells[-1] if _cells else ""
+    return int.from_bytes(hashlib.sha256(f"{secret}:{cell}".encode()).digest()[:4], "big")
+
+
+# ------------------------------------------------------------------------------------------------------- refusing
+
+
+class _TorchCalls(TorchFunctionMode):
+    """Refuses listed torch operations by name, so that every alias of one is the same operation."""
+
+    def __init__(self, guard: "_Guard"):
+        super().__init__()
+        self.guard = guard
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        call = self.guard.operations.get(getattr(func, "__name__", ""))
+        if call is not None:
+            raise self.guard.refusal(call)
+        return func(*args, **(kwargs or {}))
+
+
+class _StandIn(types.ModuleType):
+    """Takes a refused library's place in `sys.modules` and in globals; any use of it is refused."""
+
+    def __init__(self, name: str, refusal: Callable[[], ReplacedCall]):
+        super().__init__(name)
+        self.__dict__["_refusal"] = refusal
+
+    def __getattr__(self, name: str):
+        # Introspection walks sys.modules and asks each module for such names; an import asks for the path.
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        raise self.__dict__["_refusal"]()
+
+    def __call__(self, *args, **kwargs):
+        raise self.__dict__["_refusal"]()
+
+
+class _Guard:
+    """Refuses a name's listed calls while it is entered; entering twice is fine."""
+
+    def __init__(self, name: str, calls: Iterable[str]):
+        self.name = name
+        self.depth = 0
+        self.operations: dict[str, str] = {}  # last part of a torch call -> the call
+        self.classes: dict[type, str] = {}
+        self.libraries: dict[str, str] = {}  # top-level package -> the call
+        for call in calls:
+            if call.split(".")[0] != "torch":
+                self.libraries[call.split(".")[0]] = call
+                continue
+            target = _resolve(call)
+            if isinstance(target, type):
+                self.classes[target] = call
+            else:
+                self.operations[call.rsplit(".", 1)[-1]] = call
+        self.swaps: list[tuple[dict, str, Any, Any]] = []  # namespace, name, its value, the stand-in
+        self.undo: list[Callable[[], None]] = []
+
+    def refusal(self, call: str) -> ReplacedCall:
+        return ReplacedCall(f"{self.name} calls {call}; this exercise asks you to write what that call does.")
+
+    def in_library(self, value: Any) -> str | None:
+        """The listed library that a value comes from, or None."""
+        if not self.libraries:
+            return None
+        home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        if not isinstance(home, str):
+            home = getattr(type(value), "__module__", "")
+        package = str(home).split(".")[0]
+        return package if package in self.libraries else None
+
+    def watch(self, namespaces: Iterable[dict]) -> None:
+        """Find what the namespaces hold of the listed libraries; it is swapped while the guard is entered."""
+        for namespace in namespaces:
+            for name, value in list(namespace.items()):
+                inside = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
+                package = self.in_library(value) or next((p for v in inside if (p := self.in_library(v))), None)
+                if package:
+                    stand_in = _StandIn(package, functools.partial(self.refusal, self.libraries[package]))
+                    self.swaps.append((namespace, name, value, stand_in))
+
+    def patch_classes(self) -> None:
+        """Make listed torch classes refuse to be built or called while the guard is entered."""
+        for cls, call in self.classes.items():
+            for method in ("__init__", "forward"):
+                original = inspect.getattr_static(cls, method, None)
+                if not isinstance(original, types.FunctionType):
+                    continue
+                own = method in vars(cls)
+                setattr(cls, method, self.refusing(original, call))
+                undo = functools.partial(setattr, cls, method, original) if own else functools.partial(delattr, cls, method)
+                self.undo.append(undo)
+
+    def refusing(self, original: Callable, call: str) -> Callable:
+        @functools.wraps(original)
+        def refuse(*args, **kwargs):
+            __tracebackhide__ = True
+            if self.depth:
+                raise self.refusal(call)
+            return original(*args, **kwargs)
+
+        return refuse
+
+    def __enter__(self) -> None:
+        self.depth += 1
+        if self.depth > 1:
+            return
+        if self.operations:
+            self.mode = _TorchCalls(self)
+            self.mode.__enter__()
+        self.saved = {}
+        for package, call in self.libraries.items():
+            for key in [k for k in sys.modules if k == package or k.startswith(package + ".")] or [package]:
+                self.saved[key] = sys.modules.get(key)
+                sys.modules[key] = _StandIn(key, functools.partial(self.refusal, call))
+        for namespace, name, value, stand_in in self.swaps:
+            if namespace.get(name) is value:
+                namespace[name] = stand_in
+
+    def __exit__(self, *error) -> None:
+        self.depth -= 1
+        if self.depth:
+            return
+        for namespace, name, value, stand_in in self.swaps:
+            if namespace.get(name) is stand_in:
+                namespace[name] = value
+        for key, module in self.saved.items():
+            if module is None:
+                sys.modules.pop(key, None)
+            else:
+                sys.modules[key] = module
+        if self.operations:
+            self.mode.__exit__(None, None, None)
+
+    # -- wrapping what the student wrote
+
+    def wrap(self, function: Callable) -> Callable:
+        """The same function, guarded; a generator is guarded at every step."""
+
+        @functools.wraps(function)
+        def guarded(*args, **kwargs):
+            __tracebackhide__ = True
+            with self:
+                result = function(*args, **kwargs)
+            return _GuardedGenerator(self, result) if isinstance(result, types.GeneratorType) else result
+
+        return guarded
+
+    def wrap_class(self, cls: type) -> type:
+        """Guard a class's methods in place, so that identity, `super()` and `isinstance` stay what they were."""
+        base = next((c for c in cls.__mro__ if c in self.classes), None)
+        if base is not None:
+            call = self.classes[base]
+
+            def refuse(*args, **kwargs):
+                raise self.refusal(call)
+
+            return type(cls.__name__, (), {"__new__": refuse})
+        seen: set[str] = set()
+        for ancestor in cls.__mro__:
+            if ancestor in (object, torch.nn.Module):
+                break
+            for name, value in list(vars(ancestor).items()):
+                guarded = self.wrap_member(value)
+                if guarded is None or name in seen or name in ("__new__", "__init_subclass__", "__class_getitem__"):
+                    continue
+                seen.add(name)
+                try:
+                    setattr(ancestor if not _is_library(ancestor) else cls, name, guarded)
+                except TypeError:  # a built-in class
+                    continue
+                if _is_library(ancestor):
+                    self.undo.append(functools.partial(delattr, cls, name))
+                else:
+                    self.undo.append(functools.partial(setattr, ancestor, name, value))
+        return cls
+
+    def wrap_member(self, value: Any) -> Any:
+        if isinstance(value, types.FunctionType):
+            return self.wrap(value)
+        if isinstance(value, staticmethod | classmethod) and isinstance(value.__func__, types.FunctionType):
+            return type(value)(self.wrap(value.__func__))
+        if isinstance(value, property):
+            return property(*(f and self.wrap(f) for f in (value.fget, value.fset, value.fdel)), value.__doc__)
+        return None
+
+    def release(self) -> None:
+        for undo in reversed(self.undo):
+            undo()
+        self.undo.clear()
+
+
+class _GuardedGenerator:
+    """A student's generator that is guarded whenever it runs."""
+
+    def __init__(self, guard: _Guard, generator):
+        self.guard, self.generator = guard, generator
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self.guard:
+            return next(self.generator)
+
+    def send(self, value):
+        with self.guard:
+            return self.generator.send(value)
+
+    def throw(self, error):
+        with self.guard:
+            return self.generator.throw(error)
+
+    def close(self):
+        with self.guard:
+            self.generator.close()
+
+
+def _resolve(dotted: str) -> Any:
+    """The object that a dotted torch path names."""
+    value: Any = importlib.import_module("torch")
+    for part in dotted.split(".")[1:]:
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            raise ValueError(f"replaces names {dotted}, which this version of torch does not have; correct it") from None
+    return value
+
+
+def _is_library(cls: type) -> bool:
+    """Whether a class comes from an installed package rather than from a notebook or this project."""
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    return cls.__module__ != "__main__" and (file is None or "site-packages" in file or file.startswith(sys.base_prefix))
+
+
+def _namespaces(value: Any, seen: set[int] | None = None) -> list[dict]:
+    """Global namespaces that a student's function or class runs in."""
+    functions = [value] if isinstance(value, types.FunctionType) else []
+    if isinstance(value, type):
+        for cls in value.__mro__:
+            if not _is_library(cls):
+                functions += [f for f in vars(cls).values() if isinstance(f, types.FunctionType)]
+    return list({id(f.__globals__): f.__globals__ for f in functions}.values())
+
+
+# -------------------------------------------------------------------------------------------------------- answers
+
+
+class Session:
+    """What `answers` does to one namespace, and how it is undone."""
+
+    def __init__(self, namespace: dict, replaces: Mapping[str, list[str]], parts: Mapping[str, str]):
+        self.namespace = namespace
+        self.replaces, self.parts = replaces, parts
+        self.before: dict[str, Any] = {}
+        self.guards: list[_Guard] = []
+        self.kept: list[str] = []  # parts that stayed the student's
+
+    def begin(self) -> None:
+        for name, module in self.parts.items():
+            try:
+                reference = getattr(importlib.import_module(module), name)
+            except (ImportError, AttributeError):
+                self.kept.append(name)
+                continue
+            self.before[name] = self.namespace.get(name)
+            self.namespace[name] = reference
+        for name, calls in self.replaces.items():
+            value = self.namespace.get(name)
+            if not callable(value):
+                continue
+            guard = _Guard(name, calls)
+            self.guards.append(guard)
+            self.before[name] = value
+            guard.watch([self.namespace, *(n for n in _namespaces(value) if n is not self.namespace)])
+            self.namespace[name] = guard.wrap_class(value) if isinstance(value, type) else guard.wrap(value)
+        for guard in self.guards:
+            guard.patch_classes()
+
+    def end(self) -> None:
+        for guard in reversed(self.guards):
+            guard.release()
+        for name, value in self.before.items():
+            if value is None:
+                self.namespace.pop(name, None)
+            else:
+                self.namespace[name] = value
+
+
+class answers:  # noqa: N801 (reads as a word in a notebook: `with answers("layer-norm"):`)
+    """Judge an exercise's answers for the duration of a `with` block.
+
+    `exercise` is its id and `cell` the test cell's. `replaces` maps each name that the exercise defines to the calls
+    it may not make; `parts` maps names of earlier exercises to the module with their reference.
+    """
+
+    def __init__(
+        self,
+        exercise: str,
+        *,
+        cell: str | None = None,
+        replaces: Mapping[str, list[str]] | None = None,
+        parts: Mapping[str, str] | None = None,
+    ):
+        self.exercise, self.cell = exercise, cell or exercise
+        namespace = sys._getframe(1).f_globals
+        link = next((v._link for v in list(namespace.values()) if type(v) is Remote), None)
+        self.session = (link.session if link else functools.partial(Session, namespace))(replaces or {}, parts or {})
+
+    def __enter__(self) -> None:
+        self.session.begin()
+        _cells.append(self.cell)
+
+    def __exit__(self, kind, error, trace) -> None:
+        _cells.pop()
+        self.session.end()
+        failures = _failed.setdefault(self.exercise, set())
+        if error is None:
+            failures.discard(self.cell)
+            return
+        failures.add(self.cell)
+        first = [e for e, cells in _failed.items() if cells and e != self.exercise]
+        if first and (self.session.kept or self.exercise == "integration"):
+            error.add_note(f"This test also uses your answer to {first[0]}, whose own test fails: fix that first.")
+
+
+class Remote:
+    """Placeholder until the codec is in."""

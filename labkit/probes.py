@@ -1,0 +1,73 @@
+"""Questions that a test may ask of a student's code beyond calling it.
+
+Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
+results under a seed, a few steps of training.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labkit.fit import fit
+
+
+def gradients(function: Callable | nn.Module, *inputs: Any) -> dict[str, Tensor]:
+    """Gradients of a weighted sum of `function(*inputs)`.
+
+    Returns `{"input.0": ..., "weight": ...}`: for each floating-point tensor among the inputs, by position, and for
+    each parameter of a module, by name, a tensor of its shape. What does not matter to the output gets zeros. The
+    weights of the sum are fixed and all different, so that no gradient cancels by symmetry.
+    """
+    leaves = [x.detach().clone().requires_grad_() if _is_float(x) else x for x in inputs]
+    wanted = {f"input.{i}": x for i, x in enumerate(leaves) if _is_float(x)}
+    if isinstance(function, nn.Module):
+        wanted |= {name: p for name, p in function.named_parameters() if p.requires_grad}
+    with torch.enable_grad():
+        output = function(*leaves)
+        weights = torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype).view(output.shape)
+        found = torch.autograd.grad((output * weights).sum(), list(wanted.values()), allow_unused=True)
+    return {k: torch.zeros_like(v) if g is None else g for (k, v), g in zip(wanted.items(), found, strict=True)}
+
+
+def after_call(function: Callable, *args: Any, **kwargs: Any) -> tuple[Any, tuple]:
+    """`(result, args)` of a call, the arguments as the call left them: shows in-place changes."""
+    return function(*args, **kwargs), args
+
+
+def seeded(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Result of a call made right after `torch.manual_seed(seed)`."""
+    torch.manual_seed(seed)
+    return function(*args, **kwargs)
+
+
+def train(
+    module: nn.Module,
+    tokens: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    context: int,
+    learning_rate: float,
+    seed: int,
+) -> None:
+    """Train a module in place to predict the next token, with AdamW at a constant learning rate.
+
+    `tokens` is one long row of ids; each batch takes `batch_size` windows of `context` tokens from it at random.
+    `module` maps ids (batch, position) to logits (batch, position, vocabulary).
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def batches():
+        while True:
+            starts = torch.randint(len(tokens) - context, (batch_size, 1), generator=generator)
+            windows = tokens[starts + torch.arange(context + 1)]
+            yield windows[:, :-1], windows[:, 1:]
+
+    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
+    fit(module, batches(), steps=steps, optimizer=optimizer, progress=False)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
