@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 
 
 def byte_characters() -> list[str]:
-    """GPT-2's visible character for each byte: the byte's own in Latin-1 if that is visible, else the next from U+0100."""
+    """GPT-2's character for each byte: the one it has in Latin-1, or the next from U+0100 on if that is invisible."""
     visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
     stand_ins = iter(range(256, 512))
     return [chr(byte if byte in visible else next(stand_ins)) for byte in range(256)]
@@ -208,8 +208,8 @@ def update_counts(counts: dict[Pair, int], pair: Pair, new_id: int, gained: dict
 def pop_best(heap: list[tuple[int, Pair]], counts: dict[Pair, int]) -> Pair | None:
     """Take the best pair (as `best_pair` says) off a heap whose entries may be out of date.
 
-    An entry is (minus a count, pair), kept by `heapq`. Its count may be higher than the pair's count in `counts` is now,
-    never lower, and the pair may have left `counts`. An entry found to be out of date goes back with the true count, or
+    An entry is (minus a count, pair), kept by `heapq`. Its count may be higher than the one in `counts` by now, never
+    lower, and the pair may have left `counts`. An entry found to be out of date goes back with the true count, or
     for good if that is 0. The heap is changed in place, `counts` is not. None says that no pair is left.
 
     >>> heap = [(-9, (3, 4)), (-7, (1, 2))]
@@ -263,8 +263,9 @@ def vocabulary(merges: Sequence[Pair], special: Sequence[str] = ()) -> list[byte
     """
     tokens = [bytes([byte]) for byte in ID_TO_BYTE]
     for first, second in merges:
-        if not (0 <= first < len(tokens) and 0 <= second < len(tokens)):
-            raise ValueError(f"merge {len(tokens) - 256} joins {first} and {second}, but its ids must be below {len(tokens)}")
+        known = range(len(tokens))
+        if first not in known or second not in known:
+            raise ValueError(f"the merge that makes id {len(tokens)} joins {first} and {second}: not both exist before it")
         tokens.append(tokens[first] + tokens[second])
     return tokens + [token.encode() for token in special]
 
