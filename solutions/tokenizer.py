@@ -265,7 +265,7 @@ def vocabulary(merges: Sequence[Pair], special: Sequence[str] = ()) -> list[byte
     for first, second in merges:
         known = range(len(tokens))
         if first not in known or second not in known:
-            raise ValueError(f"the merge that makes id {len(tokens)} joins {first} and {second}: not both exist before it")
+            raise ValueError(f"the merge that makes id {len(tokens)} joins {first} and {second}: they must exist before")
         tokens.append(tokens[first] + tokens[second])
     return tokens + [token.encode() for token in special]
 
