@@ -28,6 +28,7 @@ c.CourseDirectory.solution_directory = "course/run/solution"
 # Where students and the instructor exchange files. A class server overrides these two (course/deploy).
 c.Exchange.root = str(root / "course" / "run" / "exchange")
 c.ExchangeCollect.check_owner = False  # here every hub user is one operating-system user
+c.ExchangeFactory.collect = "course.grading.CollectOwned"
 
 # The step that runs and scores a submission; course/grading.py says what each part adds to nbgrader's own.
 c.Autograde.autograde_preprocessors = [

@@ -1,0 +1,13 @@
+"""nbgrader's settings for a student on a hub: which course, where its exchange lies, who the student is."""
+
+import os
+
+c = get_config()  # handed in by whoever loads this file
+
+c.CourseDirectory.course_id = "llm"
+c.CourseDirectory.student_id = os.environ["JUPYTERHUB_USER"]
+c.Exchange.root = os.environ["COURSE_EXCHANGE"]
+
+# Validate counts whatever a cell writes on stderr as a failure; grading (course/grading.py) does not.
+c.Execute.extra_arguments = ["--IPKernelApp.exec_lines=import sys; sys.stderr = sys.stdout"]
+c.Execute.timeout = 60  # seconds for one cell

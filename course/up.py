@@ -1,0 +1,303 @@
+"""`make up`: serve the whole course on this machine, the book and a JupyterHub, until Ctrl-C.
+
+Everything listens on loopback only and runs as the user who starts it. What a run leaves behind (accounts, homes, the
+exchange, logs) lies in course/run/.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before the imports below, which an older Python may lack
+    sys.exit("This course needs Python 3.11 or newer; {} is {}.{}.".format(sys.executable, *sys.version_info[:2]))
+
+import argparse
+import functools
+import hashlib
+import http.server
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = ROOT / "course" / "run"
+BOOK = ROOT / "_build" / "html"
+STUDENTS = ("alice", "bob", "carol")
+MODULES = ("jupyter_book", "jupyterhub", "configurable_http_proxy", "jupyterlab", "nbgrader", "jupytext", "torch")
+START_SECONDS = 90
+STOP_SECONDS = 20
+
+
+class Refusal(Exception):
+    """One sentence for the person who typed the command: what happened and what to do."""
+
+
+class Stop(Exception):
+    """Somebody asked for the end, by Ctrl-C or a signal."""
+
+
+def check_modules(names: Iterable[str] = MODULES) -> None:
+    """Refuse where a Python module that the course needs is not installed."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Refusal(
+            f"{sys.executable} lacks {', '.join(missing)}: run `make setup`, "
+            "or install requirements.txt into the Python that you use."
+        )
+
+
+def check_port(port: int, what: str, choice: str) -> None:
+    """Refuse where something else listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise Refusal(
+                f"Port {port}, meant for the {what}, cannot be used ({error}): "
+                f"stop what uses it, or choose another with `make up {choice}=<port>`."
+            ) from None
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fingerprint(*paths: Path) -> str:
+    """A digest of names, sizes and times of the files in `paths`; what is generated or cached does not count."""
+    digest = hashlib.sha256(sys.version.encode())
+    skipped = {"__pycache__", "_build", "_vendor", "node_modules", ".ipynb_checkpoints", ".jupyter_cache"}
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not skipped & set(file.relative_to(ROOT).parts):
+                status = file.stat()
+                digest.update(f"{file.relative_to(ROOT)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def run_step(what: str, module: str, *arguments: str) -> None:
+    """Run one of the course's own commands, its output to a log; refuse with the end of the log if it fails."""
+    print(f"{what} ...", flush=True)
+    log = RUN / f"{module}.log"
+    with log.open("w") as file:
+        step = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        failed = step.wait()
+    except BaseException:
+        os.killpg(step.pid, signal.SIGKILL)
+        step.wait()
+        raise
+    if failed:
+        raise Refusal(f"{what} failed. The end of {log.relative_to(ROOT)}:\n\n{tail(log)}")
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def changed(name: str, state: str) -> bool:
+    """Whether step `name` was last finished in another state than this one."""
+    stamp = RUN / f"{name}.stamp"
+    return not stamp.exists() or stamp.read_text() != state
+
+
+def finished(name: str, state: str) -> None:
+    """Remember that step `name` is done for this state."""
+    (RUN / f"{name}.stamp").write_text(state)
+
+
+def build_book() -> None:
+    """Build the book, unless nothing it is made from has changed."""
+    state = fingerprint(*(ROOT / name for name in ("book", "_config.yml", "solutions", "labkit", "exercises")))
+    if not (BOOK / "index.html").exists() or changed("book", state):
+        run_step("Building the book (a few minutes the first time, seconds later)", "book.build")
+        finished("book", state)
+
+
+def prepare_course() -> None:
+    """Assemble the assignments, fill the gradebook and fill the exchange, where that is not done."""
+    names = ("course/assignments", "course/assemble.py", "course/nbgrader_config.py", "solutions")
+    state = fingerprint(*(ROOT / name for name in names))
+    made = [ROOT / "course" / "gradebook.db", ROOT / "course" / "source", RUN / "exchange"]
+    if not all(path.exists() for path in made) or changed("course", state):
+        run_step("Assembling the assignments", "course.assemble", "--release")
+        run_step("Releasing them to the students", "course.grading", "publish", "--students", *STUDENTS)
+        finished("course", state)
+
+
+def password(name: str, length: int) -> str:
+    """The password kept in course/run/<name>, made at random on first use and readable by its owner only."""
+    path = RUN / name
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(length)[:length])
+    return path.read_text()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for every request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def serve_book(port: int) -> http.server.ThreadingHTTPServer:
+    """Serve the built book on loopback, in threads of this process."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(QuietHandler, directory=str(BOOK)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def start_hub(port: int) -> subprocess.Popen[bytes]:
+    """Start the hub in a process group of its own and wait until it answers."""
+    log = RUN / "hub.log"
+    environment = os.environ | {
+        "COURSE_PORT": str(port),
+        "COURSE_HUB_PORT": str(free_port()),
+        "COURSE_PROXY_PORT": str(free_port()),
+        "COURSE_STUDENT_PASSWORD": password("student_password", 8),
+        "COURSE_INSTRUCTOR_PASSWORD": password("instructor_password", 32),
+    }
+    with log.open("w") as file:
+        hub = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "--config", str(ROOT / "course" / "hub.py")],
+            cwd=RUN,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for_hub(hub, port, log)
+    except BaseException:
+        stop(hub)
+        raise
+    return hub
+
+
+def wait_for_hub(hub: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the hub answers through its proxy; refuse when it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if hub.poll() is not None:
+            raise Refusal(f"The hub did not start. The end of {log.relative_to(ROOT)}:\n\n{tail(log)}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/hub/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    end = f"The end of {log.relative_to(ROOT)}:\n\n{tail(log)}"
+    raise Refusal(f"The hub did not answer within {START_SECONDS} seconds. {end}")
+
+
+def stop(hub: subprocess.Popen[bytes]) -> None:
+    """Stop the hub and everything it started: its proxy, the users' servers, their kernels."""
+    import psutil
+
+    try:
+        family = psutil.Process(hub.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    hub.terminate()  # the hub stops its proxy and the servers, the servers stop their kernels
+    try:
+        hub.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        hub.kill()
+        hub.wait()
+    # psutil compares start times, so that a recycled process id is never hit.
+    _, left = psutil.wait_procs(family, timeout=2)
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=5)
+
+
+def announce(port: int, book_port: int) -> None:
+    """Print where everything is and who can log in."""
+    print(
+        f"""
+The book   http://127.0.0.1:{book_port}/
+The hub    http://127.0.0.1:{port}/
+           students    {", ".join(STUDENTS)}; password {password("student_password", 8)}
+           instructor  instructor; password {password("instructor_password", 32)}
+
+This set-up is for trying the course on one machine. Everybody on the hub runs as the same operating-system
+user, so it does not protect students from each other; course/deploy/ holds a server for a class.
+
+Ctrl-C stops everything.""",
+        flush=True,
+    )
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Turn the first signal into Stop; while things are being stopped, further ones change nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stop
+
+
+def serve(port: int, book_port: int) -> None:
+    """Prepare what is missing, serve the book and the hub, and return when asked to stop.
+
+    Raises:
+        Refusal: something is missing or taken; the sentence says what to do.
+    """
+    check_modules()
+    check_port(port, "hub", "PORT")
+    check_port(book_port, "book", "BOOK_PORT")
+    if port == book_port:
+        raise Refusal(f"The hub and the book cannot share port {port}: choose another with `make up BOOK_PORT=<port>`.")
+    RUN.mkdir(parents=True, exist_ok=True)
+    build_book()
+    prepare_course()
+    print("Starting the hub ...", flush=True)
+    book = serve_book(book_port)
+    hub = None
+    try:
+        hub = start_hub(port)
+        announce(port, book_port)
+        hub.wait()
+        raise Refusal(f"The hub ended by itself. The end of course/run/hub.log:\n\n{tail(RUN / 'hub.log')}")
+    finally:
+        if hub is not None:
+            print("\nStopping ...", flush=True)
+            stop(hub)
+        book.shutdown()
+        book.server_close()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="make up", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000, help="where the hub listens (%(default)s)")
+    parser.add_argument("--book-port", type=int, default=8080, help="where the book is served (%(default)s)")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        serve(arguments.port, arguments.book_port)
+    except Stop:
+        print("Stopped.", flush=True)
+    except Refusal as refusal:
+        sys.exit(str(refusal))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""The grading step and its commands, on a small course in a temporary folder: real nbgrader, real kernels."""
+
+import csv
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config, PyFileConfigLoader
+
+from course import grading
+from course.grading import CollectOwned, Refusal, Result
+
+pytestmark = pytest.mark.xdist_group("grading")
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 8  # the toy notebook's time limit
+
+
+def cell(grade_id: str, source: str, points: int = 0) -> nbformat.NotebookNode:
+    """An exercise cell, or a test cell where there are points."""
+    marks = {
+        "grade_id": grade_id,
+        "schema_version": 3,
+        "grade": points > 0,
+        "solution": points == 0,
+        "locked": points > 0,
+    }
+    if points:
+        marks["points"] = points
+    return new_code_cell(source, id=grade_id, metadata={"nbgrader": marks | {"task": False}})
+
+
+def toy(double: str, count: str) -> nbformat.NotebookNode:
+    """An assignment of two exercises; the arguments are the bodies of the two functions."""
+    return new_notebook(
+        cells=[
+            cell("double", f"def double(x):\n    {double}"),
+            cell("test-double", "assert double(2) == 4, 'double(2) should be 4'", 3),
+            cell("count", f"def count(words):\n    {count}"),
+            cell("test-count", "assert count(['a', 'b']) == 2, 'two words'", 2),
+            cell("seed", "import os\nprint('seed', os.environ['COURSE_GRADING_SEED'])", 1),
+        ],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "course": {"title": "Toy", "points": 6, "seconds": SECONDS},
+        },
+    )
+
+
+SOLVED = ("return x * 2", "return len(words)")
+SUBMISSIONS = {
+    "solved": toy(*SOLVED),
+    "other": toy("return x + x", "return len(words)"),
+    "half": toy("return x + 1", "return len(words)"),
+    "warns": toy("import torch; torch.tensor(torch.ones(1)); return x * 2", "return len(words)"),
+    "loops": toy("while True: pass", "return len(words)"),
+    "exits": toy("import os; os._exit(1)", "return len(words)"),
+}
+
+
+def new_course(root: Path) -> NbGraderAPI:
+    """A course of its own at `root`, with the real settings and the toy assignment released."""
+    (root / "course").mkdir(parents=True)
+    for name in ("__init__.py", "nbgrader_config.py", "grading.py"):
+        shutil.copy(ROOT / "course" / name, root / "course" / name)
+    source = root / "course" / "source" / "toy"
+    source.mkdir(parents=True)
+    marked = toy(*(f"### BEGIN SOLUTION\n    {body}\n    ### END SOLUTION" for body in SOLVED))
+    nbformat.write(marked, source / "toy.ipynb")
+    (root / "course" / "run" / "exchange").mkdir(parents=True)
+    (root / "course" / "run" / "exchange").chmod(0o777)
+    api = grading.open_course(root)
+    assert api.generate_assignment("toy")["success"]
+    return api
+
+
+def submit_file(root: Path, student: str, text: str) -> None:
+    """Put a submission where collect would."""
+    folder = root / "course" / "submitted" / student / "toy"
+    folder.mkdir(parents=True)
+    (folder / "toy.ipynb").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[NbGraderAPI, Path, dict[str, Result]]:
+    """The course with every submission graded once, in one batch with a damaged one."""
+    root = tmp_path_factory.mktemp("graded")
+    api = new_course(root)
+    for student, notebook in SUBMISSIONS.items():
+        submit_file(root, student, nbformat.writes(notebook))
+    submit_file(root, "damaged", '{"cells": [')
+    return api, root, {result.student: result for result in grading.autograde(api, "toy")}
+
+
+def seed_of(root: Path, student: str) -> str:
+    """The grading seed that the submission's last cell printed."""
+    notebook = nbformat.read(root / "course" / "autograded" / student / "toy" / "toy.ipynb", as_version=4)
+    return str(notebook.cells[-1].outputs[0].text)
+
+
+def test_release_keeps_the_solution_back(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    _, root, _ = graded
+    text = (root / "exercises" / "toy" / "toy.ipynb").read_text()
+    assert "def double(x)" in text
+    assert "x * 2" not in text
+
+
+def test_points(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    _, _, results = graded
+    assert (results["solved"].score, results["solved"].max_score) == (6, 6)
+    assert results["half"].score == 3
+
+
+def test_a_failed_submission_stops_no_other(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    _, _, results = graded
+    assert set(results) == {*SUBMISSIONS, "damaged"}
+    assert "not a readable file" in (results["damaged"].problem or "")
+    assert "ended before its time" in (results["exits"].problem or "")
+    assert [name for name, result in results.items() if result.problem] == ["damaged", "exits"]
+
+
+def test_a_warning_costs_nothing(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    api, root, results = graded
+    assert results["warns"].score == 6
+    # the control: without that one part of the step, the same submission loses the test's points
+    config = grading.settings(root)
+    config.Autograde.autograde_preprocessors.remove("course.grading.DropStderr")
+    bare = NbGraderAPI(config=config)
+    assert [r.score for r in grading.autograde(bare, "toy", "warns")] == [3]
+    assert [r.score for r in grading.autograde(api, "toy", "warns")] == [6]
+
+
+def test_an_endless_loop_costs_its_own_points_only(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    _, _, results = graded
+    assert results["loops"].score == 3
+    assert results["loops"].seconds < 3 * SECONDS
+
+
+def test_the_seed_is_the_submissions_own(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    api, root, _ = graded
+    seeds = {name: seed_of(root, name) for name in ("solved", "other", "half")}
+    assert len(set(seeds.values())) == 3
+    list(grading.autograde(api, "toy", "half"))
+    assert seed_of(root, "half") == seeds["half"]
+    assert stat.S_IMODE((root / "course" / "run" / "secret").stat().st_mode) == 0o600
+
+
+def test_the_seed_needs_the_secret(tmp_path: Path) -> None:
+    submission = tmp_path / "a.ipynb"
+    submission.write_text("the same")
+    one, two = (grading.secret(tmp_path / name) for name in "ab")
+    assert grading.secret(tmp_path / "a") == one
+    assert grading.grading_seed(submission, one) == grading.grading_seed(submission, one)
+    assert grading.grading_seed(submission, one) != grading.grading_seed(submission, two)
+
+
+def test_feedback_and_export(graded: tuple[NbGraderAPI, Path, dict[str, Result]], tmp_path: Path) -> None:
+    api, root, _ = graded
+    written, released = grading.feedback(api, "toy")
+    assert (written, released) == (5, 0)  # these came as files: there is nobody to release them to
+    page = (root / "course" / "feedback" / "half" / "toy" / "toy.html").read_text()
+    assert "double(2) should be 4" in page
+    assert "3.0 / 6.0" in " ".join(page.split())
+    grading.export(api, tmp_path / "grades.csv")
+    rows = {row["student_id"]: row for row in csv.DictReader((tmp_path / "grades.csv").open())}
+    assert (rows["half"]["score"], rows["half"]["max_score"]) == ("3.0", "6.0")
+
+
+def test_only_new_submissions_are_graded(
+    graded: tuple[NbGraderAPI, Path, dict[str, Result]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, root, _ = graded
+    submit_file(root, "late", nbformat.writes(SUBMISSIONS["solved"]))
+    assert {r.student for r in grading.autograde(api, "toy")} == {"late", "damaged", "exits"}
+
+
+def test_nbgraders_own_command_takes_the_same_step(tmp_path: Path) -> None:
+    new_course(tmp_path)
+    submit_file(tmp_path, "warns", nbformat.writes(SUBMISSIONS["warns"]))
+    command = [sys.executable, "-m", "nbgrader", "autograde", "toy"]
+    done = subprocess.run(command, cwd=tmp_path / "course", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with grading.open_course(tmp_path).gradebook as gradebook:
+        assert gradebook.find_submission("toy", "warns").score == 6
+    assert seed_of(tmp_path, "warns").startswith("seed ")
+
+
+def test_the_command_prints_a_table_and_fails(tmp_path: Path) -> None:
+    new_course(tmp_path)
+    submit_file(tmp_path, "ann", nbformat.writes(SUBMISSIONS["half"]))
+    submit_file(tmp_path, "zoe", "nothing")
+    command = [sys.executable, "-m", "course.grading", "autograde", "toy"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "3 of 6" in done.stdout
+    assert "not a readable file" in done.stdout
+    assert done.stderr == "Could not grade zoe: the table says why. The others' grades are saved.\n"
+
+
+def exchange(root: Path, home: Path, student: str, monkeypatch: pytest.MonkeyPatch) -> NbGraderAPI:
+    """What a student on the hub uses: the settings of course/deploy/student."""
+    monkeypatch.setenv("JUPYTERHUB_USER", student)
+    monkeypatch.setenv("COURSE_EXCHANGE", str(root / "course" / "run" / "exchange"))
+    monkeypatch.chdir(home)
+    loader = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT / "course" / "deploy" / "student"))
+    config = Config(loader.load_config())
+    config.Exchange.cache = str(home / "cache")
+    return NbGraderAPI(config=config)
+
+
+def test_through_the_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, root = tmp_path / "home", tmp_path / "root"
+    home.mkdir()
+    api = new_course(root)
+    assert grading.publish(api, ["ann"]) == ["toy"]
+    student = exchange(root, home, "ann", monkeypatch)
+    assert student.fetch_assignment("toy")["success"]
+    (home / "toy" / "toy.ipynb").write_text(nbformat.writes(SUBMISSIONS["half"]))
+    (home / "toy" / "stolen.ipynb").symlink_to(root / "course" / "source" / "toy" / "toy.ipynb")
+    submitted = student.submit_assignment("toy", "ann") if hasattr(student, "submit_assignment") else None
+    submitted = submitted or student.submit("toy")
+    assert submitted["success"], submitted
+    grading.collect(api, "toy")
+    assert [(r.student, r.score) for r in grading.autograde(api, "toy")] == [("ann", 3)]
+    assert grading.feedback(api, "toy") == (1, 1)
+    assert student.fetch_feedback("toy", "ann")["success"]
+    (page,) = home.glob("toy/feedback/*/toy.html")
+    assert "3.0 / 6.0" in " ".join(page.read_text().split())
+
+
+@pytest.fixture
+def inbound(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a submission lie in the exchange's inbound folder, in the name of the given student."""
+    new_course(tmp_path)
+    folder = tmp_path / "course" / "run" / "exchange" / "llm" / "inbound"
+
+    def make(student: str) -> Path:
+        submission = folder / f"{student}+toy+2026-11-20 10:00:00.000000 UTC+AAAAAAAAAAAA"
+        submission.mkdir(parents=True)
+        (submission / "toy.ipynb").write_text(nbformat.writes(SUBMISSIONS["solved"]))
+        (submission / "timestamp.txt").write_text("2026-11-20 10:00:00.000000 UTC")
+        return submission
+
+    return make
+
+
+def test_collect_copies_no_link(inbound: Callable[[str], Path], tmp_path: Path) -> None:
+    submission = inbound("ann")
+    (submission / "toy.ipynb").unlink()
+    (submission / "toy.ipynb").symlink_to(tmp_path / "course" / "source" / "toy" / "toy.ipynb")
+    grading.collect(grading.open_course(tmp_path), "toy")
+    copied = tmp_path / "course" / "submitted" / "ann" / "toy"
+    assert [path.name for path in copied.iterdir()] == ["timestamp.txt"]
+
+
+def test_collect_leaves_out_what_another_user_made(inbound: Callable[[str], Path], tmp_path: Path) -> None:
+    import pwd
+
+    me = pwd.getpwuid(os.getuid()).pw_name
+    inbound(me)
+    inbound("somebody-else")
+    config = grading.settings(tmp_path)
+    config.ExchangeCollect.check_owner = True
+    grading.collect(NbGraderAPI(config=config), "toy")
+    assert [path.name for path in (tmp_path / "course" / "submitted").iterdir()] == [me]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["autograde", "tpy"], "There is no assignment 'tpy'; this course has toy."),
+        (["autograde", "toy"], "Nobody has submitted 'toy'"),
+        (["feedback", "toy"], "No submission of 'toy' is graded yet"),
+        (["export", "--to", "no/such/folder.csv"], "A file cannot be used"),
+    ],
+)
+def test_refusals(tmp_path: Path, arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_course(tmp_path)
+    monkeypatch.setattr(grading, "open_course", lambda: api)
+    monkeypatch.setattr(sys, "argv", ["grading", *arguments])
+    with pytest.raises(SystemExit, match=sentence):
+        grading.main()
+
+
+def test_a_damaged_gradebook_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_course(tmp_path)
+    (tmp_path / "course" / "gradebook.db").write_text("not a database, but long enough to be taken for one" * 100)
+    monkeypatch.setattr(grading, "open_course", lambda: api)
+    monkeypatch.setattr(sys, "argv", ["grading", "autograde", "toy"])
+    with pytest.raises(SystemExit, match=r"gradebook\.db cannot be used"):
+        grading.main()
+
+
+def test_no_assignment_is_assembled(tmp_path: Path) -> None:
+    api = new_course(tmp_path)
+    shutil.rmtree(tmp_path / "course" / "source")
+    with pytest.raises(Refusal, match="make exercises"):
+        grading.publish(api)
+
+
+def test_unused_names_are_gone() -> None:
+    """The settings name classes by text: each must exist."""
+    config = grading.settings()
+    for name in [*config.Autograde.autograde_preprocessors, config.ExchangeFactory.collect]:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(__import__(module, fromlist=[attribute]), attribute), name
+    assert config.ExchangeFactory.collect.endswith(CollectOwned.__name__)
+    json.dumps(config)  # plain data only: formgrader shows the settings as JSON
