@@ -4,6 +4,7 @@ Run nbgrader's own commands from the folder `course/`, where it finds this file 
 where the file lies, so that a copy of the repository is a course of its own.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ root = Path(__file__).resolve().parents[1]
 # formgrader and the nbgrader command start in other folders; the grading step is found through the repository's root.
 if str(root) not in sys.path:
     sys.path.insert(0, str(root))
+
+# nbgrader makes its database with the command `alembic`, which lies beside Python where no environment is activated.
+tools = str(Path(sys.executable).parent)
+if tools not in os.environ["PATH"].split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join([tools, os.environ["PATH"]])
 
 c.CourseDirectory.course_id = "llm"
 c.CourseDirectory.root = str(root)
