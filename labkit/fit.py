@@ -60,7 +60,7 @@ def fit(
         if len(losses) < steps:
             raise ValueError(f"the batches ran out after {len(losses)} of {steps} steps: pass more, or a list to reuse")
     except KeyboardInterrupt:
-        bar.write(f"Stopped after {len(losses)} of {steps} steps; the model keeps what it has learned.", file=sys.stdout)
+        bar.write(f"Stopped after {len(losses)} of {steps} steps; what was learned is kept.", file=sys.stdout)
     finally:
         bar.close()
         optimizer.zero_grad(set_to_none=True)
@@ -84,7 +84,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def token_batches(tokens: Tensor, *, batch_size: int, context: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches for next-token training: windows (batch_size, context) of one long row, and the same shifted by one.
+    """Endless batches for next-token training: windows (batch_size, context), and the same shifted by one token.
 
     Windows start anywhere in `tokens` (1 axis), drawn afresh for each batch from a generator with this seed.
     """

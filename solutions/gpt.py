@@ -48,7 +48,7 @@ class GPTConfig:
 
     def __post_init__(self):
         if self.d_model % self.n_head:
-            raise ValueError(f"n_head must divide d_model: {self.d_model} does not split into {self.n_head} equal heads")
+            raise ValueError(f"n_head must divide d_model: {self.d_model} is no multiple of {self.n_head}")
 
 
 class LayerNorm(nn.Module):
@@ -70,8 +70,9 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Normalise the last axis of `x`, then apply weight and bias; the shape stays."""
-        variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-        return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        centred = x - x.mean(dim=-1, keepdim=True)
+        variance = (centred * centred).mean(dim=-1, keepdim=True)
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
 def attention_pattern(
@@ -89,8 +90,8 @@ def attention_pattern(
     n, width = q.shape[-2:]
     # Scaling the queries touches position x width numbers, scaling the scores position x position.
     scores = (q / math.sqrt(width)) @ k.mT
-    future = torch.ones(n, n, dtype=torch.bool, device=q.device).triu(diagonal=1)
-    return scores.masked_fill_(future, -math.inf).softmax(dim=-1)
+    mask = torch.full((n, n), -math.inf, dtype=q.dtype, device=q.device).triu(diagonal=1)
+    return (scores + mask).softmax(dim=-1)
 
 
 class MultiHeadAttention(nn.Module):
@@ -129,7 +130,8 @@ def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     Source: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units (GELUs)", section 2.
     """
     # (1 + tanh u) / 2 is sigmoid(2u): the same function in fewer passes over memory.
-    return x * torch.sigmoid(x * (2 * math.sqrt(2 / math.pi)) * (1 + 0.044715 * x * x))
+    slope = 2 * math.sqrt(2 / math.pi)
+    return x * torch.sigmoid(x * (slope + 0.044715 * slope * (x * x)))
 
 
 class MLP(nn.Module):
