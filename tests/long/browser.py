@@ -25,30 +25,24 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
 
-def chromium() -> str:
-    """Return the path of the machine's Chromium, or skip the test and say how to get one."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("there is no Chromium on this machine; on Debian or Ubuntu: sudo apt-get install chromium")
-
-
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Start a Chromium with a profile of its own, and close it at the end."""
-    path = chromium()
+def chromium() -> Iterator[Browser]:
+    """A browser with a profile of its own; skips the test, saying why, where no Chromium is installed."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine: install the package `chromium` to run the browser tests")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         try:
-            yield started
+            yield browser
         finally:
-            started.close()
+            browser.close()
 
 
 @contextmanager
-def new_page(started: Browser, *, viewport: dict[str, int] = DESKTOP, dark: bool = False) -> Iterator[Page]:
-    """Open a page with no cookies and nothing cached, `viewport` pixels large, and close it at the end."""
-    context = started.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
+def new_page(browser: Browser, *, viewport: dict[str, int] = DESKTOP, dark: bool = False) -> Iterator[Page]:
+    """A page with no cookies and nothing cached, `viewport` pixels large, closed at the end."""
+    context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
     try:
         yield context.new_page()
     finally:
@@ -59,7 +53,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves files without a line in the log for each."""
 
     def log_message(self, format: str, *args: object) -> None:
-        pass
+        """Say nothing."""
 
 
 @contextmanager
