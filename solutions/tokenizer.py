@@ -10,9 +10,11 @@ list of merges is the whole vocabulary. Merges and ids equal those of the `token
 
 import functools
 import heapq
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
+from typing import Any
 
 import regex
 
@@ -263,9 +265,9 @@ def vocabulary(merges: Sequence[Pair], special: Sequence[str] = ()) -> list[byte
     """
     tokens = [bytes([byte]) for byte in ID_TO_BYTE]
     for first, second in merges:
-        known = range(len(tokens))
-        if first not in known or second not in known:
-            raise ValueError(f"the merge that makes id {len(tokens)} joins {first} and {second}: they must exist before")
+        made = len(tokens)
+        if not (0 <= first < made and 0 <= second < made):
+            raise ValueError(f"the merge that makes id {made} joins {first} and {second}; both must be below {made}")
         tokens.append(tokens[first] + tokens[second])
     return tokens + [token.encode() for token in special]
 
@@ -363,3 +365,31 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """As `decode`."""
         return decode(ids, self.merges)
+
+
+def library_merges(text: str, vocab_size: int) -> list[Pair]:
+    """The merges that the `tokenizers` library learns from a text: what `train_bpe` is compared with."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    library = Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=byte_characters(), show_progress=False)
+    library.train_from_iterator([text], trainer)
+    model = json.loads(library.to_str())["model"]
+    return [(model["vocab"][first], model["vocab"][second]) for first, second in model["merges"]]
+
+
+def library_tokenizer(merges: Sequence[Pair], special: Sequence[str] = ()) -> Any:
+    """A tokenizer of the `tokenizers` library with these merges and special tokens: what `encode` is compared with."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    tokens = sorted(byte_characters())
+    joined = []
+    for first, second in merges:
+        joined.append((tokens[first], tokens[second]))
+        tokens.append(tokens[first] + tokens[second])
+    library = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=joined))
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    return library
