@@ -18,6 +18,7 @@ from vendor import VendorError, vendor
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
 SOURCES = ("solutions/*.py", "labkit/**/*.py", "labkit/**/*.js", "labkit/checkpoints/*", "requirements.txt")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|Traceback|Error in the `?atexit|Validation errors in config")
 
 
@@ -57,7 +58,7 @@ def build(output: Path, *, fresh: bool = False) -> int:
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,6 +68,7 @@ def build(output: Path, *, fresh: bool = False) -> int:
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
+        line = COLOUR.sub("", line)
         print(line, end="", flush=True)
         lines.append(line)
     code = process.wait()
