@@ -1,1 +1,91 @@
-"""Controls that compute in the page."""
+"""Controls that compute in the page: in the static book without a kernel, and in JupyterLab with one.
+
+A control is an anywidget. Its JavaScript is made of the files beside this one, joined in order: the libraries
+`tokenizer.js` and `gpt.js`, the drawing parts `parts.js`, and last the control's own file, which exports `render`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from labkit.checkpoint import find, load
+
+HERE = Path(__file__).parent
+STYLE = (HERE / "widgets.css").read_text(encoding="utf-8")
+
+
+def joined(*names: str) -> str:
+    """One JavaScript module made of the named files beside this one, in order."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+class TokenSteps(anywidget.AnyWidget):
+    """Type any text and step through the merges that build its tokens.
+
+    merges: a byte-level BPE vocabulary as `solutions.tokenizer` writes it: pairs of ids in order, where the ids
+        below 256 are the alphabet and merge k makes id 256 + k.
+    text: what the field holds at first; afterwards what the reader typed.
+
+    Raises ValueError if a merge joins an id that does not exist by then.
+    """
+
+    _esm = joined("tokenizer.js", "parts.js", "token_steps.js")
+    _css = STYLE
+    merges = traitlets.List(traitlets.Int(), help="left, right, left, right, ...").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, merges: Sequence[tuple[int, int]], text: str = "A tokenizer splits untokenized text."):
+        flat = []
+        for rank, (left, right) in enumerate(merges):
+            if not (0 <= left < 256 + rank and 0 <= right < 256 + rank):
+                raise ValueError(f"merge {rank} joins {left} and {right}, but only ids below {256 + rank} exist by then")
+            flat += [int(left), int(right)]
+        super().__init__(merges=flat, text=text)
+
+    def __repr__(self) -> str:
+        return f"TokenSteps({len(self.merges) // 2} merges, text={self.text!r})"
+
+
+class AttentionHeads(anywidget.AnyWidget):
+    """Type any text and see what every head of a trained GPT attends to, and which token the model expects next.
+
+    checkpoint: the name of a shipped checkpoint, or the path of one, as `labkit.checkpoint.load` takes it. Its
+        tensors bear the names of `solutions.gpt.GPT`, and it carries its tokenizer's merges.
+    text: what the field holds at first; afterwards what the reader typed.
+
+    The weights are no part of the control's state. The built book serves the shipped checkpoints under `_static/`,
+    where the page fetches them; in a live notebook the page asks the kernel, with the message `{"kind": "load"}`.
+
+    Raises CheckpointError if there is no such checkpoint, ValueError if it has no tokenizer.
+    """
+
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "attention_heads.js")
+    _css = STYLE
+    checkpoint = traitlets.Unicode(help="the file's name without its ending").tag(sync=True)
+    config = traitlets.Dict(help="the model's sizes: the page draws its frame before the weights are there").tag(sync=True)
+    file_bytes = traitlets.Int().tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, checkpoint: str | Path, text: str = "The model reads this text one token at a time."):
+        loaded = load(checkpoint)
+        if loaded.merges is None:
+            raise ValueError(f"{checkpoint} holds no tokenizer, so the page could not read text: save it with its merges")
+        self._path = find(checkpoint)
+        super().__init__(checkpoint=self._path.stem, config=loaded.config, file_bytes=self._path.stat().st_size, text=text)
+        self.on_msg(self._answer)
+
+    def _answer(self, _widget: anywidget.AnyWidget, message: Any, _buffers: list[memoryview]) -> None:
+        if message != {"kind": "load"}:
+            return
+        try:
+            weights = self._path.read_bytes()
+        except OSError as error:
+            self.send({"kind": "failed", "reason": f"{self._path.name} cannot be read ({error.strerror})"})
+        else:
+            self.send({"kind": "checkpoint"}, buffers=[weights])
+
+    def __repr__(self) -> str:
+        return f"AttentionHeads({self.checkpoint!r}, text={self.text!r})"
