@@ -2,8 +2,8 @@
 
 `course/assignments/<name>.py` is a jupytext percent script and an ordinary pytest module. Its exercise and given cells
 import from `solutions/<name>.py`; here each such import is replaced by the text of the definition. The result,
-`course/source/<name>/<name>.ipynb`, holds the solutions between nbgrader's marks; nbgrader's own release step, called by
-`--release`, takes them out and the students' notebook goes to `exercises/<name>/<name>.ipynb`.
+`course/source/<name>/<name>.ipynb`, holds the solutions between nbgrader's marks; nbgrader's own release step, called
+by `--release`, takes them out and the students' notebook goes to `exercises/<name>/<name>.ipynb`.
 
 Positions come from `ast` and `tokenize` and text is copied line by line, so that what a student sees is what the
 author wrote. Nothing here imports `solutions` or `labkit`: an assignment is read, never run.
@@ -12,6 +12,7 @@ author wrote. Nothing here imports `solutions` or `labkit`: an assignment is rea
 import argparse
 import ast
 import builtins
+import functools
 import io
 import json
 import re
@@ -20,9 +21,9 @@ import sys
 import tempfile
 import tokenize
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import jupytext
 import nbformat
@@ -30,6 +31,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_BODY = 15
+# A line of at least so many characters says something on its own.
+MEANINGFUL = 24
 MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME")
 # What a notebook's kernel offers beside the builtins.
 ALWAYS_THERE = frozenset(dir(builtins)) | {"__name__", "display", "get_ipython"}
@@ -101,7 +104,11 @@ def free_names(source: str) -> set[str]:
     return read - here
 
 
-def first_line(node: ast.AST) -> int:
+def last_line(node: ast.stmt | ast.expr) -> int:
+    return node.end_lineno or node.lineno
+
+
+def first_line(node: ast.stmt) -> int:
     """First line of a definition, its decorators included."""
     return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
 
@@ -113,12 +120,12 @@ def import_statement(node: ast.Import | ast.ImportFrom, name: str) -> str:
     return ast.unparse(alone)
 
 
-def methods(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+def methods(node: ast.stmt) -> list[ast.FunctionDef]:
     """The functions whose bodies a student may write: the definition itself or a class's methods."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    if isinstance(node, ast.FunctionDef):
         return [node]
     if isinstance(node, ast.ClassDef):
-        return [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        return [n for n in node.body if isinstance(n, ast.FunctionDef)]
     return []
 
 
@@ -144,7 +151,7 @@ class Solutions:
                     self.refuse(node, f"`{name}` is bound twice; give each binding its own name")
                 self.binds[name] = node
 
-    def refuse(self, node: ast.AST, what: str) -> None:
+    def refuse(self, node: ast.stmt, what: str) -> NoReturn:
         raise AssemblyError(f"{shown(self.path)}:{node.lineno}: {what}.")
 
     def definition(self, name: str) -> ast.stmt:
@@ -159,10 +166,10 @@ class Solutions:
 
     def tail(self, node: ast.stmt) -> int:
         """Last line of a definition, comments that end its body included (ast leaves them out)."""
-        last = node.end_lineno
+        last = last_line(node)
         if not methods(node):
             return last
-        for number in range(node.end_lineno + 1, len(self.lines) + 1):
+        for number in range(last_line(node) + 1, len(self.lines) + 1):
             line = self.lines[number - 1]
             indent = len(line) - len(line.lstrip())
             if line.strip():
@@ -181,7 +188,7 @@ class Solutions:
         if ast.get_docstring(function, clean=False) is not None:
             if len(body) == 1:
                 self.refuse(function, f"`{function.name}` has a docstring and no body; write one or give it whole")
-            header = body[0].end_lineno
+            header = last_line(body[0])
             if body[1].lineno <= header:
                 self.refuse(body[1], "a statement shares the docstring's line; move it to the next")
         return header + 1, self.tail(function)
@@ -204,7 +211,7 @@ class Solutions:
         if isinstance(node, ast.ClassDef):
             for n in node.body:
                 is_text = isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
-                allowed = ast.FunctionDef | ast.AsyncFunctionDef | ast.Assign | ast.AnnAssign
+                allowed = ast.FunctionDef | ast.Assign | ast.AnnAssign
                 if not (is_text or isinstance(n, allowed)):
                     kind = type(n).__name__
                     self.refuse(n, f"this {kind} inside `{name}` would be shown to students; move it into a method")
@@ -279,7 +286,6 @@ class Assembler:
         self.root = root or ROOT
         self.path = self.root / "course" / "assignments" / f"{name}.py"
         self.own_module = f"solutions.{name}"
-        self.solutions: Solutions | None = None
         self.exercises: dict[str, Exercise] = {}
         self.owner: dict[str, str] = {}  # name that an exercise defines -> exercise
         self.have: set[str] = set()  # names bound by given, exercise and test cells so far
@@ -289,9 +295,13 @@ class Assembler:
         self.own_imports: dict[str, str] = {}  # name -> the import statement in a given cell
         self.taken: set[str] = set()
 
+    @functools.cached_property
+    def solutions(self) -> Solutions:
+        return Solutions(self.root / "solutions" / f"{self.name}.py")
+
     # -- errors
 
-    def refuse(self, cell: Cell | None, what: str, line: int | None = None) -> None:
+    def refuse(self, cell: Cell | None, what: str, line: int | None = None) -> NoReturn:
         """Raise with the place; `line` counts from 1 in the cell's text."""
         where = shown(self.path)
         if cell is not None:
@@ -389,7 +399,8 @@ class Assembler:
         """Refuse a name that neither this cell nor an earlier one binds."""
         there = self.have | ALWAYS_THERE | set(self.imports)
         for name in sorted(free_names(source) - there):
-            line = next((n.lineno for n in ast.walk(ast.parse(cell.source)) if getattr(n, "id", None) == name), None)
+            reads = (n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name) and n.id == name)
+            line = next((n.lineno for n in reads), None)
             if name not in self.shown_only:
                 self.refuse(cell, f"no earlier cell defines `{name}`; define or import it in a given cell above", line)
             elif cell.kind != "run":
@@ -401,7 +412,7 @@ class Assembler:
             if cell.kind == "run":
                 self.shown_only |= names
                 continue
-            text = ast.get_source_segment(source, node)
+            text = ast.get_source_segment(source, node) or ""
             for name in names:
                 if cell.kind != "exercise" and name in self.owner:
                     self.refuse(
@@ -468,9 +479,13 @@ class Assembler:
                 if mark := next((m for m in MARKS if m in solutions.text_of(name)), None):
                     solutions.refuse(solutions.binds[name], f"`{mark}` is written by the assembler; take it out")
                 texts[solutions.binds[name].lineno] = text
-            definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            definitions = ast.FunctionDef | ast.ClassDef
             gap = "\n\n\n" if any(isinstance(solutions.binds[n], definitions) for n in names) else "\n"
-            lines[node.lineno - 1 : node.end_lineno] = [gap.join(texts.values())]
+            space = [""] * (len(gap) - 1)
+            before, after = lines[: node.lineno - 1], lines[last_line(node) :]
+            before += space if before and before[-1].strip() else []
+            after = (space if after and after[0].strip() else []) + after
+            lines = [*before, gap.join(texts.values()), *after]
         return "\n".join(lines).strip("\n")
 
     def bring_imports(self, cell: Cell, name: str, line: int) -> None:
@@ -497,15 +512,15 @@ class Assembler:
 
     def run_text(self, cell: Cell) -> str:
         body = ast.parse(cell.source).body
-        is_guard = len(body) == 1 and isinstance(body[0], ast.If) and not body[0].orelse
-        if not is_guard or ast.unparse(body[0].test) != "__name__ == '__main__'":
+        guard = body[0] if len(body) == 1 else None
+        if not isinstance(guard, ast.If) or guard.orelse or ast.unparse(guard.test) != "__name__ == '__main__'":
             self.refuse(cell, 'a run cell is one `if __name__ == "__main__":` block')
         # Lines inside a string of several lines belong to the string: they keep their indentation.
         kept: set[int] = set()
-        for node in ast.walk(body[0]):
-            if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno > node.lineno:
-                kept |= set(range(node.lineno + 1, node.end_lineno + 1))
-        numbered = list(enumerate(cell.source.splitlines(), 1))[body[0].lineno :]
+        for node in ast.walk(guard):
+            if isinstance(node, ast.Constant | ast.JoinedStr) and last_line(node) > node.lineno:
+                kept |= set(range(node.lineno + 1, last_line(node) + 1))
+        numbered = list(enumerate(cell.source.splitlines(), 1))[guard.lineno :]
         return "\n".join(line if n in kept else line.removeprefix("    ") for n, line in numbered).strip("\n")
 
     def test_functions(self, cell: Cell) -> list[ast.FunctionDef]:
@@ -538,9 +553,9 @@ class Assembler:
                     node.lineno,
                 )
             found.append(node)
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Assert) and node.msg is None:
-                self.refuse(cell, "an assert has no message; name the likely mistake", node.lineno)
+        for inner in ast.walk(ast.parse(cell.source)):
+            if isinstance(inner, ast.Assert) and inner.msg is None:
+                self.refuse(cell, "an assert has no message; name the likely mistake", inner.lineno)
         if not found:
             self.refuse(cell, "it holds no `def test_...():`")
         for node in found:
@@ -555,11 +570,10 @@ class Assembler:
         visible = [f.name for f in functions.values() if not f.name.endswith("_hidden")]
         lines, out, last = cell.source.splitlines(), [], 0
         for node in ast.parse(cell.source).body:
-            block = lines[last : node.end_lineno]
-            last = node.end_lineno
+            block = lines[last : last_line(node)]
+            last = last_line(node)
             if getattr(node, "name", None) in hidden:
-                while block and not block[0].strip():
-                    out.append(block.pop(0))
+                # With the blank lines before it, so that none pile up where it is taken out.
                 block = ["### BEGIN HIDDEN TESTS", *block, "### END HIDDEN TESTS"]
             out += block
         opening = self.answers_line(cell, of)
@@ -573,11 +587,12 @@ class Assembler:
                 ]
             out += ["", "", *opening, *calls]
         else:
-            out += [
-                "",
-                "",
+            out = [
                 f"# Hidden tests of {of} run here when the assignment is graded.",
+                *out,
                 "### BEGIN HIDDEN TESTS",
+                "",
+                "",
                 *opening,
                 *(f"    {name}()" for name in hidden),
                 "### END HIDDEN TESTS",
@@ -627,7 +642,6 @@ class Assembler:
     def build(self) -> NotebookNode:
         """The notebook with solutions and hidden tests between nbgrader's marks."""
         header, cells = self.read()
-        self.solutions = Solutions(self.root / "solutions" / f"{self.name}.py")
         self.survey(header, cells)
         out: list[NotebookNode] = []
         after, count = "start", 0
@@ -731,7 +745,7 @@ class Assembler:
         return SETUP.format(repository=repository, archive=f"{repository}/archive/refs/heads/main.zip").rstrip()
 
 
-def import_order(statement: str) -> tuple[bool, bool, str]:
+def import_order(statement: str) -> tuple[bool, bool, bool, str]:
     """isort's order: the standard library, others, then ours; `import x` before `from x import y`."""
     package = statement.split()[1].split(".")[0]
     return (
@@ -781,6 +795,70 @@ def assemble(name: str, root: Path | None = None, to: Path | None = None) -> Not
     return notebook
 
 
+def released(name: str, notebook: NotebookNode) -> NotebookNode:
+    """The students' notebook that nbgrader's release step makes of an assembled one.
+
+    It runs in a folder of its own with a gradebook of its own, so that looking changes nothing.
+    """
+    # These take two seconds to import, and assembling does not need them.
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import PyFileConfigLoader
+
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT / "course")).load_config()
+    with tempfile.TemporaryDirectory() as folder:
+        here = config.CourseDirectory
+        here.root, here.source_directory, here.release_directory = folder, "source", "release"
+        here.db_url = f"sqlite:///{Path(folder).as_posix()}/gradebook.db"
+        write(notebook, Path(folder) / "source" / name / f"{name}.ipynb")
+        result = NbGraderAPI(config=config).generate_assignment(name)
+        path = Path(folder) / "release" / name / f"{name}.ipynb"
+        if not result["success"] or not path.is_file():
+            reason = (result["error"] or result["log"] or "").strip().splitlines()
+            raise AssemblyError(f"{name}: nbgrader could not release it: {reason[-1] if reason else 'no reason given'}")
+        return nbformat.read(path, as_version=4)
+
+
+def secret_lines(notebook: NotebookNode) -> set[str]:
+    """Lines of an assembled notebook that students may not see: of solutions and of hidden tests, stripped.
+
+    Only lines that say something on their own count; `return x` may stand anywhere.
+    """
+    secret: set[str] = set()
+    for cell in notebook.cells:
+        inside = False
+        for line in cell.source.splitlines():
+            if "### BEGIN " in line or "### END " in line:
+                inside = "### BEGIN " in line
+            elif inside and len(line.strip()) >= MEANINGFUL:
+                secret.add(line.strip())
+    return secret
+
+
+def check_released(name: str, notebook: NotebookNode, secret: set[str]) -> None:
+    """Refuse a released notebook in which a mark, or a line that nbgrader should have taken out, is left."""
+    for cell in notebook.cells:
+        for line in cell.source.splitlines():
+            where = f"exercises/{name}/{name}.ipynb: cell {cell.id}"
+            if mark := next((m for m in MARKS if m in line), None):
+                raise AssemblyError(
+                    f"{where}: nbgrader left `{mark}` in it; check that each mark has its partner in "
+                    f"course/source/{name}/{name}.ipynb and that course/nbgrader_config.py keeps nbgrader's own marks."
+                )
+            if line.strip() in secret:
+                raise AssemblyError(
+                    f"{where}: it shows `{line.strip()}`, which is part of a solution or a hidden test; "
+                    f"say it another way in course/assignments/{name}.py."
+                )
+
+
+def release(name: str, notebook: NotebookNode, to: Path | None = None) -> NotebookNode:
+    """Write the students' notebook of an assembled one to `exercises/` (or to `to`), checked."""
+    public = released(name, notebook)
+    check_released(name, public, secret_lines(notebook))
+    write(public, to or ROOT / "exercises" / name / f"{name}.ipynb")
+    return public
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Assemble the named assignments, or all; with --release, write the students' notebooks too."""
     parser = argparse.ArgumentParser(prog="python -m course.assemble", description=main.__doc__)
@@ -791,7 +869,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.names or assignments():
             notebook = assemble(name)
             if options.release:
-                release(name)
+                release(name, notebook)
             course = notebook.metadata.course
             print(f"{name}: {course.exercises} exercises, {course.points} points")
     except AssemblyError as error:

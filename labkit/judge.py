@@ -9,6 +9,8 @@ The same block serves when the student's code sits in another process: then the 
 and the student's side is asked, through `labkit.codec` bytes, to do what `answers` does here (`Student`, `Link`).
 """
 
+import builtins
+import dataclasses
 import functools
 import hashlib
 import importlib
@@ -21,6 +23,8 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+
+from labkit import codec
 
 SEED_VARIABLE = "COURSE_GRADING_SEED"
 # Used where nobody grades: in the student's own notebook and in the project's tests.
@@ -97,6 +101,8 @@ class _Guard:
                 self.classes[target] = call
             else:
                 self.operations[call.rsplit(".", 1)[-1]] = call
+        self.modules: dict[str, _StandIn] = {}  # of the listed libraries, by their key in sys.modules
+        self.modules_seen = -1
         self.swaps: list[tuple[dict, str, Any, Any]] = []  # namespace, name, its value, the stand-in
         self.undo: list[Callable[[], None]] = []
 
@@ -105,21 +111,37 @@ class _Guard:
 
     def in_library(self, value: Any) -> str | None:
         """The listed library that a value comes from, or None."""
-        if not self.libraries:
-            return None
-        home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-        if not isinstance(home, str):
-            home = getattr(type(value), "__module__", "")
-        package = str(home).split(".")[0]
+        if isinstance(value, functools.partial):
+            return self.in_library(value.func)
+        if isinstance(value, types.ModuleType):
+            home = value.__name__
+        elif isinstance(named := getattr(value, "__module__", None), str):
+            home = named
+        else:  # a bound method of a compiled class says nothing of its module
+            owner = getattr(value, "__self__", value)
+            home = str(getattr(owner, "__module__", None) or type(owner).__module__)
+        package = home.split(".")[0]
         return package if package in self.libraries else None
+
+    def holds(self, value: Any) -> str | None:
+        """The listed library that a global's value comes from, or keeps in a container, a default or a closure."""
+        inside: Iterable = ()
+        if type(value) is dict:
+            inside = value.values()
+        elif type(value) in (list, tuple):
+            inside = value
+        elif isinstance(value, types.FunctionType):
+            cells = [c.cell_contents for c in value.__closure__ or () if c != types.CellType()]
+            inside = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        return next((p for v in (value, *inside) if (p := self.in_library(v))), None)
 
     def watch(self, namespaces: Iterable[dict]) -> None:
         """Find what the namespaces hold of the listed libraries; it is swapped while the guard is entered."""
+        if not self.libraries:
+            return
         for namespace in namespaces:
             for name, value in list(namespace.items()):
-                inside = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
-                package = self.in_library(value) or next((p for v in inside if (p := self.in_library(v))), None)
-                if package:
+                if package := self.holds(value):
                     stand_in = _StandIn(package, functools.partial(self.refusal, self.libraries[package]))
                     self.swaps.append((namespace, name, value, stand_in))
 
@@ -132,8 +154,8 @@ class _Guard:
                     continue
                 own = method in vars(cls)
                 setattr(cls, method, self.refusing(original, call))
-                undo = functools.partial(setattr, cls, method, original) if own else functools.partial(delattr, cls, method)
-                self.undo.append(undo)
+                restore = functools.partial(setattr, cls, method, original)
+                self.undo.append(restore if own else functools.partial(delattr, cls, method))
 
     def refusing(self, original: Callable, call: str) -> Callable:
         @functools.wraps(original)
@@ -145,6 +167,14 @@ class _Guard:
 
         return refuse
 
+    def find_modules(self) -> None:
+        """Prepare a stand-in for each module of the listed libraries; looked up again only when modules were added."""
+        self.modules_seen = len(sys.modules)
+        for package, call in self.libraries.items():
+            for key in [package, *(k for k in sys.modules if k.startswith(package + "."))]:
+                if key not in self.modules:
+                    self.modules[key] = _StandIn(key, functools.partial(self.refusal, call))
+
     def __enter__(self) -> None:
         self.depth += 1
         if self.depth > 1:
@@ -153,10 +183,11 @@ class _Guard:
             self.mode = _TorchCalls(self)
             self.mode.__enter__()
         self.saved = {}
-        for package, call in self.libraries.items():
-            for key in [k for k in sys.modules if k == package or k.startswith(package + ".")] or [package]:
-                self.saved[key] = sys.modules.get(key)
-                sys.modules[key] = _StandIn(key, functools.partial(self.refusal, call))
+        if self.libraries and self.modules_seen != len(sys.modules):
+            self.find_modules()
+        for key, stand_in in self.modules.items():
+            self.saved[key] = sys.modules.get(key)
+            sys.modules[key] = stand_in
         for namespace, name, value, stand_in in self.swaps:
             if namespace.get(name) is value:
                 namespace[name] = stand_in
@@ -180,15 +211,36 @@ class _Guard:
 
     def wrap(self, function: Callable) -> Callable:
         """The same function, guarded; a generator is guarded at every step."""
+        if self.libraries and (package := self.holds(function)):
+            return functools.wraps(function)(_StandIn(package, lambda: self.refusal(self.libraries[package])))
 
         @functools.wraps(function)
         def guarded(*args, **kwargs):
             __tracebackhide__ = True
             with self:
                 result = function(*args, **kwargs)
-            return _GuardedGenerator(self, result) if isinstance(result, types.GeneratorType) else result
+            return self.steps(result) if isinstance(result, types.GeneratorType) else result
 
         return guarded
+
+    def steps(self, generator: types.GeneratorType):
+        """The same generator, guarded whenever it runs and only then."""
+        resume: Callable = generator.send
+        value: Any = None
+        while True:
+            with self:
+                try:
+                    item = resume(value)
+                except StopIteration as stop:
+                    return stop.value
+            try:
+                resume, value = generator.send, (yield item)
+            except GeneratorExit:
+                with self:
+                    generator.close()
+                raise
+            except BaseException as error:
+                resume, value = generator.throw, error
 
     def wrap_class(self, cls: type) -> type:
         """Guard a class's methods in place, so that identity, `super()` and `isinstance` stay what they were."""
@@ -203,7 +255,7 @@ class _Guard:
         seen: set[str] = set()
         for ancestor in cls.__mro__:
             if ancestor in (object, torch.nn.Module):
-                break
+                continue
             for name, value in list(vars(ancestor).items()):
                 guarded = self.wrap_member(value)
                 if guarded is None or name in seen or name in ("__new__", "__init_subclass__", "__class_getitem__"):
@@ -225,39 +277,14 @@ class _Guard:
         if isinstance(value, staticmethod | classmethod) and isinstance(value.__func__, types.FunctionType):
             return type(value)(self.wrap(value.__func__))
         if isinstance(value, property):
-            return property(*(f and self.wrap(f) for f in (value.fget, value.fset, value.fdel)), value.__doc__)
+            get, put, remove = (f and self.wrap(f) for f in (value.fget, value.fset, value.fdel))
+            return property(get, put, remove, value.__doc__)
         return None
 
     def release(self) -> None:
         for undo in reversed(self.undo):
             undo()
         self.undo.clear()
-
-
-class _GuardedGenerator:
-    """A student's generator that is guarded whenever it runs."""
-
-    def __init__(self, guard: _Guard, generator):
-        self.guard, self.generator = guard, generator
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        with self.guard:
-            return next(self.generator)
-
-    def send(self, value):
-        with self.guard:
-            return self.generator.send(value)
-
-    def throw(self, error):
-        with self.guard:
-            return self.generator.throw(error)
-
-    def close(self):
-        with self.guard:
-            self.generator.close()
 
 
 def _resolve(dotted: str) -> Any:
@@ -267,7 +294,7 @@ def _resolve(dotted: str) -> Any:
         try:
             value = getattr(value, part)
         except AttributeError:
-            raise ValueError(f"replaces names {dotted}, which this version of torch does not have; correct it") from None
+            raise ValueError(f"replaces names {dotted}, which this torch does not have; correct it") from None
     return value
 
 
@@ -275,10 +302,12 @@ def _is_library(cls: type) -> bool:
     """Whether a class comes from an installed package rather than from a notebook or this project."""
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
-    return cls.__module__ != "__main__" and (file is None or "site-packages" in file or file.startswith(sys.base_prefix))
+    if cls.__module__ == "__main__":
+        return False
+    return file is None or "site-packages" in file or file.startswith(sys.base_prefix)
 
 
-def _namespaces(value: Any, seen: set[int] | None = None) -> list[dict]:
+def _namespaces(value: Any) -> list[dict]:
     """Global namespaces that a student's function or class runs in."""
     functions = [value] if isinstance(value, types.FunctionType) else []
     if isinstance(value, type):
@@ -332,7 +361,7 @@ class Session:
                 self.namespace[name] = value
 
 
-class answers:  # noqa: N801 (reads as a word in a notebook: `with answers("layer-norm"):`)
+class answers:
     """Judge an exercise's answers for the duration of a `with` block.
 
     `exercise` is its id and `cell` the test cell's. `replaces` maps each name that the exercise defines to the calls
@@ -369,5 +398,183 @@ class answers:  # noqa: N801 (reads as a word in a notebook: `with answers("laye
             error.add_note(f"This test also uses your answer to {first[0]}, whose own test fails: fix that first.")
 
 
+# ----------------------------------------------------------------------------------------------- in two processes
+
+
+class StudentError(Exception):
+    """An exception on the student's side that has no counterpart here, or an answer that cannot be read."""
+
+
+# What a student's exception may become on the judge's side; all of them take one text.
+_ERRORS: dict[str, type[Exception]] = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, UnicodeError | ExceptionGroup)
+} | {"ReplacedCall": ReplacedCall}
+
+
+class Student:
+    """The student's side: a namespace with their answers, and the objects of theirs that a test holds on to.
+
+    `handle` takes a request and gives a reply, both in `labkit.codec` bytes; it raises only for an interrupt.
+    """
+
+    def __init__(self, namespace: dict):
+        self.namespace = namespace
+        self.held: dict[str, Any] = {}
+        self.sessions: list[Session] = []
+
+    def handle(self, request: bytes) -> bytes:
+        """Do what a request asks: call, iterate, take the next item, probe, begin or end a session."""
+        try:
+            do, *arguments = codec.decode(request, classes=self.config_class, handle=self.find)
+            reply = getattr(self, f"do_{do}")(*arguments)
+            return self.encoded(("result", reply))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit too: a student's exit() ends the call, not the judging.
+            names = [cls.__name__ for cls in type(error).__mro__]
+            return codec.encode(("error", names, str(error)))
+
+    def encoded(self, value: Any) -> bytes:
+        return codec.encode(value, classes=self.config_class, handle=self.hold)
+
+    def config_class(self, name: str) -> type | None:
+        value = self.namespace.get(name)
+        return value if isinstance(value, type) and dataclasses.is_dataclass(value) else None
+
+    def hold(self, value: Any) -> str:
+        """A handle for an object: the same object keeps its handle."""
+        for key, known in self.held.items():
+            if known is value:
+                return key
+        key = f"#{len(self.held)}"
+        self.held[key] = value
+        return key
+
+    def find(self, handle: str) -> Any:
+        """The object of a handle: a held one or a name of the notebook, then attributes."""
+        root, *attributes = handle.split(".")
+        if root.startswith("#"):
+            value = self.held[root]
+        elif root in self.namespace:
+            value = self.namespace[root]
+        else:
+            raise NameError(f"name '{root}' is not defined")
+        for attribute in attributes:
+            value = getattr(value, attribute)
+        return value
+
+    def do_call(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        return function(*args, **kwargs)
+
+    def do_iterate(self, value: Iterable) -> Any:
+        return (iter(value),)
+
+    def do_next(self, iterator: Any) -> tuple:
+        try:
+            return (next(iterator),)
+        except StopIteration:
+            return ()
+
+    def do_probe(self, name: str, args: tuple, kwargs: dict) -> Any:
+        importlib.import_module("labkit.probes")
+        return _probes[name](*args, **kwargs)
+
+    def do_begin(self, replaces: dict, parts: dict) -> list[str]:
+        session = Session(self.namespace, replaces, parts)
+        self.sessions.append(session)
+        session.begin()
+        return session.kept
+
+    def do_end(self) -> None:
+        self.sessions.pop().end()
+
+
+class Link:
+    """The judge's side: asks the student's side, through `send`, which carries bytes there and back."""
+
+    def __init__(self, send: Callable[[bytes], bytes], namespace: dict):
+        self.send, self.namespace = send, namespace
+
+    def ask(self, do: str, *arguments: Any) -> Any:
+        """The result of a request; what the student's side raised is raised here."""
+        request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
+        reply = codec.decode(self.send(request), classes=self.config_class, handle=functools.partial(Remote, self))
+        match reply:
+            case ("result", value):
+                return value
+            case ("error", [*names], str(message)):
+                cls = next((_ERRORS[n] for n in names if n in _ERRORS), Exception)
+                if cls is Exception:
+                    raise StudentError(f"{names[0] if names else 'error'}: {message}")
+                raise cls(message)
+        raise StudentError("the answer cannot be read")
+
+    def config_class(self, name: str) -> type | None:
+        value = self.namespace.get(name)
+        return value if isinstance(value, type) and dataclasses.is_dataclass(value) else None
+
+    def handle_of(self, value: Any) -> str | None:
+        return value._handle if type(value) is Remote and value._link is self else None
+
+    def session(self, replaces: Mapping[str, list[str]], parts: Mapping[str, str]) -> "_RemoteSession":
+        return _RemoteSession(self, dict(replaces), dict(parts))
+
+
+class _RemoteSession:
+    """A `Session` on the student's side."""
+
+    def __init__(self, link: Link, replaces: dict, parts: dict):
+        self.link, self.replaces, self.parts = link, replaces, parts
+        self.kept: list[str] = []
+
+    def begin(self) -> None:
+        self.kept = self.link.ask("begin", self.replaces, self.parts)
+
+    def end(self) -> None:
+        self.link.ask("end")
+
+
 class Remote:
-    """Placeholder until the codec is in."""
+    """Something of the student's, seen from the judge's side: call it, call its methods, iterate over it, pass it on.
+
+    Its attributes are not data: read them through methods (`state_dict`) or `labkit.probes`.
+    """
+
+    __slots__ = ("_handle", "_link")
+
+    def __init__(self, link: Link, handle: str):
+        self._link, self._handle = link, handle
+
+    def __getattr__(self, name: str) -> "Remote":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Remote(self._link, f"{self._handle}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._link.ask("call", self, args, kwargs)
+
+    def __iter__(self):
+        (iterator,) = self._link.ask("iterate", self)
+        while item := self._link.ask("next", iterator):
+            yield item[0]
+
+    def __repr__(self) -> str:
+        return f"<the student's {self._handle}>"
+
+
+_probes: dict[str, Callable] = {}
+
+
+def probe(function: Callable) -> Callable:
+    """Make a function run where the student's objects are that it is called with."""
+    _probes[function.__name__] = function
+
+    @functools.wraps(function)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        link = next((a._link for a in (*args, *kwargs.values()) if type(a) is Remote), None)
+        return function(*args, **kwargs) if link is None else link.ask("probe", function.__name__, args, kwargs)
+
+    return ask

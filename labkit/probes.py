@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from labkit.fit import fit
+from labkit.judge import probe
 
 
+@probe
 def gradients(function: Callable | nn.Module, *inputs: Any) -> dict[str, Tensor]:
     """Gradients of a weighted sum of `function(*inputs)`.
 
@@ -26,22 +28,33 @@ def gradients(function: Callable | nn.Module, *inputs: Any) -> dict[str, Tensor]
         wanted |= {name: p for name, p in function.named_parameters() if p.requires_grad}
     with torch.enable_grad():
         output = function(*leaves)
+        if not isinstance(output, Tensor):
+            raise TypeError(f"a tensor is expected and {type(output).__name__} came back")
+        if not output.requires_grad:  # nothing that it was given matters to it
+            return {k: torch.zeros_like(v) for k, v in wanted.items()}
         weights = torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype).view(output.shape)
         found = torch.autograd.grad((output * weights).sum(), list(wanted.values()), allow_unused=True)
     return {k: torch.zeros_like(v) if g is None else g for (k, v), g in zip(wanted.items(), found, strict=True)}
 
 
+@probe
 def after_call(function: Callable, *args: Any, **kwargs: Any) -> tuple[Any, tuple]:
-    """`(result, args)` of a call, the arguments as the call left them: shows in-place changes."""
+    """`(result, args)` of a call, the arguments as the call left them: shows in-place changes.
+
+    The call is given copies, so that what the test passes stays as it was, also where no process lies between.
+    """
+    args, kwargs = _copied(args), _copied(kwargs)
     return function(*args, **kwargs), args
 
 
+@probe
 def seeded(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Result of a call made right after `torch.manual_seed(seed)`."""
     torch.manual_seed(seed)
     return function(*args, **kwargs)
 
 
+@probe
 def train(
     module: nn.Module,
     tokens: Tensor,
@@ -71,3 +84,13 @@ def train(
 
 def _is_float(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple, set):
+        return type(value)(_copied(v) for v in value)
+    if type(value) is dict:
+        return {k: _copied(v) for k, v in value.items()}
+    return value

@@ -10,6 +10,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from labkit.judge import Link, Remote, Student
+
 
 def kind_of(cell: NotebookNode) -> str:
     """The kind of a notebook's cell: the first word of its id."""
@@ -33,8 +35,12 @@ def play(
 
     Each of `answers` is bound right after the exercise cell that defines its name. With `blank`, every exercise
     raises NotImplementedError, as in a notebook nobody has touched. Run cells are for display and are left out.
+    With `through_codec`, student and tests have a namespace each and everything between them crosses as bytes.
     """
     namespace: dict[str, Any] = types.ModuleType("__main__").__dict__
+    judge = types.ModuleType("__main__").__dict__ if through_codec else namespace
+    link = Link(Student(namespace).handle, judge) if through_codec else None
+    answers = answers or {}
     grades: dict[str, Exception | None] = {}
     for cell in notebook.cells:
         kind = kind_of(cell)
@@ -42,23 +48,35 @@ def play(
             continue
         source = blanked(cell.source) if blank and kind == "exercise" else cell.source
         code = _compiled(source, f"<{cell.id}>")
-        if kind != "test":
+        if kind == "given":
+            for space in (namespace, judge) if link else (namespace,):
+                exec(code, space)
+        elif kind == "exercise":
             exec(code, namespace)
-            if kind == "exercise":
-                for node in ast.parse(cell.source).body:
-                    if getattr(node, "name", None) in (answers or {}):
-                        namespace[node.name] = answers[node.name]
-            continue
-        name = cell.id.removeprefix("test-")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                exec(code, namespace)
-        except Exception as error:
-            grades[name] = error
+            for name in _defined(cell.source):
+                if name in answers:
+                    namespace[name] = answers[name]
+                if link:
+                    judge[name] = Remote(link, name)
         else:
-            grades[name] = None
+            grades[cell.id.removeprefix("test-")] = _verdict(code, judge)
     return grades
+
+
+def _verdict(code: types.CodeType, namespace: dict) -> Exception | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(code, namespace)
+    except Exception as error:
+        return error
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _defined(source: str) -> tuple[str, ...]:
+    """Names that an exercise's cell defines."""
+    return tuple(node.name for node in ast.parse(source).body if hasattr(node, "name"))
 
 
 def blanked(source: str) -> str:

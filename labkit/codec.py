@@ -1,0 +1,288 @@
+"""Bytes for the data that crosses between a test and the code it judges.
+
+Data is None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict with any hashable of these as keys,
+tensors, torch dtypes, and config dataclasses (by name and fields). What else a student's side holds, such as a module,
+crosses as a handle: a text that only that side can turn back into the object. Nothing is pickled, and reading a message
+runs no code but the reader's own dataclass constructors, so bytes from a student can be read anywhere.
+
+A message is the length of its JSON part (8 bytes, little-endian), the JSON, and its tensors in safetensors format. In
+the JSON, None, booleans, texts, finite floats, ints below 2**63 and lists stand for themselves; everything else is an
+object with one key that says what it is.
+"""
+
+import base64
+import binascii
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+MAX_DEPTH = 64
+MAX_ITEMS = 2_000_000
+MAX_BYTES = 256 * 2**20
+
+_HEAD = 8
+_DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
+
+Classes = Callable[[str], type | None]
+
+
+class CodecError(ValueError):
+    """A value that cannot be sent, or bytes that are no message."""
+
+
+def no_classes(name: str) -> None:
+    """The registry of a side that knows no config dataclass."""
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def encode(value: Any, *, classes: Classes = no_classes, handle: Callable[[Any], str | None] | None = None) -> bytes:
+    """The bytes of a value.
+
+    `classes` gives this side's config dataclass of a name; `handle` gives the handle of an object that is no data.
+    Subclasses of the listed types travel as their base. Raises CodecError for anything else.
+    """
+    writer = _Writer(classes, handle)
+    text = json.dumps(writer.tree(value, 0), separators=(",", ":"), allow_nan=False).encode("ascii")
+    message = len(text).to_bytes(_HEAD, "little") + text
+    if writer.tensors:
+        message += safetensors.torch.save(writer.tensors)
+    if len(message) > MAX_BYTES:
+        raise CodecError(f"a value of {len(message):,} bytes is more than the {MAX_BYTES:,} that may be sent")
+    return message
+
+
+class _Writer:
+    def __init__(self, classes: Classes, handle: Callable[[Any], str | None] | None):
+        self.classes, self.handle = classes, handle
+        self.tensors: dict[str, Tensor] = {}
+        self.items = 0
+
+    def tree(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is int and -(2**63) < value < 2**63:
+            return value
+        if value is None or kind is bool:
+            return value
+        if depth > MAX_DEPTH:
+            raise CodecError(f"a value nested deeper than {MAX_DEPTH} levels, or inside itself, cannot be sent")
+        if isinstance(value, str):
+            return _write_text(str(value))
+        if isinstance(value, float):
+            value = float(value)
+            return value if math.isfinite(value) else {"float": repr(value)}
+        if isinstance(value, bool):
+            return bool(value)
+        if isinstance(value, int):
+            value = int(value)
+            return value if -(2**63) < value < 2**63 else {"int": hex(value)}
+        if isinstance(value, bytes):
+            return {"bytes": base64.b64encode(value).decode("ascii")}
+        if isinstance(value, list):
+            return self.row(value, depth)
+        if isinstance(value, tuple):
+            return {"tuple": self.row(value, depth)}
+        if isinstance(value, set):
+            return {"set": self.row(value, depth)}
+        if isinstance(value, frozenset):
+            return {"frozenset": self.row(value, depth)}
+        if isinstance(value, dict):
+            pairs = self.counted(value.items())
+            return {"dict": [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in pairs]}
+        if isinstance(value, Tensor):
+            return {"tensor": self.tensor(value)}
+        if kind is torch.dtype:
+            return {"dtype": str(value).removeprefix("torch.")}
+        if dataclasses.is_dataclass(kind) and self.classes(kind.__name__) is not None:
+            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+            return {"config": [kind.__name__, {k: self.tree(v, depth + 1) for k, v in fields.items()}]}
+        if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+            return self.tree(value.item(), depth + 1)
+        name = self.handle(value) if self.handle else None
+        if name is None:
+            raise CodecError(
+                f"{_described(value)} cannot be sent; tests and answers exchange numbers, texts, bytes, lists, tuples, "
+                "sets, dicts, tensors and config dataclasses"
+            )
+        return {"handle": name}
+
+    def row(self, values: Any, depth: int) -> list:
+        return [self.tree(v, depth + 1) for v in self.counted(values)]
+
+    def counted(self, values: Any) -> Any:
+        self.items += len(values)
+        if self.items > MAX_ITEMS:
+            raise CodecError(f"a value of more than {MAX_ITEMS:,} items cannot be sent; send a tensor")
+        return values
+
+    def tensor(self, value: Tensor) -> list[str]:
+        if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
+            raise CodecError(f"a tensor with layout {value.layout} on {value.device} cannot be sent; send a dense one")
+        # safetensors takes no views of shared memory, and the receiver gets no part in the graph.
+        plain = value.detach().to("cpu").resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+        plain = plain.as_subclass(Tensor)
+        key = str(len(self.tensors))
+        dtype = str(plain.dtype).removeprefix("torch.")
+        self.tensors[key] = torch.view_as_real(plain) if plain.is_complex() else plain
+        return [key, dtype]
+
+
+def _write_text(text: str) -> Any:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # lone surrogates, which JSON would join into pairs
+        return {"text": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")}
+    return text
+
+
+def _described(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+
+
+def decode(data: bytes, *, classes: Classes = no_classes, handle: Callable[[str], Any] | None = None) -> Any:
+    """The value of a message. Raises CodecError for bytes that are no message, whatever they hold."""
+    if len(data) > MAX_BYTES:
+        raise CodecError(f"a message of {len(data):,} bytes is more than the {MAX_BYTES:,} that are read")
+    length = int.from_bytes(data[:_HEAD], "little")
+    if len(data) < _HEAD or length > len(data) - _HEAD:
+        raise CodecError("the message is cut short")
+    body, blob = data[_HEAD : _HEAD + length], data[_HEAD + length :]
+    try:
+        tensors = safetensors.torch.load(bytes(blob)) if blob else {}
+        tree = json.loads(body, parse_constant=_no_constant)
+        return _Reader(tensors, classes, handle).value(tree, 0)
+    except CodecError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        RecursionError,
+        RuntimeError,
+        OverflowError,
+        AttributeError,
+        safetensors.SafetensorError,
+    ) as error:
+        raise CodecError(f"the message is malformed: {type(error).__name__}: {error}") from None
+
+
+def _no_constant(text: str) -> None:
+    raise CodecError(f"the message is malformed: {text} in its JSON")
+
+
+class _Reader:
+    def __init__(self, tensors: dict[str, Tensor], classes: Classes, handle: Callable[[str], Any] | None):
+        self.tensors, self.classes, self.handle = tensors, classes, handle
+        self.items = 0
+
+    def value(self, tree: Any, depth: int) -> Any:
+        kind = type(tree)
+        if kind is int or kind is str or kind is bool or tree is None:
+            return tree
+        if depth > 2 * MAX_DEPTH:
+            raise CodecError(f"the message is nested deeper than {MAX_DEPTH} levels")
+        if kind is float:
+            if not math.isfinite(tree):
+                raise CodecError("the message is malformed: a number is too large")
+            return tree
+        if kind is list:
+            return self.row(tree, depth)
+        if len(tree) != 1:
+            raise CodecError("the message is malformed: an object has one key")
+        ((tag, inner),) = tree.items()
+        read = getattr(self, f"read_{tag}", None) if tag in _TAGS else None
+        if read is None:
+            raise CodecError(f"the message is malformed: unknown kind {tag!r}")
+        return read(inner, depth)
+
+    def row(self, trees: Any, depth: int) -> list:
+        if type(trees) is not list:
+            raise CodecError("the message is malformed: a row is no list")
+        self.items += len(trees)
+        if self.items > MAX_ITEMS:
+            raise CodecError(f"the message has more than {MAX_ITEMS:,} items")
+        return [self.value(t, depth + 1) for t in trees]
+
+    def read_float(self, inner: Any, depth: int) -> float:
+        if inner not in ("nan", "inf", "-inf"):
+            raise CodecError("the message is malformed: not a float")
+        return float(inner)
+
+    def read_int(self, inner: Any, depth: int) -> int:
+        return int(_text(inner), 16)
+
+    def read_text(self, inner: Any, depth: int) -> str:
+        return _unbase64(inner).decode("utf-8", "surrogatepass")
+
+    def read_bytes(self, inner: Any, depth: int) -> bytes:
+        return _unbase64(inner)
+
+    def read_tuple(self, inner: Any, depth: int) -> tuple:
+        return tuple(self.row(inner, depth))
+
+    def read_set(self, inner: Any, depth: int) -> set:
+        return set(self.row(inner, depth))
+
+    def read_frozenset(self, inner: Any, depth: int) -> frozenset:
+        return frozenset(self.row(inner, depth))
+
+    def read_dict(self, inner: Any, depth: int) -> dict:
+        pairs = self.row(inner, depth)
+        if any(type(p) is not list or len(p) != 2 for p in pairs):
+            raise CodecError("the message is malformed: a dict is a list of pairs")
+        return dict(pairs)
+
+    def read_tensor(self, inner: Any, depth: int) -> Tensor:
+        key, name = inner
+        tensor, dtype = self.tensors[_text(key)], _DTYPES[_text(name)]
+        if dtype.is_complex:
+            tensor = torch.view_as_complex(tensor)
+        if tensor.dtype != dtype:
+            raise CodecError("the message is malformed: a tensor has another dtype than it says")
+        return tensor
+
+    def read_dtype(self, inner: Any, depth: int) -> torch.dtype:
+        return _DTYPES[_text(inner)]
+
+    def read_config(self, inner: Any, depth: int) -> Any:
+        name, fields = inner
+        cls = self.classes(_text(name))
+        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+            raise CodecError(f"there is no config dataclass {name!r} on this side")
+        if type(fields) is not dict or set(fields) != {f.name for f in dataclasses.fields(cls) if f.init}:
+            raise CodecError(f"the fields of {name} differ between the two sides")
+        return cls(**{k: self.value(v, depth + 1) for k, v in fields.items()})
+
+    def read_handle(self, inner: Any, depth: int) -> Any:
+        if self.handle is None:
+            raise CodecError("the message holds a handle where none is expected")
+        return self.handle(_text(inner))
+
+
+_TAGS = frozenset(name.removeprefix("read_") for name in vars(_Reader) if name.startswith("read_"))
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise CodecError("the message is malformed: a text is missing")
+    return value
+
+
+def _unbase64(value: Any) -> bytes:
+    try:
+        return base64.b64decode(_text(value), validate=True)
+    except binascii.Error as error:
+        raise CodecError(f"the message is malformed: {error}") from None
