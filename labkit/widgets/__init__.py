@@ -41,7 +41,9 @@ class TokenSteps(anywidget.AnyWidget):
         flat = []
         for rank, (left, right) in enumerate(merges):
             if not (0 <= left < 256 + rank and 0 <= right < 256 + rank):
-                raise ValueError(f"merge {rank} joins {left} and {right}, but only ids below {256 + rank} exist by then")
+                raise ValueError(
+                    f"merge {rank} joins {left} and {right}, but only ids below {256 + rank} exist by then"
+                )
             flat += [int(left), int(right)]
         super().__init__(merges=flat, text=text)
 
@@ -59,22 +61,27 @@ class AttentionHeads(anywidget.AnyWidget):
     The weights are no part of the control's state. The built book serves the shipped checkpoints under `_static/`,
     where the page fetches them; in a live notebook the page asks the kernel, with the message `{"kind": "load"}`.
 
-    Raises CheckpointError if there is no such checkpoint, ValueError if it has no tokenizer.
+    Raises CheckpointError if there is no such checkpoint, ValueError if its tokenizer is missing or
+    of another size than the model.
     """
 
     _esm = joined("tokenizer.js", "gpt.js", "parts.js", "attention_heads.js")
     _css = STYLE
     checkpoint = traitlets.Unicode(help="the file's name without its ending").tag(sync=True)
-    config = traitlets.Dict(help="the model's sizes: the page draws its frame before the weights are there").tag(sync=True)
+    config = traitlets.Dict(help="the model's sizes, from which the page draws its frame").tag(sync=True)
     file_bytes = traitlets.Int().tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, checkpoint: str | Path, text: str = "The model reads this text one token at a time."):
         loaded = load(checkpoint)
         if loaded.merges is None:
-            raise ValueError(f"{checkpoint} holds no tokenizer, so the page could not read text: save it with its merges")
+            raise ValueError(f"{checkpoint} holds no tokenizer: save it with its merges, or the page cannot read text")
+        if (known := loaded.config["vocab_size"]) != 256 + len(loaded.merges):
+            raise ValueError(f"{checkpoint}: the model knows {known} tokens, its tokenizer {256 + len(loaded.merges)}")
         self._path = find(checkpoint)
-        super().__init__(checkpoint=self._path.stem, config=loaded.config, file_bytes=self._path.stat().st_size, text=text)
+        super().__init__(
+            checkpoint=self._path.stem, config=loaded.config, file_bytes=self._path.stat().st_size, text=text
+        )
         self.on_msg(self._answer)
 
     def _answer(self, _widget: anywidget.AnyWidget, message: Any, _buffers: list[memoryview]) -> None:

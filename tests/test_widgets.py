@@ -1,0 +1,112 @@
+"""The controls as Python sees them: their JavaScript is whole, their state small, their messages answered."""
+
+import re
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from labkit import checkpoint
+from labkit.widgets import HERE, AttentionHeads, TokenSteps
+from solutions.gpt import GPT, GPTConfig
+from solutions.tokenizer import train_bpe
+
+MERGES = train_bpe("the cat sat on the mat, and then the cat ate the bat. " * 20, 270)
+TOP_LEVEL = re.compile(
+    r"^(?:async )?(?:function\*?|const|let|var|class) +(?:(\w+)|\{([^}]*)\}|\[([^\]]*)\])", re.MULTILINE
+)
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    config = GPTConfig(vocab_size=270, context=16, d_model=8, n_head=2, n_layer=2)
+    return checkpoint.save(
+        tmp_path / "tiny.safetensors", GPT(config).state_dict(), asdict(config), merges=MERGES, record={}
+    )
+
+
+def state(widget):
+    """What a page stores for this control, but for the code and the style."""
+    return {key: value for key, value in widget.get_state().items() if key in widget.trait_names(sync=True)}
+
+
+def declared(source):
+    """Every name that a module declares at its top level, as often as it does."""
+    names = []
+    for single, *patterns in TOP_LEVEL.findall(source):
+        names += [single] if single else [name.strip() for pattern in patterns for name in pattern.split(",") if name]
+    return names
+
+
+@pytest.mark.parametrize("widget", [TokenSteps, AttentionHeads])
+def test_joined_module_declares_each_name_once_and_exports_once(widget):
+    source = str(widget._esm)
+    twice = [name for name, count in Counter(declared(source)).items() if count > 1]
+    assert not twice, f"{widget.__name__} joins files that declare the same names: {twice}"
+    assert re.findall(r"^export .*", source, re.MULTILINE) == ["export default { render };"]
+    assert "import " not in re.sub(r"//.*", "", source), "a joined module cannot import: there is no bundler"
+
+
+def test_declared_sees_a_name_that_two_files_share():
+    one = (HERE / "tokenizer.js").read_text()
+    assert "makeTokenizer" in declared(one)
+    assert Counter(declared(one + one))["makeTokenizer"] == 2
+
+
+@pytest.mark.parametrize("name", [*sorted(path.name for path in HERE.glob("*.js")), "widgets.css"])
+def test_no_address_outside_the_site(name):
+    assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", (HERE / name).read_text(encoding="utf-8"))
+
+
+def test_token_steps_state():
+    widget = TokenSteps(MERGES, text="a cat")
+    assert widget.merges == [id_ for pair in MERGES for id_ in pair]
+    assert repr(widget) == "TokenSteps(14 merges, text='a cat')"
+    assert widget._repr_mimebundle_()[0]["text/plain"] == repr(widget), "no object's address may reach a page"
+
+
+def test_token_steps_refuses_a_merge_of_ids_that_are_not_there_yet():
+    with pytest.raises(ValueError, match="merge 1 joins 258 and 65, but only ids below 257 exist by then"):
+        TokenSteps([(64, 65), (258, 65)])
+
+
+def test_attention_heads_keeps_the_weights_out_of_the_page(model_file):
+    widget = AttentionHeads(model_file, text="a cat")
+    assert widget.checkpoint == "tiny"
+    assert widget.config["n_layer"] == 2
+    kept = state(widget)
+    assert not any(isinstance(value, bytes | memoryview) for value in kept.values())
+    assert sum(len(repr(value)) for value in kept.values()) < 60_000, "code, style and state of one control"
+
+
+def test_kernel_sends_the_file_when_asked(model_file, monkeypatch):
+    widget = AttentionHeads(model_file)
+    sent = []
+    monkeypatch.setattr(widget, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    widget._handle_custom_msg({"kind": "other"}, [])
+    assert sent == []
+    widget._handle_custom_msg({"kind": "load"}, [])
+    assert sent == [({"kind": "checkpoint"}, [model_file.read_bytes()])]
+
+
+def test_kernel_says_why_it_cannot_send(model_file, monkeypatch):
+    widget = AttentionHeads(model_file)
+    model_file.unlink()
+    sent = []
+    monkeypatch.setattr(widget, "send", lambda content, buffers=None: sent.append(content))
+    widget._handle_custom_msg({"kind": "load"}, [])
+    assert sent == [{"kind": "failed", "reason": "tiny.safetensors cannot be read (No such file or directory)"}]
+
+
+def test_attention_heads_says_what_is_missing(tmp_path):
+    with pytest.raises(checkpoint.CheckpointError, match="make checkpoints"):
+        AttentionHeads("no-such-model")
+    bare = checkpoint.save(tmp_path / "bare.safetensors", {"a": torch.zeros(1)}, {}, record={})
+    with pytest.raises(ValueError, match="holds no tokenizer"):
+        AttentionHeads(bare)
+    odd = checkpoint.save(
+        tmp_path / "odd.safetensors", {"a": torch.zeros(1)}, {"vocab_size": 300}, merges=MERGES, record={}
+    )
+    with pytest.raises(ValueError, match="model knows 300 tokens, its tokenizer 270"):
+        AttentionHeads(odd)
