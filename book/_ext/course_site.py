@@ -123,7 +123,6 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
                 for label, address in links_of(app, name).items()
             ],
             "icon": "fas fa-pen-to-square",
-            "text": "Exercises",
             "tooltip": "Open this chapter's exercises",
             "label": "exercise-buttons",
         },
