@@ -20,6 +20,7 @@ import secrets
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import ignore_patterns
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config import Config, PyFileConfigLoader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -277,7 +278,7 @@ REASONS = {
 def reason(outcome: dict[str, Any]) -> str:
     """Why nbgrader failed, in one line, from the log of `NbGraderAPI.autograde`."""
     text = f"{outcome.get('error', '')}\n{outcome.get('log', '')}"
-    errors = re.findall(r"^(?:\[\w+\] )?((?:\w+\.)*\w+(?:Error|Exception))(?::? (.*))?$", text, re.MULTILINE)
+    errors = re.findall(r"^\s*(?:\[\w+\] )?((?:\w+\.)*\w+(?:Error|Exception))(?::? (.*))?$", text, re.MULTILINE)
     told = [(name.rpartition(".")[2], message) for name, message in errors if not name.endswith("NbGraderException")]
     if told:
         name, message = told[-1]
@@ -341,6 +342,8 @@ def main() -> None:
     command = commands.add_parser("export", help="write all grades as CSV")
     command.add_argument("--to", type=Path, default=ROOT / "grades.csv", help="the file (%(default)s)")
     arguments = parser.parse_args()
+    # nbgrader 0.9.6 draws these from SQLAlchemy 2 at every submission; what it then does is right.
+    warnings.filterwarnings("ignore", category=SAWarning)
     try:
         api = open_course()
         match arguments.command:

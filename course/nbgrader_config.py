@@ -46,3 +46,4 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+c.RunSubmission.extra_arguments = ["--IPKernelApp.log_level=40"]  # a kernel's own notices are nothing for the grader
