@@ -1,0 +1,220 @@
+"""Run the visible tests of an assignment on your own machine: `python -m labkit.check tokenizer`.
+
+Runs the notebook in a kernel of its own, from top to bottom, and says for each exercise whether its visible tests pass,
+with the message of the first that fails. The notebook's file is only read. Needs Jupyter and this package, no nbgrader.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+# Laptops differ: a cell may take this many times what the whole notebook takes where it was written.
+PATIENCE = 3
+# What an exercise says that still raises the NotImplementedError it came with.
+BLANK = "not written yet"
+
+
+class CheckError(Exception):
+    """The notebook cannot be checked: one sentence that says what to do."""
+
+
+@dataclass
+class Exercise:
+    """What the visible tests say of one exercise, or of the integration test."""
+
+    name: str
+    points: int = 0
+    earned: int = 0
+    failures: list[str] = field(default_factory=list)
+    reached: bool = True
+
+    @property
+    def blank(self) -> bool:
+        return bool(self.failures) and set(self.failures) == {BLANK}
+
+
+def places() -> Iterator[Path]:
+    """Folders that may hold `exercises/`: where the command runs, the folders above, and the course's own."""
+    here = Path.cwd()
+    yield from (here, *here.parents, Path(__file__).resolve().parents[1])
+
+
+def find(name: str) -> Path:
+    """The notebook that a person means by an assignment's name or by a path."""
+    path = Path(name)
+    if path.suffix == ".ipynb":
+        if path.is_file():
+            return path
+        raise CheckError(f"There is no notebook {name}. Give the name of an assignment: {_known()}.")
+    for place in places():
+        path = place / "exercises" / name / f"{name}.ipynb"
+        if path.is_file():
+            return path
+    raise CheckError(f"There is no assignment {name!r} here. These exist: {_known()}.")
+
+
+def _known() -> str:
+    for place in places():
+        names = sorted(p.stem for p in place.glob("exercises/*/*.ipynb") if p.stem == p.parent.name)
+        if names:
+            return ", ".join(names)
+    return "none; run this in the course's folder, the one with exercises/ in it"
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook at `path`; raises CheckError if it is none or has lost cells that the report needs."""
+    again = "download the assignment again and copy your answers over, cell by cell"
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
+        raise CheckError(f"{path} is not a readable notebook ({reason}): {again}.") from None
+    course = notebook.metadata.get("course")
+    if not course:
+        raise CheckError(f"{path} is not an assignment of this course. These exist: {_known()}.")
+    ids = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
+    if twice := sorted({i for i in ids if ids.count(i) > 1}):
+        raise CheckError(f"{path} has the cell {twice[0]} twice: delete the copy, or {again}.")
+    points = sum(c.metadata.nbgrader.points for c in _tests(notebook))
+    if points < course.points:
+        raise CheckError(f"{path} has lost test cells worth {course.points - points} points: {again}.")
+    written = sum(_mark(c, "solution") for c in notebook.cells)
+    if written < course.exercises:
+        missing = course.exercises - written
+        raise CheckError(f"{path} has lost {missing} exercise cell{'s' if missing > 1 else ''}: {again}.")
+    return notebook
+
+
+def run(notebook: NotebookNode, folder: Path) -> str | None:
+    """Execute a copy of the notebook in place; what ended it early, as a sentence, or None."""
+    seconds = PATIENCE * notebook.metadata.course.seconds
+    client = NotebookClient(
+        notebook,
+        timeout=seconds,
+        allow_errors=True,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    try:
+        # A kernel's own remarks on the machine's network say nothing about the answers.
+        client.execute(stderr=subprocess.DEVNULL)
+    except CellTimeoutError:
+        return f"{_stopped_at(notebook)} did not end within {seconds} seconds: is there a loop that never ends?"
+    except DeadKernelError:
+        return f"Python stopped in {_stopped_at(notebook)}: does it call exit(), or need more memory than there is?"
+    return None
+
+
+def _stopped_at(notebook: NotebookNode) -> str:
+    """The first cell that did not finish, by its place and its first line."""
+    for number, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            return f"cell {number} ({cell.source.strip().splitlines()[0][:60]})"
+    return "the last cell"
+
+
+def report(notebook: NotebookNode) -> list[Exercise]:
+    """What each exercise's visible tests say, in the order of the notebook, after `run`."""
+    found: dict[str, Exercise] = {}
+    broken: dict[str, str] = {}
+    for cell in notebook.cells:
+        if _mark(cell, "solution"):
+            name = cell.metadata.nbgrader.grade_id.removeprefix("exercise-")
+            found[name] = Exercise(name)
+            if error := _error(cell):
+                broken[name] = f"the exercise's own cell fails: {error}"
+        elif _mark(cell, "grade") and (called := re.search(r'^with answers\(\s*"([\w-]+)"', cell.source, re.MULTILINE)):
+            exercise = found.setdefault(called[1], Exercise(called[1]))
+            points = cell.metadata.nbgrader.points
+            exercise.points += points
+            error = _error(cell)
+            if cell.execution_count is None and error is None:
+                exercise.reached = False
+            elif error is None:
+                exercise.earned += points
+            else:
+                exercise.failures.append(broken.get(called[1], error))
+    return list(found.values())
+
+
+def _error(cell: NotebookNode) -> str | None:
+    """The message of a cell that failed, in at most two lines."""
+    for output in cell.get("outputs", ()):
+        if output.output_type == "error":
+            lines = [line.strip() for line in output.evalue.splitlines() if line.strip()][:2]
+            text = "\n".join(line if len(line) <= 300 else line[:297] + "..." for line in lines)
+            if output.ename == "NotImplementedError":
+                return text or BLANK
+            if output.ename in ("AssertionError", "ReplacedCall"):
+                return text or "the test failed"
+            return f"{output.ename}: {text}"
+    return None
+
+
+def _mark(cell: NotebookNode, name: str) -> bool:
+    return cell.cell_type == "code" and bool(cell.metadata.get("nbgrader", {}).get(name))
+
+
+def _tests(notebook: NotebookNode) -> Iterable[NotebookNode]:
+    return (c for c in notebook.cells if _mark(c, "grade"))
+
+
+def lines(notebook: NotebookNode, exercises: list[Exercise], ended: str | None) -> Iterator[str]:
+    """The report as a person reads it."""
+    course = notebook.metadata.course
+    yield course.title
+    width = max(len(e.name) for e in exercises)
+    for exercise in exercises:
+        if exercise.earned == exercise.points and exercise.reached:
+            state = "passed"
+        elif not exercise.reached and not exercise.failures:
+            state = "not run"
+        else:
+            state = "blank" if exercise.blank else "FAILED"
+        yield f"  {state:8}{exercise.name:{width}}  {exercise.earned:2} of {exercise.points} points"
+        if state == "FAILED":
+            yield from (f"          {line}" for line in exercise.failures[0].splitlines())
+    earned, points = sum(e.earned for e in exercises), sum(e.points for e in exercises)
+    yield f"Visible tests: {earned} of {points} points."
+    if hidden := course.points - points:
+        yield f"Hidden tests, worth {hidden} points more, and hidden checks of these run when it is graded."
+    if ended:
+        yield ended
+    if first := next((e for e in exercises if e.earned < e.points and e.reached), None):
+        yield f"Fix first: {first.name}." if not first.blank else f"Next to write: {first.name}."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the visible tests of an assignment and say what passes."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.check", description=main.__doc__)
+    parser.add_argument("assignment", nargs="?", help="its name (tokenizer) or the path of its notebook")
+    options = parser.parse_args(arguments)
+    try:
+        if not options.assignment:
+            raise CheckError(f"Name the assignment to check, as in `python -m labkit.check <name>`: {_known()}.")
+        path = find(options.assignment)
+        notebook = read(path)
+        print(f"Running {path} ...", flush=True)
+        ended = run(notebook, path.parent)
+    except CheckError as error:
+        print(error, file=sys.stderr)
+        return 1
+    exercises = report(notebook)
+    print("\n".join(lines(notebook, exercises, ended)))
+    return int(ended is not None or any(e.earned < e.points for e in exercises))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
