@@ -18,6 +18,8 @@ from vendor import VendorError, vendor
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
 SOURCES = ("solutions/*.py", "labkit/**/*.py", "labkit/**/*.js", "labkit/checkpoints/*", "requirements.txt")
+# What Sphinx would not notice a change of.
+LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL)\b|\w*Error:|^Reason: |Exception occurred|Validation errors in config"
@@ -26,10 +28,10 @@ COMPLAINT = re.compile(
 KERNEL_NOTE = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption"
 
 
-def fingerprint() -> str:
-    """Return a digest of the packages that the pages execute."""
+def fingerprint(patterns: tuple[str, ...]) -> str:
+    """Return a digest of the files that `patterns` name, below the repository's root."""
     digest = hashlib.sha256()
-    for pattern in SOURCES:
+    for pattern in patterns:
         for path in sorted(ROOT.glob(pattern)):
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -50,11 +52,12 @@ def build(output: Path, *, fresh: bool = False) -> int:
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = fingerprint()
+    code = fingerprint(SOURCES)
+    wanted = code + fingerprint(LOOK)
     executed, built = folder / "executed-with", folder / "built-with"
-    if not (executed.is_file() and executed.read_text() == wanted):
+    if not (executed.is_file() and executed.read_text() == code):
         shutil.rmtree(folder / ".jupyter_cache", ignore_errors=True)
-        executed.write_text(wanted)
+        executed.write_text(code)
     everything = not (built.is_file() and built.read_text() == wanted)
     built.unlink(missing_ok=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "book"]
@@ -75,14 +78,14 @@ def build(output: Path, *, fresh: bool = False) -> int:
         line = COLOUR.sub("", line)
         print(line, end="", flush=True)
         lines.append(line)
-    code = process.wait()
+    status = process.wait()
     log = "".join(lines)
     (folder / "build.log").write_text(log, encoding="utf-8")
     found = complaints(log)
     if found:
         print("\nThe build failed. It said:")
         print("\n".join(f"  {line}" for line in found))
-    if code or found:
+    if status or found:
         return 1
     built.write_text(wanted)
     return 0

@@ -15,8 +15,17 @@
       document.head.append(script);
     });
 
+  // The manager brings an old Font Awesome, twice, whose styles would replace the icons of this site.
+  const keepIcons = () =>
+    new MutationObserver((changes) => {
+      for (const { addedNodes } of changes)
+        for (const node of addedNodes)
+          if (node.nodeName === "STYLE" && node.textContent.includes("Font Awesome")) node.remove();
+    }).observe(document.head, { childList: true });
+
   const draw = async (places) => {
     try {
+      keepIcons();
       await load("require.js");
       // "anywidget" and any other widget module is looked up beside the manager, never on another site.
       window.require.config({ baseUrl: base });
