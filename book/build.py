@@ -1,4 +1,4 @@
-"""Build the book: `python book/build.py`, from the repository's root or anywhere.
+"""Build the book: `python -m book.build`, from the repository's root.
 
 Fetches third-party scripts if they are missing (book/vendor.py), executes what has changed, and writes _build/html.
 Exits with 1, naming the lines, when the build printed a warning: jupyter-book's own exit code misses some.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vendor import VendorError, vendor
+from book.vendor import VendorError, vendor
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
@@ -100,7 +100,7 @@ def main() -> int:
     try:
         vendor()
     except VendorError as error:
-        print(f"book/build.py: {error}", file=sys.stderr)
+        print(f"book: {error}", file=sys.stderr)
         return 1
     return build(options.output.resolve(), fresh=options.fresh)
 

