@@ -6,6 +6,7 @@ With the same weights the logits equal those of `transformers.GPT2LMHeadModel`.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 import torch
@@ -17,18 +18,18 @@ from torch import Tensor
 
 from labkit.checkpoint import load as load_checkpoint
 
-# Which of our modules holds the weights of which module of transformers' GPT-2 (its "transformer." prefix taken off).
+# transformers' names for the parts of GPT-2, and ours.
 GPT2_NAMES = {
-    "wte.": "token_embedding.",
-    "wpe.": "position_embedding.",
-    "h.": "blocks.",
-    ".ln_1.": ".attention_norm.",
-    ".attn.c_attn.": ".attention.qkv.",
-    ".attn.c_proj.": ".attention.projection.",
-    ".ln_2.": ".mlp_norm.",
-    ".mlp.c_fc.": ".mlp.up.",
-    ".mlp.c_proj.": ".mlp.down.",
-    "ln_f.": "final_norm.",
+    "wte": "token_embedding",
+    "wpe": "position_embedding",
+    "h": "blocks",
+    "ln_1": "attention_norm",
+    "attn.c_attn": "attention.qkv",
+    "attn.c_proj": "attention.projection",
+    "ln_2": "mlp_norm",
+    "mlp.c_fc": "mlp.up",
+    "mlp.c_proj": "mlp.down",
+    "ln_f": "final_norm",
 }
 
 
@@ -255,9 +256,10 @@ def generate(
 def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a `transformers` GPT-2, renamed and turned so that our GPT's `load_state_dict` takes them.
 
-    `GPT2_NAMES` pairs the names. `transformers` keeps the matrices of attention and MLP in its class Conv1D, as
-    (in, out); nn.Linear keeps (out, in). Names may start with "transformer." or not. The tied "lm_head.weight" and
-    old files' mask buffers ("....attn.bias", "....attn.masked_bias") have no place in ours and are left out.
+    "transformer.h.3.mlp.c_fc.bias" becomes "blocks.3.mlp.up.bias": `GPT2_NAMES` pairs the names, and the prefix
+    "transformer." is there or not. `transformers` keeps the four matrices of a block's attention and MLP as
+    (in, out), in its class Conv1D; nn.Linear keeps (out, in). The tied "lm_head.weight", and the mask buffers of old
+    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out.
     """
     ours = {}
     for name, tensor in state_dict.items():
@@ -266,7 +268,7 @@ def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         is_conv1d = tensor.ndim == 2 and (".attn." in name or ".mlp." in name)
         for theirs, own in GPT2_NAMES.items():
-            name = name.replace(theirs, own, 1) if theirs[0] == "." or name.startswith(theirs) else name
+            name = re.sub(rf"\b{re.escape(theirs)}\b", own, name)
         ours[name] = tensor.T.contiguous() if is_conv1d else tensor
     return ours
 
