@@ -15,7 +15,8 @@ import binascii
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Any
 
 import safetensors
@@ -28,6 +29,8 @@ MAX_ITEMS = 2_000_000
 MAX_BYTES = 256 * 2**20
 
 _HEAD = 8
+# What JSON brings as it is.
+_PLAIN = frozenset((int, str, bool, type(None)))
 _DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
 
 Classes = Callable[[str], type | None]
@@ -95,8 +98,7 @@ class _Writer:
         if isinstance(value, frozenset):
             return {"frozenset": self.row(value, depth)}
         if isinstance(value, dict):
-            pairs = self.counted(value.items())
-            return {"dict": [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in pairs]}
+            return {"dict": [self.row(value.keys(), depth), self.row(value.values(), depth)]}
         if isinstance(value, Tensor):
             return {"tensor": self.tensor(value)}
         if kind is torch.dtype:
@@ -114,14 +116,22 @@ class _Writer:
             )
         return {"handle": name}
 
-    def row(self, values: Any, depth: int) -> list:
-        return [self.tree(v, depth + 1) for v in self.counted(values)]
+    def row(self, values: Collection, depth: int) -> Any:
+        """A container's items. Token ids, texts and pairs of ids come in thousands, so rows of them are taken whole."""
+        self.count(values)
+        if _stands_for_itself(values):
+            return list(values)
+        if _are_tuples(values):
+            flat = list(chain.from_iterable(values))
+            self.count(flat)
+            if _stands_for_itself(flat) and depth < MAX_DEPTH:
+                return {"tuples": list(values)}
+        return [self.tree(v, depth + 1) for v in values]
 
-    def counted(self, values: Any) -> Any:
+    def count(self, values: Collection) -> None:
         self.items += len(values)
         if self.items > MAX_ITEMS:
             raise CodecError(f"a value of more than {MAX_ITEMS:,} items cannot be sent; send a tensor")
-        return values
 
     def tensor(self, value: Tensor) -> list[str]:
         if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
@@ -135,12 +145,31 @@ class _Writer:
         return [key, dtype]
 
 
-def _write_text(text: str) -> Any:
+def _stands_for_itself(values: Collection) -> bool:
+    """Whether a row is of nothing but small ints, or of nothing but texts that JSON keeps as they are."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return min(values) > -(2**63) and max(values) < 2**63
+    return kinds == {str} and all(map(_is_unicode, values))
+
+
+def _are_tuples(values: Collection) -> bool:
+    return set(map(type, values)) == {tuple}
+
+
+def _is_unicode(text: str) -> bool:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates, which JSON would join into pairs
-        return {"text": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")}
-    return text
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _write_text(text: str) -> Any:
+    if _is_unicode(text):
+        return text
+    # JSON would join two lone surrogates into one character.
+    return {"text": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")}
 
 
 def _described(value: Any) -> str:
@@ -209,12 +238,30 @@ class _Reader:
         return read(inner, depth)
 
     def row(self, trees: Any, depth: int) -> list:
+        """A container's items, as `_Writer.row` wrote them."""
+        if type(trees) is dict and set(trees) == {"tuples"}:
+            return self.read_tuples(trees["tuples"], depth)
+        self.count(trees)
+        if set(map(type, trees)) <= _PLAIN:
+            return trees
+        return [self.value(t, depth + 1) for t in trees]
+
+    def count(self, trees: Any) -> None:
         if type(trees) is not list:
             raise CodecError("the message is malformed: a row is no list")
         self.items += len(trees)
         if self.items > MAX_ITEMS:
             raise CodecError(f"the message has more than {MAX_ITEMS:,} items")
-        return [self.value(t, depth + 1) for t in trees]
+
+    def read_tuples(self, inner: Any, depth: int) -> list[tuple]:
+        self.count(inner)
+        if set(map(type, inner)) - {list}:
+            raise CodecError("the message is malformed: a row is no list")
+        flat = list(chain.from_iterable(inner))
+        self.count(flat)
+        if set(map(type, flat)) - _PLAIN:
+            raise CodecError("the message is malformed: a row of tuples holds something else than ints and texts")
+        return list(map(tuple, inner))
 
     def read_float(self, inner: Any, depth: int) -> float:
         if inner not in ("nan", "inf", "-inf"):
@@ -240,10 +287,8 @@ class _Reader:
         return frozenset(self.row(inner, depth))
 
     def read_dict(self, inner: Any, depth: int) -> dict:
-        pairs = self.row(inner, depth)
-        if any(type(p) is not list or len(p) != 2 for p in pairs):
-            raise CodecError("the message is malformed: a dict is a list of pairs")
-        return dict(pairs)
+        keys, values = inner
+        return dict(zip(self.row(keys, depth), self.row(values, depth), strict=True))
 
     def read_tensor(self, inner: Any, depth: int) -> Tensor:
         key, name = inner

@@ -87,10 +87,12 @@ def _is_float(value: Any) -> bool:
 
 
 def _copied(value: Any) -> Any:
+    """A copy of data; the student's own objects, which are no data, stay what they are."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if type(value) in (list, tuple, set):
-        return type(value)(_copied(v) for v in value)
+        # Ids and texts cannot be changed in place.
+        return type(value)(value) if set(map(type, value)) <= {int, str} else type(value)(map(_copied, value))
     if type(value) is dict:
-        return {k: _copied(v) for k, v in value.items()}
+        return dict(zip(value, map(_copied, value.values()), strict=True))
     return value

@@ -1,0 +1,88 @@
+"""Every answer of every bank, played into its assembled notebook, directly and through the codec."""
+
+import functools
+
+import pytest
+from nbformat import NotebookNode
+
+from course.assemble import Assembler, assignments
+from tests.bank import Answer, bank
+from tests.play import play, points
+
+INTEGRATION = "integration"
+
+
+@functools.cache
+def assembled(name: str) -> NotebookNode:
+    return Assembler(name).build()
+
+
+@functools.cache
+def exercise_of(name: str) -> dict[str, str]:
+    """`{test id: the exercise it judges}`."""
+    assembler = Assembler(name)
+    assembler.build()
+    return {test: e.name for e in assembler.exercises.values() for test in e.tests}
+
+
+def answers(kind: str) -> list:
+    return [
+        pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}")
+        for name in assignments()
+        for answer in bank(kind, name)
+    ]
+
+
+def failures(name: str, through_codec: bool, **kwargs) -> dict[str, Exception]:
+    grades = play(assembled(name), through_codec=through_codec, **kwargs)
+    assert set(grades) == set(points(assembled(name)))
+    return {test: error for test, error in grades.items() if error is not None}
+
+
+@pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
+@pytest.mark.parametrize("name", assignments())
+def test_the_solution_keeps_all_points(name: str, through_codec: bool):
+    assert failures(name, through_codec) == {}
+
+
+@pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
+@pytest.mark.parametrize("name", assignments())
+def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
+    lost = failures(name, through_codec, blank=True)
+    assert set(points(assembled(name))) - set(lost) == set()
+
+
+@pytest.mark.parametrize(("name", "answer"), answers("wrong"))
+def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
+    direct = failures(name, False, answers=answer.names)
+    own = {test: error for test, error in direct.items() if exercise_of(name).get(test) == answer.exercise}
+    assert own, "it loses no points in its own exercise"
+    elsewhere = set(direct) - set(own) - {INTEGRATION}
+    assert not elsewhere, f"the mistake costs again in {sorted(elsewhere)}: {[direct[t] for t in elsewhere]}"
+    messages = [f"{type(error).__name__}: {error}" for error in own.values()]
+    assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
+    assert set(failures(name, True, answers=answer.names)) == set(direct), "the codec changes what it loses"
+
+
+@pytest.mark.parametrize(("name", "answer"), answers("right"))
+def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
+    assert failures(name, False, answers=answer.names) == {}
+    assert failures(name, True, answers=answer.names) == {}
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_every_exercise_has_its_answers(name: str):
+    assembler = Assembler(name)
+    assembler.build()
+    wrong, right = bank("wrong", name), bank("right", name)
+    assert {a.exercise for a in (*wrong, *right)} <= set(assembler.exercises), "an answer to no exercise"
+    for exercise in assembler.exercises.values():
+        mistakes = [a for a in wrong if a.exercise == exercise.name]
+        assert len(mistakes) >= 3, f"{exercise.name}: three plausible wrong answers at least"
+        assert sum(a.exercise == exercise.name for a in right) >= 2, (
+            f"{exercise.name}: two other right answers at least"
+        )
+        assert {a.name for a in mistakes} <= set(exercise.defines), f"{exercise.name}: an answer by another name"
+        if exercise.replaces:
+            calls = [a for a in mistakes if "asks you to write what that call does" in a.says]
+            assert calls, f"{exercise.name}: one wrong answer calls what the exercise replaces and draws the refusal"
