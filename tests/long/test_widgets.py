@@ -1,0 +1,442 @@
+"""The controls in a real browser: the numbers are Python's, and they work in a static page and in JupyterLab."""
+
+import base64
+import json
+import os
+import random
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import nbformat
+import pytest
+import regex
+import torch
+from anywidget import AnyWidget
+from playwright.sync_api import Error, expect
+
+from labkit import checkpoint, corpus
+from labkit.widgets import AttentionHeads, TokenSteps, joined
+from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
+from solutions.tokenizer import Tokenizer, encode, pre_tokenize, train_bpe
+from tests.long.browser import chromium
+
+pytestmark = pytest.mark.long
+
+AXE = Path(__file__).parents[2] / "book" / "_vendor" / "test" / "axe.min.js"
+TEXT = "The naïve method returns None; 日本語 and 12345 do not."
+THEMES = {  # of the book, as far as a control reads them
+    "light": {"background": "#fffdfa", "text-base": "#23262c", "text-muted": "#565b66", "border": "#e3ddd1"},
+    "dark": {"background": "#15181d", "text-base": "#dedbd4", "text-muted": "#a3a7af", "border": "#363d48"},
+}
+PAGE = """<!doctype html>
+<html lang="en" data-theme="{theme}" data-content_root="./" style="{style}; background: var(--pst-color-background)">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A control</title>
+<link rel="icon" href="data:,"><style>{css}</style></head>
+<body><main><h1 style="color: var(--pst-color-text-base)">A control</h1><div id="control"></div></main>
+<script type="module">
+import widget from "./widget.js";
+const state = {state};
+const heard = {{}};
+const model = {{
+  get: (name) => state[name],
+  set(name, value) {{ state[name] = value; for (const f of heard[`change:${{name}}`] ?? []) f(); }},
+  save_changes() {{}},
+  on: (name, f) => (heard[name] ??= []).push(f),
+  off() {{}},
+}};
+widget.render({{ model, el: document.querySelector("#control"), signal: new AbortController().signal }});
+</script></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def merges():
+    return train_bpe(corpus.text("train", max_bytes=300_000), 1024)
+
+
+@pytest.fixture(scope="module")
+def random_model(merges, tmp_path_factory):
+    """A checkpoint with attention far from uniform: weights eight times GPT-2's initial ones."""
+    config = GPTConfig(vocab_size=1024, context=128, d_model=64, n_head=4, n_layer=4)
+    torch.manual_seed(0)
+    model = GPT(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8) if parameter.ndim == 2 else parameter.add_(0.1 * torch.randn_like(parameter))
+    path = tmp_path_factory.mktemp("checkpoint") / "random.safetensors"
+    return checkpoint.save(path, model.state_dict(), asdict(config), merges=merges, record={}, dtype=torch.float16)
+
+
+@contextmanager
+def site(browser, widget, *, theme="light", width=760, model_file=None):
+    """A page of a made-up site with one control, the way the built book shows it. No request leaves this process.
+
+    Yields the page and the addresses it asked for; fails if the page logs an error.
+    """
+    own = set(widget.trait_names(sync=True)) - set(AnyWidget.class_trait_names()) - {"_esm", "_css", "_anywidget_id"}
+    state = {name: getattr(widget, name) for name in own}
+    style = "; ".join(f"--pst-color-{name}: {colour}" for name, colour in THEMES[theme].items())
+    html = PAGE.format(theme=theme, style=style, css=widget._css, state=json.dumps(state))
+    asked, errors = [], []
+
+    def answer(route):
+        path = route.request.url.removeprefix("http://book.test/")
+        asked.append(path)
+        if path == "":
+            route.fulfill(body=html, content_type="text/html")
+        elif path == "widget.js":
+            route.fulfill(body=str(widget._esm), content_type="text/javascript")
+        elif model_file and path == f"_static/{model_file.name}" and model_file.is_file():
+            route.fulfill(body=model_file.read_bytes())
+        else:
+            route.fulfill(status=404)
+
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    try:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.route("**/*", answer)
+        page.goto("http://book.test/")
+        page.get_by_label("Type any text").wait_for()
+        yield page, asked
+        assert [error for error in errors if "404" not in error] == []
+    finally:
+        page.close()
+
+
+def captions(page):
+    """The small line below each token of the row."""
+    return page.locator(".lk-strip .lk-caption").all_text_contents()
+
+
+def fifty_texts():
+    """Fifty texts of every kind that a reader may type, the same each time."""
+    draw = random.Random(0)
+    prose = corpus.text("heldout")
+    assigned = [c for c in map(chr, range(0x110000)) if not regex.match(r"[\p{Cn}\p{Cs}\p{Co}]", c)]
+    kinds = [
+        lambda: "".join(draw.choices(assigned, k=draw.randrange(1, 40))),
+        lambda: "".join(
+            draw.choices(" \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u200b\u2028\u3000\ufeffaé1.", k=draw.randrange(1, 60))
+        ),
+        lambda: "".join(draw.choices("🙂👩‍👩‍👧🏽🇫🇷❤️☕ ok", k=draw.randrange(1, 30))),
+        lambda: "".join(
+            draw.choices(["it's", "I'LL", "we'd", " 'tis", "'re", "ne’er", "--", "x_1", "３٣", " ", "\n"], k=20)
+        ),
+        lambda: corpus.source_code(2000)[(start := draw.randrange(1500)) : start + draw.randrange(1, 400)],
+        lambda: prose[(start := draw.randrange(len(prose))) : start + draw.randrange(1, 300)],
+    ]
+    whole = [
+        "",
+        " ",
+        "\n",
+        "a",
+        "a" * 700,
+        " " * 300,
+        prose[:5000],
+        "\ud800 alone \udfff",
+        "日本語" * 50,
+        "\x00\x7f\ufffd",
+    ]
+    return whole + [kinds[i % len(kinds)]() for i in range(40)]
+
+
+@pytest.mark.parametrize("name", ["random", "documentation-small"])
+def test_fifty_texts_have_the_ids_and_the_attention_of_python(browser, random_model, name):
+    path = random_model if name == "random" else checkpoint.find(name)
+    model = from_checkpoint(path)
+    tokenizer = Tokenizer(checkpoint.load(path).merges)
+    page = browser.new_page()
+    page.add_script_tag(content=joined("tokenizer.js", "gpt.js"))
+    page.evaluate(
+        """base64 => {
+            window.gpt = makeGPT(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
+            window.tokenizer = makeTokenizer(gpt.merges);
+            // Playwright sends an array number by number, and base64 at once.
+            window.packed = (numbers) => {
+                const bytes = new Uint8Array(numbers.buffer);
+                let text = "";
+                for (const byte of bytes) text += String.fromCharCode(byte);
+                return btoa(text);
+            };
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    texts = fifty_texts()
+    assert len(texts) == 50
+    worst = 0.0
+    for text in texts:
+        # As JSON, since half a surrogate pair cannot be sent as it is.
+        ids = page.evaluate("text => tokenizer.encode(JSON.parse(text))", json.dumps(text))
+        assert ids == tokenizer.encode(re.sub("[\ud800-\udfff]", "\ufffd", text)), f"other ids for {text!r}"
+        if not (ids := ids[-128:]):
+            continue
+        got = page.evaluate(
+            """ids => {
+                const { attention, logits } = gpt.forward(ids);
+                return [...attention.flat(), logits].map(packed);
+            }""",
+            ids,
+        )
+        *heads, logits = (torch.frombuffer(bytearray(base64.b64decode(part)), dtype=torch.float32) for part in got)
+        expected = attention_patterns(model, torch.tensor(ids))
+        worst = max(worst, float((torch.stack(heads).view_as(expected) - expected).abs().max()))
+        with torch.no_grad():
+            expected = model(torch.tensor([ids]))[0]
+        assert torch.allclose(logits.view_as(expected), expected, atol=1e-3), f"other logits for {text!r}"
+    page.close()
+    assert worst < 1e-3, f"attention is off by up to {worst}"
+
+
+def test_every_character_is_cut_like_python_does(browser):
+    """Letters, numbers, white space and the rest, over all of Unicode, but for what only one side's tables know."""
+    kind = {(3, 1): "L", (1, 2, 1): "N", (1, 3): "o"}
+    codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    expected = "".join(
+        kind.get(tuple(map(len, pre_tokenize(f"a{chr(code)}{chr(code)}."))), "s") for code in codes if code != ord("'")
+    )
+    page = browser.new_page()
+    page.add_script_tag(content=joined("tokenizer.js"))
+    different = page.evaluate(
+        """expected => {
+            const kinds = { "3,1": "L", "1,2,1": "N", "1,3": "o" };
+            const found = [];
+            let at = 0;
+            for (let code = 0; code < 0x110000; code++) {
+                if ((code >= 0xD800 && code < 0xE000) || code === 39) continue;
+                const c = String.fromCodePoint(code);
+                const lengths = preTokenize(`a${c}${c}.`).map((chunk) => [...chunk].length);
+                if ((kinds[lengths] ?? "s") !== expected[at++] && !/\\p{Cn}/u.test(c)) found.push(code);
+            }
+            return found;
+        }""",
+        expected,
+    )
+    page.close()
+    surprising = [code for code in different if not regex.match(r"\p{Cn}", chr(code))]
+    assert not surprising, [f"U+{code:04X}" for code in surprising]
+
+
+def test_token_steps_from_bytes_to_tokens(browser, merges):
+    with site(browser, TokenSteps(merges, TEXT)) as (page, asked):
+        tokens = list(map(str, encode(TEXT, merges)))
+        assert captions(page) == tokens
+        page.get_by_label("Type any text").fill("the returned values")
+        tokens = list(map(str, encode("the returned values", merges)))
+        assert captions(page) == tokens
+
+        slider = page.get_by_role("slider")
+        slider.focus()
+        page.keyboard.press("Home")
+        assert captions(page) == list(map(str, encode("the returned values", [])))
+        count = int(slider.get_attribute("max"))
+        for step in range(count):
+            expect(page.locator(".lk-rule")).to_contain_text(f"{step} of {count} merges done")
+            pairs = page.locator(".lk-left").count()
+            before = len(captions(page))
+            page.keyboard.press("ArrowRight")
+            assert len(captions(page)) == before - pairs < before, "each step joins the pairs that it announced"
+        assert captions(page) == tokens
+        expect(page.locator(".lk-rule")).to_contain_text("these are the tokens")
+
+        page.get_by_role("button", name="Play").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=15_000)
+        assert captions(page) == tokens
+        assert asked == ["", "widget.js"]
+
+
+def test_token_steps_with_nothing_and_with_much(browser, merges):
+    with site(browser, TokenSteps(merges, "")) as (page, _):
+        expect(page.locator(".lk-strip")).to_contain_text("Type something")
+        expect(page.locator(".lk-summary")).to_have_text("0 tokens0 characters0 bytes")
+        assert page.get_by_role("slider").is_disabled()
+        page.get_by_label("Type any text").fill("word, " * 1000)
+        expect(page.locator(".lk-rule")).to_contain_text("(the first 400 are drawn)")
+        expect(page.locator(".lk-summary")).to_contain_text("6,000 characters")
+
+
+def test_token_steps_keeps_its_height_while_it_steps(browser, merges):
+    with site(browser, TokenSteps(merges, TEXT * 3), width=360) as (page, _):
+        page.get_by_role("slider").focus()
+        page.keyboard.press("Home")
+        heights = set()
+        for _ in range(int(page.get_by_role("slider").get_attribute("max"))):
+            page.keyboard.press("ArrowRight")
+            heights.add(page.locator(".lk").evaluate("node => node.offsetHeight"))
+        assert len(heights) == 1
+
+
+def test_attention_heads_shows_the_weights_of_python(browser, random_model, merges):
+    model = from_checkpoint(random_model)
+    with site(browser, AttentionHeads(random_model, "the"), model_file=random_model) as (page, asked):
+        page.locator(".lk-token").first.wait_for()
+        page.get_by_label("Type any text").fill(TEXT)
+        ids = encode(TEXT, merges)
+        expect(page.locator(".lk-token")).to_have_count(len(ids))
+        page.get_by_role("radio", name="Layer 0, head 0").focus()
+        for key in ["ArrowDown", "ArrowDown", "ArrowRight"]:
+            page.keyboard.press(key)
+        expect(page.get_by_role("radio", name="Layer 2, head 1")).to_be_focused()
+        expect(page.get_by_role("radio", name="Layer 2, head 1")).to_be_checked()
+        page.get_by_role("option").last.focus()
+        page.keyboard.press("ArrowLeft")
+
+        query = len(ids) - 2
+        pattern = attention_patterns(model, torch.tensor(ids))[2, 1, query]
+        shown = captions(page)
+        assert shown[-1] == "", "what comes later has no weight"
+        assert [float(weight) for weight in shown[:-1]] == pytest.approx(pattern[: query + 1].tolist(), abs=1e-3)
+        with torch.no_grad():
+            likeliest = model(torch.tensor([ids]))[0, query].softmax(-1).max()
+        first = page.locator(".lk-lists section").nth(1).locator(".lk-number").first
+        assert float(first.text_content()) == pytest.approx(float(likeliest), abs=1e-3)
+
+        page.locator(".lk-token").nth(3).hover()
+        assert captions(page)[4:] == [""] * (len(ids) - 4), "the token under the mouse is the query"
+        page.mouse.move(0, 0)
+        assert captions(page) == shown, "the chosen token is the query again"
+        assert asked == ["", "widget.js", "_static/random.safetensors"]
+
+
+def test_attention_heads_reads_the_last_tokens_of_a_long_text(browser, random_model, merges):
+    text = "It returns a new list. " * 60
+    with site(browser, AttentionHeads(random_model, text), model_file=random_model) as (page, _):
+        count = len(encode(text, merges))
+        expect(page.get_by_role("status")).to_have_text(
+            f"The text has {count} tokens. The model reads 128 at a time: these are the last 128."
+        )
+        expect(page.locator(".lk-token")).to_have_count(128)
+        page.get_by_label("Type any text").fill("")
+        expect(page.locator(".lk-strip")).to_contain_text("Type something")
+
+
+def test_attention_heads_says_that_the_model_did_not_come(browser, random_model):
+    missing = random_model.with_name("elsewhere.safetensors")
+    widget = AttentionHeads(random_model)
+    with site(browser, widget, model_file=missing) as (page, _):
+        expect(page.get_by_role("status")).to_contain_text(
+            "The model could not be loaded: the site answered 404 for random.safetensors."
+        )
+        page.unroute_all()
+        page.route("**/*", lambda route: route.fulfill(body=random_model.read_bytes()))
+        page.get_by_role("button", name="Try again").click()
+        page.locator(".lk-token").first.wait_for()
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("control", ["tokens", "attention"])
+def test_controls_are_accessible_and_fit(browser, random_model, merges, control, theme, width):
+    widget = TokenSteps(merges, TEXT) if control == "tokens" else AttentionHeads(random_model, TEXT)
+    with site(browser, widget, theme=theme, width=width, model_file=random_model) as (page, _):
+        page.locator(".lk-strip .lk-token").first.wait_for()
+        if control == "tokens":
+            page.get_by_label("One merge back").click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        if not AXE.is_file():
+            pytest.skip(f"no {AXE.name} to check with: build the book first")
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run()")["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+
+
+@pytest.fixture
+def lab(tmp_path, random_model):
+    """JupyterLab on the loopback interface, with a notebook that shows both controls; yields the notebook's address."""
+    nbformat.write(
+        nbformat.v4.new_notebook(
+            cells=[
+                nbformat.v4.new_code_cell(
+                    "from labkit.checkpoint import load\n"
+                    "from labkit.widgets import AttentionHeads, TokenSteps\n"
+                    f"path = {str(random_model)!r}\n"
+                    "steps = TokenSteps(load(path).merges, 'the values')\n"
+                    "steps"
+                ),
+                nbformat.v4.new_code_cell("AttentionHeads(path, 'the values of a list')"),
+                nbformat.v4.new_code_cell("steps.text"),
+            ],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        ),
+        tmp_path / "controls.ipynb",
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(8)
+    homes = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    options = [f"--port={port}", "--port-retries=0", "--no-browser", "--allow-root", f"--notebook-dir={tmp_path}"]
+    options += ["--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"]
+    here = Path(__file__).parents[2]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options],
+        cwd=tmp_path,
+        env=os.environ
+        | homes
+        | {"PYTHONPATH": str(here), "OMP_NUM_THREADS": "1", "JUPYTERLAB_SETTINGS_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        log = []
+        for line in server.stdout:
+            log.append(line)
+            if "is running at" in line:
+                break
+        else:
+            pytest.fail("JupyterLab did not start:\n" + "".join(log))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={token}") as reply:
+            assert reply.status == 200
+        yield f"http://127.0.0.1:{port}/lab/tree/controls.ipynb?token={token}"
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_controls_work_in_jupyterlab(browser, lab, merges, random_model):
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    page.set_default_timeout(90_000)
+    try:
+        page.goto(lab)
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        steps = page.locator(".lk", has=page.get_by_role("slider"))
+        heads = page.locator(".lk", has=page.get_by_role("radiogroup"))
+        steps.get_by_label("Type any text").fill("returned values")
+        expect(steps.locator(".lk-strip .lk-caption")).to_have_text(list(map(str, encode("returned values", merges))))
+
+        # The weights came from the kernel; arrow keys move in the control, not in the notebook.
+        heads.locator(".lk-token").first.wait_for()
+        heads.get_by_role("radio", name="Layer 0, head 0").focus()
+        page.keyboard.press("ArrowDown")
+        expect(heads.get_by_role("radio", name="Layer 1, head 0")).to_be_focused()
+        weights = [float(text) for text in heads.locator(".lk-strip .lk-caption").all_text_contents()]
+        ids = encode("the values of a list", merges)
+        pattern = attention_patterns(from_checkpoint(random_model), torch.tensor(ids))[1, 0, -1]
+        assert weights == pytest.approx(pattern.tolist(), abs=1e-3)
+
+        # What the reader types reaches Python.
+        cell = page.locator(".jp-CodeCell").nth(2)
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        expect(cell.locator(".jp-OutputArea-output")).to_contain_text("'returned values'")
+    except Error:
+        page.screenshot(path=Path(os.environ.get("TMPDIR", "/tmp")) / "jupyterlab-controls.png")
+        raise
+    finally:
+        page.close()
