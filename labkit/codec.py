@@ -221,7 +221,7 @@ class _Reader:
         kind = type(tree)
         if kind is int or kind is str or kind is bool or tree is None:
             return tree
-        if depth > 2 * MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise CodecError(f"the message is nested deeper than {MAX_DEPTH} levels")
         if kind is float:
             if not math.isfinite(tree):
