@@ -24,7 +24,10 @@ c.JupyterHub.hub_ip = "127.0.0.1"
 c.JupyterHub.hub_port = int(os.environ["COURSE_HUB_PORT"])
 c.JupyterHub.db_url = f"sqlite:///{run / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(run / "cookie_secret")
-c.ConfigurableHTTPProxy.command = [sys.executable, "-m", "configurable_http_proxy.cli"]
+c.ConfigurableHTTPProxy.command = [
+    str(Path(sys.executable).parent / "configurable-http-proxy"),
+    "--proxy-timeout=1200000",  # milliseconds; by default it drops grading and validating after 20 seconds
+]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{os.environ['COURSE_PROXY_PORT']}"
 c.ConfigurableHTTPProxy.pid_file = str(run / "proxy.pid")
 c.JupyterHub.template_vars = {"announcement": warning}

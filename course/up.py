@@ -265,8 +265,8 @@ def serve(port: int, book_port: int) -> None:
     if port == book_port:
         raise Refusal(f"The hub and the book cannot share port {port}: choose another with `make up BOOK_PORT=<port>`.")
     RUN.mkdir(parents=True, exist_ok=True)
-    build_book()
     prepare_course()
+    build_book()
     print("Starting the hub ...", flush=True)
     book = serve_book(book_port)
     hub = None

@@ -1,0 +1,118 @@
+"""A copy of the course, started with `python -m course.up` as a person would, for tests that use it in a browser."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import FrameLocator, Page
+
+from course.up import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 180_000  # milliseconds that a browser waits for something on a busy machine
+
+# Building the real book is another test's work; this one needs something to be built and served.
+STAND_IN_BOOK = """\
+from pathlib import Path
+
+page = Path("_build/html/index.html")
+page.parent.mkdir(parents=True, exist_ok=True)
+page.write_text("<h1>The book</h1>")
+"""
+
+
+def copy_course(to: Path) -> Path:
+    """Copy what `make up` needs to `to`, without anything generated; the book is a stand-in of one page."""
+    working = shutil.ignore_patterns(
+        "__pycache__", "source", "submitted", "autograded", "feedback", "run", "gradebook.db*", ".ipynb_checkpoints"
+    )
+    for name in ("course", "solutions", "labkit"):
+        shutil.copytree(ROOT / name, to / name, ignore=working)
+    for name in ("pyproject.toml", "_config.yml"):
+        shutil.copy(ROOT / name, to / name)
+    (to / "book").mkdir()
+    (to / "book" / "build.py").write_text(STAND_IN_BOOK)
+    return to
+
+
+@dataclass(frozen=True)
+class Running:
+    """A course that is up: where, as which process, and what it printed."""
+
+    hub: str
+    book: str
+    process: subprocess.Popen[str]
+    printed: str
+
+
+@contextmanager
+def up(root: Path) -> Iterator[Running]:
+    """Run `python -m course.up` in `root` until it says that everything is there; SIGINT at the end."""
+    port, book_port = free_port(), free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "course.up", "--port", str(port), "--book-port", str(book_port)],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    printed: list[str] = []
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            printed.append(line)
+            if "Ctrl-C" in line:
+                break
+        else:
+            raise AssertionError(f"It ended by itself:\n{''.join(printed)}")
+        yield Running(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{book_port}", process, "".join(printed))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Every process that descends from this one."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def password(root: Path, who: str) -> str:
+    """What `make up` printed as the password of the students or of the instructor."""
+    return (root / "course" / "run" / f"{'instructor' if who == 'instructor' else 'student'}_password").read_text()
+
+
+def log_in(page: Page, hub: str, name: str, secret: str) -> None:
+    """Log in at the hub and wait for JupyterLab."""
+    page.set_default_timeout(SECONDS)
+    page.goto(f"{hub}/hub/login")
+    page.fill("#username_input", name)
+    page.fill("#password_input", secret)
+    page.click("#login_submit")
+    page.wait_for_selector("#jp-main-dock-panel")
+
+
+def open_from_menu(page: Page, item: str) -> None:
+    """Choose an entry of JupyterLab's Nbgrader menu."""
+    page.click(".lm-MenuBar-itemLabel:text-is('Nbgrader')")
+    page.click(f".lm-Menu-itemLabel:text-is('{item}')")
+
+
+def formgrader(page: Page) -> FrameLocator:
+    """Open formgrader and return its frame."""
+    open_from_menu(page, "Formgrader")
+    return page.frame_locator("iframe")
+
+
+def press(frame: FrameLocator, cell: str, says: str) -> None:
+    """Press formgrader's button in the table cell of this class, and close the success message that must follow."""
+    frame.locator(f"td.{cell} a").first.click()
+    message = frame.locator(".modal.in", has_text=says)
+    message.wait_for()
+    message.locator("button", has_text="OK").click()
+    message.wait_for(state="hidden")
