@@ -101,7 +101,11 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
         if "THEBE_JS_URL" not in (getattr(script, "attributes", {}).get("body") or "")
         and "sphinx-thebe.js" not in str(getattr(script, "filename", script))
     ]
-    if "application/vnd.jupyter.widget-view+json" in context.get("body", ""):
+    # docutils calls the bibliography a list, though its entries hold links beside list items.
+    body = context["body"] = context.get("body", "").replace(
+        'role="list" class="citation-list"', 'class="citation-list"'
+    )
+    if "application/vnd.jupyter.widget-view+json" in body:
         app.add_js_file("controls.js", loading_method="defer")
 
     names = (app.env.metadata.get(pagename, {}).get("exercise-cards") or "").split()
