@@ -97,7 +97,7 @@ function render({ model, el, signal }) {
     const weights = result.attention[layer][head].subarray(query * n, query * n + query + 1);
     strip.mark((i) => ({
       caption: i > query ? "" : weights[i].toFixed(3).replace(/^0/, ""),
-      name: `${tokenName(tokenizer.bytes(ids[i]))}, ${i > query ? "comes later" : `weight ${weights[i].toFixed(3)}`}`,
+      description: `${tokenName(tokenizer.bytes(ids[i]))}, ${i > query ? "comes later" : `weight ${weights[i].toFixed(3)}`}`,
       classes: i === query ? "lk-query" : i > query ? "lk-later" : "",
       heat: i > query ? 0 : weights[i],
     }));

@@ -137,14 +137,14 @@ function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
       node.replaceChildren(...(chips.length ? chips : [element("div", { class: "lk-empty", role: "option", "aria-selected": "false" }, empty)]));
       choose(Math.min(select, chips.length - 1), focused && chips.length > 0);
     },
-    // describe(index) returns { caption, name, classes, heat }: the small line below, the name for screen readers,
-    // further classes, and how strongly to shade, from 0 to 1.
+    // describe(index) returns { caption, description, classes, heat }: the small line below, what screen readers add
+    // to it, further classes, and how strongly to shade, from 0 to 1.
     mark(describe) {
       chips.forEach((chip, index) => {
-        const { caption, name, classes = "", heat } = describe(index);
+        const { caption, description, classes = "", heat } = describe(index);
         chip.className = `lk-token ${classes}`;
         chip.lastChild.textContent = caption;
-        chip.setAttribute("aria-label", name);
+        chip.setAttribute("aria-description", description);
         if (heat !== undefined) chip.style.setProperty("--lk-shade", `${shade(heat) * 100}%`);
       });
     },

@@ -91,7 +91,7 @@ function render({ model, el, signal }) {
     strip.show(pieces.map(tokenizer.bytes), chosen);
     strip.mark((i) => ({
       caption: String(drawn[i].id),
-      name: `${tokenName(tokenizer.bytes(drawn[i].id))}, id ${drawn[i].id}`,
+      description: `${tokenName(tokenizer.bytes(drawn[i].id))}, id ${drawn[i].id}`,
       classes: drawn[i].classes.join(" "),
     }));
     const soon = drawn.findIndex((mark) => mark.classes.includes("lk-left"));
@@ -107,8 +107,8 @@ function render({ model, el, signal }) {
       (total > MOST_PIECES ? ` (the first ${MOST_PIECES} are drawn)` : "") + ". ";
     rule.replaceChildren(done);
     if (next) {
-      rule.append("Next, ", element("code", {}, `merges[${next.made - 256}]`), ` makes id ${next.made}: `,
-        chip(next.left), " + ", chip(next.right), " → ", chip(next.made), places === 1 ? ", once." : `, ${places} times.`);
+      rule.append("Next, ", element("code", {}, `merges[${next.made - 256}]`), ` makes id ${next.made} in ${counted(places, "place")}: `,
+        chip(next.left), " + ", chip(next.right), " → ", chip(next.made));
     } else if (total) rule.append("No merge joins any two neighbours now: these are the tokens.");
   }
 

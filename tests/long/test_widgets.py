@@ -9,7 +9,7 @@ import secrets
 import socket
 import subprocess
 import sys
-import urllib.request
+import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -378,33 +378,38 @@ def lab(tmp_path, random_model):
         port = free.getsockname()[1]
     token = secrets.token_hex(8)
     homes = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    homes |= {f"JUPYTERLAB_{kind}_DIR": str(tmp_path / kind) for kind in ("SETTINGS", "WORKSPACES")}
     options = [f"--port={port}", "--port-retries=0", "--no-browser", "--allow-root", f"--notebook-dir={tmp_path}"]
     options += ["--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"]
     here = Path(__file__).parents[2]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *options],
-        cwd=tmp_path,
-        env=os.environ
-        | homes
-        | {"PYTHONPATH": str(here), "OMP_NUM_THREADS": "1", "JUPYTERLAB_SETTINGS_DIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=tmp_path,
+            env=os.environ | homes | {"PYTHONPATH": str(here), "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        log = []
-        for line in server.stdout:
-            log.append(line)
-            if "is running at" in line:
-                break
-        else:
-            pytest.fail("JupyterLab did not start:\n" + "".join(log))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={token}") as reply:
-            assert reply.status == 200
+        wait_for_port(port, server, seconds=90)
         yield f"http://127.0.0.1:{port}/lab/tree/controls.ipynb?token={token}"
+    except TimeoutError as error:
+        pytest.fail(f"{error}:\n{(tmp_path / 'log').read_text()}")
     finally:
         server.terminate()
-        server.communicate()
+        server.wait()
+
+
+def wait_for_port(port, server, seconds):
+    """Return when the server listens; raise TimeoutError when it has ended or the time is up."""
+    deadline = time.monotonic() + seconds
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)  # between two looks at the condition, not in its place
+    raise TimeoutError("JupyterLab did not start")
 
 
 def test_controls_work_in_jupyterlab(browser, lab, merges, random_model):
@@ -412,15 +417,20 @@ def test_controls_work_in_jupyterlab(browser, lab, merges, random_model):
     page.set_default_timeout(90_000)
     try:
         page.goto(lab)
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        cells = page.locator(".jp-Notebook .jp-CodeCell")
+
+        def run(number):
+            cells.nth(number).locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+
+        run(0)
         steps = page.locator(".lk", has=page.get_by_role("slider"))
         heads = page.locator(".lk", has=page.get_by_role("radiogroup"))
         steps.get_by_label("Type any text").fill("returned values")
         expect(steps.locator(".lk-strip .lk-caption")).to_have_text(list(map(str, encode("returned values", merges))))
 
         # The weights came from the kernel; arrow keys move in the control, not in the notebook.
+        run(1)
         heads.locator(".lk-token").first.wait_for()
         heads.get_by_role("radio", name="Layer 0, head 0").focus()
         page.keyboard.press("ArrowDown")
@@ -431,10 +441,8 @@ def test_controls_work_in_jupyterlab(browser, lab, merges, random_model):
         assert weights == pytest.approx(pattern.tolist(), abs=1e-3)
 
         # What the reader types reaches Python.
-        cell = page.locator(".jp-CodeCell").nth(2)
-        cell.locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        expect(cell.locator(".jp-OutputArea-output")).to_contain_text("'returned values'")
+        run(2)
+        expect(cells.nth(2).locator(".jp-OutputArea-output")).to_contain_text("'returned values'")
     except Error:
         page.screenshot(path=Path(os.environ.get("TMPDIR", "/tmp")) / "jupyterlab-controls.png")
         raise
