@@ -729,6 +729,11 @@ class Assembler:
                     self.exercises[of].points += cell.marks["points"]
                     self.exercises[of].tests.append(cell.name)
         for exercise in self.exercises.values():
+            for call in exercise.replaces:
+                if "." in call and not call.startswith("torch."):
+                    self.refuse(
+                        exercise.cell, f"replaces names `{call}`; name a call of torch by its path, or a whole package"
+                    )
             if not exercise.tests:
                 self.refuse(exercise.cell, f'it has no test; add a cell test="{exercise.name}" points=...')
         if not self.exercises:
