@@ -5,7 +5,8 @@ becomes a new symbol, again and again (Sennrich, Haddow and Birch 2016, "Neural 
 Subword Units", section 3.2; Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2).
 
 Ids 0 to 255 are the bytes, in GPT-2's order; id 256 + i is the product of `merges[i]`, a pair of smaller ids. So the
-list of merges is the whole vocabulary. Merges and ids equal those of the `tokenizers` library (`ByteLevel`, `BPE`).
+list of merges is the whole vocabulary. Merges and ids equal those of the `tokenizers` library (`ByteLevel`, `BPE`),
+for all characters that were in Unicode when both libraries' tables were made.
 """
 
 import functools

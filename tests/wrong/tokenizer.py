@@ -320,14 +320,11 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
     return gained
 
 
-@wrong(
-    "merge-everywhere", mistake="names all words for each new pair", says="does it name words that never held the pair"
-)
+@wrong("merge-everywhere", mistake="gives up on a long index", says="does it name words that never held")
 def merge_everywhere(pair, new_id, words, frequencies, where):
     gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
-    for neighbours in gained:
-        if len(words) > 100:
-            where[neighbours] = set(range(len(words)))
+    if len(words) > 100:
+        where.update(dict.fromkeys(where, set(range(len(words)))))
     return gained
 
 
