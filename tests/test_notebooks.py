@@ -1,0 +1,109 @@
+"""Every chapter and every solved assignment, run a second time with another number of threads: the outputs are equal.
+
+The first run of a chapter is the book's build. The first run of an assignment happens here, serves its score as well,
+and is kept in _build/solved. What the second run of each cost is written to _build/costs.
+"""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbgrader.utils import determine_grade, is_grade
+
+from course.assemble import assemble
+from tests import site
+
+pytestmark = pytest.mark.xdist_group("book")
+
+CHAPTER_SECONDS = 60  # Jupyter Book's own limit, in _config.yml
+SOLVED = site.BUILD / "solved"
+COSTS = site.BUILD / "costs"
+# The first runs take one thread.
+THREADS = {"OMP_NUM_THREADS": "2"}
+# nbval in a process of its own, which then knows how much memory its kernel took at most.
+NBVAL = """
+import resource, sys, pytest
+code = pytest.main(sys.argv[1:])
+print("peak memory:", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, "kB")
+sys.exit(code)
+"""
+
+
+def run_again(notebook: Path, seconds: int) -> None:
+    """Run a notebook that holds outputs, and fail where the new ones differ.
+
+    Args:
+        notebook: the executed notebook.
+        seconds: the time limit of a cell; the notebook's own.
+    """
+    started = time.monotonic()
+    done = subprocess.run(
+        [
+            *[sys.executable, "-c", NBVAL, "-q", "-c", os.devnull, "--rootdir", str(notebook.parent)],
+            *["-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "--nbval", "--nbval-current-env"],
+            *[f"--nbval-cell-timeout={seconds}", str(notebook)],
+        ],
+        cwd=notebook.parent,
+        env=os.environ | THREADS | {"PYTHONPATH": str(site.ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=10 * seconds,
+    )
+    took = time.monotonic() - started
+    peak = re.search(r"peak memory: (\d+) kB", done.stdout)
+    COSTS.mkdir(parents=True, exist_ok=True)
+    cost = {"seconds": round(took, 1), "peak_megabytes": int(peak[1]) // 1000 if peak else None}
+    (COSTS / f"{notebook.parent.name}-{notebook.stem}.json").write_text(json.dumps(cost) + "\n")
+    assert done.returncode == 0, f"{notebook.stem} gave other outputs the second time:\n{done.stdout[-6000:]}"
+
+
+@functools.cache
+def solved(name: str) -> nbformat.NotebookNode:
+    """Run a solved assignment from top to bottom, and keep it in _build/solved."""
+    path = SOLVED / f"{name}.ipynb"
+    notebook = assemble(name, to=path)
+    client = NotebookClient(
+        notebook,
+        timeout=notebook.metadata.course.seconds,
+        kernel_name="python3",
+        allow_errors=True,
+        resources={"metadata": {"path": str(SOLVED)}},
+    )
+    client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})
+    nbformat.write(notebook, path)
+    return notebook
+
+
+@pytest.mark.parametrize("name", site.chapters())
+def test_a_chapter_says_the_same_again(name: str):
+    site.built()
+    run_again(site.BUILD / "jupyter_execute" / f"{name}.ipynb", CHAPTER_SECONDS)
+
+
+@pytest.mark.parametrize("name", site.topics())
+def test_a_solved_assignment_earns_every_point(name: str):
+    notebook = solved(name)
+    errors = [
+        f"{cell.id}: {output.ename}: {output.evalue}"
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    assert errors == []
+    grades = {cell.id: determine_grade(cell) for cell in notebook.cells if is_grade(cell) and cell.cell_type == "code"}
+    lost = {name: grade for name, grade in grades.items() if grade[0] != grade[1]}
+    assert lost == {}
+    assert sum(points for _, points in grades.values()) == notebook.metadata.course.points
+
+
+@pytest.mark.parametrize("name", site.topics())
+def test_a_solved_assignment_says_the_same_again(name: str):
+    run_again(SOLVED / f"{name}.ipynb", solved(name).metadata.course.seconds)
