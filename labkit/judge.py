@@ -19,7 +19,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -123,17 +123,23 @@ class _Guard:
         package = home.split(".")[0]
         return package if package in self.libraries else None
 
-    def holds(self, value: Any) -> str | None:
-        """The listed library that a global's value comes from, or keeps in a container, a default or a closure."""
+    def stand_in(self, value: Any) -> Any:
+        """What takes the place of a value while the guard is entered: itself, unless it leads to a listed library.
+
+        A function leads there by its closure or a default; a container is copied with stand-ins inside.
+        """
         inside: Iterable = ()
-        if type(value) is dict:
-            inside = value.values()
-        elif type(value) in (list, tuple):
-            inside = value
-        elif isinstance(value, types.FunctionType):
+        if isinstance(value, types.FunctionType):
             cells = [c.cell_contents for c in value.__closure__ or () if c != types.CellType()]
             inside = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return next((p for v in (value, *inside) if (p := self.in_library(v))), None)
+        package = next((p for v in (value, *inside) if (p := self.in_library(v))), None)
+        if package:
+            return _StandIn(package, functools.partial(self.refusal, self.libraries[package]))
+        if type(value) is dict and any(map(self.in_library, value.values())):
+            return {k: self.stand_in(v) for k, v in value.items()}
+        if type(value) in (list, tuple) and any(map(self.in_library, value)):
+            return type(value)(map(self.stand_in, value))
+        return value
 
     def watch(self, namespaces: Iterable[dict]) -> None:
         """Find what the namespaces hold of the listed libraries; it is swapped while the guard is entered."""
@@ -141,8 +147,7 @@ class _Guard:
             return
         for namespace in namespaces:
             for name, value in list(namespace.items()):
-                if package := self.holds(value):
-                    stand_in = _StandIn(package, functools.partial(self.refusal, self.libraries[package]))
+                if (stand_in := self.stand_in(value)) is not value:
                     self.swaps.append((namespace, name, value, stand_in))
 
     def patch_classes(self) -> None:
@@ -207,12 +212,15 @@ class _Guard:
         if self.operations:
             self.mode.__exit__(None, None, None)
 
+    def refuse(self, call: str, *args: Any, **kwargs: Any) -> NoReturn:
+        raise self.refusal(call)
+
     # -- wrapping what the student wrote
 
     def wrap(self, function: Callable) -> Callable:
         """The same function, guarded; a generator is guarded at every step."""
-        if self.libraries and (package := self.holds(function)):
-            return functools.wraps(function)(_StandIn(package, lambda: self.refusal(self.libraries[package])))
+        if (stand_in := self.stand_in(function)) is not function:
+            return stand_in
 
         @functools.wraps(function)
         def guarded(*args, **kwargs):
@@ -244,14 +252,10 @@ class _Guard:
 
     def wrap_class(self, cls: type) -> type:
         """Guard a class's methods in place, so that identity, `super()` and `isinstance` stay what they were."""
-        base = next((c for c in cls.__mro__ if c in self.classes), None)
-        if base is not None:
-            call = self.classes[base]
-
-            def refuse(*args, **kwargs):
-                raise self.refusal(call)
-
-            return type(cls.__name__, (), {"__new__": refuse})
+        for base in cls.__mro__:
+            call = self.classes.get(base) or self.libraries.get(self.in_library(base) or "")
+            if call:
+                return type(cls.__name__, (), {"__new__": functools.partial(self.refuse, call)})
         seen: set[str] = set()
         for ancestor in cls.__mro__:
             if ancestor in (object, torch.nn.Module):

@@ -4,7 +4,7 @@ import ast
 import linecache
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -30,12 +30,14 @@ def play(
     *,
     blank: bool = False,
     through_codec: bool = False,
+    only: Container[str] | None = None,
 ) -> dict[str, Exception | None]:
     """What each test cell says: `{test id: None or the exception}`.
 
     Each of `answers` is bound right after the exercise cell that defines its name. With `blank`, every exercise
     raises NotImplementedError, as in a notebook nobody has touched. Run cells are for display and are left out.
-    With `through_codec`, student and tests have a namespace each and everything between them crosses as bytes.
+    `only` names the tests to run, when not all. With `through_codec`, student and tests have a namespace each and
+    everything between them crosses as bytes.
     """
     namespace: dict[str, Any] = types.ModuleType("__main__").__dict__
     judge = types.ModuleType("__main__").__dict__ if through_codec else namespace
@@ -58,7 +60,7 @@ def play(
                     namespace[name] = answers[name]
                 if link:
                     judge[name] = Remote(link, name)
-        else:
+        elif only is None or cell.id.removeprefix("test-") in only:
             grades[cell.id.removeprefix("test-")] = _verdict(code, judge)
     return grades
 

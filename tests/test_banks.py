@@ -18,11 +18,18 @@ def assembled(name: str) -> NotebookNode:
 
 
 @functools.cache
-def exercise_of(name: str) -> dict[str, str]:
-    """`{test id: the exercise it judges}`."""
+def tests_of(name: str) -> dict[str, list[str]]:
+    """`{exercise: ids of the tests that judge it}`."""
     assembler = Assembler(name)
     assembler.build()
-    return {test: e.name for e in assembler.exercises.values() for test in e.tests}
+    return {e.name: e.tests for e in assembler.exercises.values()}
+
+
+def tests_after(name: str, exercise: str) -> list[str]:
+    """Ids of the tests below an exercise's cell; those above it have run before an answer is put in."""
+    cells = [c.id for c in assembled(name).cells]
+    below = cells[cells.index(f"exercise-{exercise}") :]
+    return [c.removeprefix("test-") for c in below if c.startswith("test-")]
 
 
 def answers(kind: str) -> list:
@@ -33,9 +40,10 @@ def answers(kind: str) -> list:
     ]
 
 
-def failures(name: str, through_codec: bool, **kwargs) -> dict[str, Exception]:
+def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exception]:
+    """The tests that fail, with what they say."""
     grades = play(assembled(name), through_codec=through_codec, **kwargs)
-    assert set(grades) == set(points(assembled(name)))
+    assert set(grades) == set(kwargs.get("only") or points(assembled(name)))
     return {test: error for test, error in grades.items() if error is not None}
 
 
@@ -54,20 +62,23 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 
 @pytest.mark.parametrize(("name", "answer"), answers("wrong"))
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
-    direct = failures(name, False, answers=answer.names)
-    own = {test: error for test, error in direct.items() if exercise_of(name).get(test) == answer.exercise}
+    tests = tests_of(name)[answer.exercise]
+    direct = failures(name, answers=answer.names, only=tests_after(name, answer.exercise))
+    own = {test: error for test, error in direct.items() if test in tests}
     assert own, "it loses no points in its own exercise"
     elsewhere = set(direct) - set(own) - {INTEGRATION}
     assert not elsewhere, f"the mistake costs again in {sorted(elsewhere)}: {[direct[t] for t in elsewhere]}"
     messages = [f"{type(error).__name__}: {error}" for error in own.values()]
     assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
-    assert set(failures(name, True, answers=answer.names)) == set(direct), "the codec changes what it loses"
+    coded = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
+    assert set(coded) == set(direct), "the codec changes what it loses"
 
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))
 def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
-    assert failures(name, False, answers=answer.names) == {}
-    assert failures(name, True, answers=answer.names) == {}
+    tests = tests_of(name)[answer.exercise]
+    assert failures(name, answers=answer.names, only=tests_after(name, answer.exercise)) == {}
+    assert failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION]) == {}
 
 
 @pytest.mark.parametrize("name", assignments())
