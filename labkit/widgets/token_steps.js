@@ -13,7 +13,7 @@ function render({ model, el, signal }) {
   let timer = null;
 
   const summary = element("p", { class: "lk-summary" });
-  const rule = element("p", { class: "lk-rule", "aria-live": "polite" });
+  const rule = element("p", { class: "lk-rule" });
   const detail = element("p", { class: "lk-detail" });
   const slider = element("input", { type: "range", min: 0, "aria-label": "Merges applied", oninput: () => go(Number(slider.value)) });
   const button = (label, text, move) =>
@@ -107,8 +107,8 @@ function render({ model, el, signal }) {
       (total > MOST_PIECES ? ` (the first ${MOST_PIECES} are drawn)` : "") + ". ";
     rule.replaceChildren(done);
     if (next) {
-      rule.append("Next, ", element("code", {}, `merges[${next.made - 256}]`), ` makes id ${next.made} in ${counted(places, "place")}: `,
-        chip(next.left), " + ", chip(next.right), " → ", chip(next.made));
+      rule.append("Next, ", element("code", {}, `merges[${next.made - 256}]`), ` makes id ${next.made} in ${counted(places, "place")}:`,
+        element("span", { class: "lk-sum" }, chip(next.left), " + ", chip(next.right), " → ", chip(next.made)));
     } else if (total) rule.append("No merge joins any two neighbours now: these are the tokens.");
   }
 
@@ -126,6 +126,7 @@ function render({ model, el, signal }) {
   function start() {
     if (count === steps.ranks.length) draw(0);
     play.textContent = "Pause";
+    rule.setAttribute("aria-live", "off"); // nobody can listen as fast as this plays
     const pause = Math.max(120, Math.min(700, 9000 / steps.ranks.length));
     timer = setInterval(() => {
       draw(count + 1);
@@ -137,6 +138,7 @@ function render({ model, el, signal }) {
     clearInterval(timer);
     timer = null;
     play.textContent = "Play";
+    rule.setAttribute("aria-live", "polite");
   }
 
   el.append(frame("Tokenizer, step by step",
