@@ -8,6 +8,7 @@ With the same weights the logits equal those of `transformers.GPT2LMHeadModel`.
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn as nn
@@ -16,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from labkit.checkpoint import CheckpointError
 from labkit.checkpoint import load as load_checkpoint
 
 # transformers' names for the parts of GPT-2, and ours.
@@ -285,9 +287,17 @@ def attention_patterns(model: GPT, ids: Int[Tensor, " position"]) -> Float[Tenso
     return torch.stack(patterns)
 
 
-def from_checkpoint(name: str) -> GPT:
-    """The trained model that `labkit.checkpoint.load(name)` finds, ready for use (float32, evaluation mode)."""
+def from_checkpoint(name: str | Path) -> GPT:
+    """The trained model that `labkit.checkpoint.load(name)` finds, ready for use (float32, evaluation mode).
+
+    Raises CheckpointError if there is none, or if it does not hold a GPT.
+    """
     checkpoint = load_checkpoint(name)
-    model = GPT(GPTConfig(**checkpoint.config))
-    model.load_state_dict(checkpoint.tensors)
+    try:
+        model = GPT(GPTConfig(**checkpoint.config))
+        model.load_state_dict(checkpoint.tensors)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the weights in {name} do not fit its own sizes, {checkpoint.config}: run `make checkpoints`"
+        ) from error
     return model.eval()

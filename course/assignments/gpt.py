@@ -33,6 +33,7 @@ from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPT2_NAMES, GPTConfig
 
+
 # %% given="helpers"
 def numbers(seed, *shape, scale=1.0):
     """Normal random numbers of a shape, the same for the same seed."""
@@ -74,6 +75,7 @@ def check(got, want, hint, tolerance=1e-5):
 # %% exercise="layer-norm" difficulty=2 importance=4 minutes=15 given_methods="__init__" replaces="torch.nn.functional.layer_norm torch.nn.LayerNorm torch.layer_norm torch.native_layer_norm"
 from solutions.gpt import LayerNorm
 
+
 # %% test="layer-norm" points=1
 def test_layer_norm_centres_and_scales():
     # Width 3, so that dividing by n or by n - 1 makes a large difference.
@@ -112,13 +114,17 @@ def test_layer_norm_any_axes_hidden():
         check(layer(x), want, f"an input with {len(shape)} axes comes out wrong: count axes from the last", 1e-4)
 
 
+def test_layer_norm_keeps_its_input_hidden():
+    x = numbers(fresh_seed(), 3, 4)
+    _, (after,) = probes.after_call(LayerNorm(4), x.clone())
+    check(after, x, "forward changed its input in place; the residual stream would be lost")
+
+
 def test_layer_norm_gradients_hidden():
     layer, x = LayerNorm(4), numbers(fresh_seed(), 3, 4)
     found = probes.gradients(layer, x)
     want = probes.gradients(lambda x: F.layer_norm(x, (4,)), x)["input.0"]
     check(found["input.0"], want, "the gradient is wrong: mean and variance depend on x too, do not detach them", 1e-4)
-    _, (after,) = probes.after_call(layer, x)
-    check(after, x, "forward changed its input in place; the residual stream would be lost")
 
 
 # %% [markdown]
@@ -142,6 +148,7 @@ def test_layer_norm_gradients_hidden():
 
 # %% exercise="attention-pattern" difficulty=3 importance=5 minutes=25 replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention"
 from solutions.gpt import attention_pattern
+
 
 # %% test="attention-pattern" points=2
 def test_attention_pattern_is_causal():
@@ -205,6 +212,7 @@ def test_attention_pattern_gradients_hidden():
 
 # %% exercise="multi-head-attention" difficulty=4 importance=5 minutes=35 given_methods="__init__" replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention"
 from solutions.gpt import MultiHeadAttention
+
 
 # %% test="multi-head-attention-heads" of="multi-head-attention" points=1
 def test_heads_are_slices_of_the_width():
@@ -274,6 +282,7 @@ def test_attention_sees_no_future_hidden():
 # %% exercise="gelu" difficulty=1 importance=2 minutes=5 replaces="torch.nn.functional.gelu torch.nn.GELU"
 from solutions.gpt import gelu
 
+
 # %% test="gelu" points=1
 def test_gelu_tanh_form():
     x = torch.linspace(-4, 4, 81, dtype=torch.float64)
@@ -296,6 +305,7 @@ def test_gelu_far_from_zero_hidden():
 
 # %% exercise="mlp" difficulty=1 importance=3 minutes=5 given_methods="__init__"
 from solutions.gpt import MLP
+
 
 # %% test="mlp" points=1
 def torch_mlp(state, x):
@@ -328,6 +338,7 @@ def test_mlp_any_axes_hidden():
 
 # %% exercise="block" difficulty=2 importance=5 minutes=10 given_methods="__init__" replaces="torch.nn.TransformerEncoderLayer torch.nn.TransformerDecoderLayer"
 from solutions.gpt import Block
+
 
 # %% test="block" points=2
 def torch_block(state, config, x):
@@ -378,7 +389,7 @@ def test_block_any_sizes_hidden():
     config = GPTConfig(vocab_size=7, context=9, d_model=3 * (1 + seed % 4), n_head=3, n_layer=2, eps=0.5)
     block, x = Block(config), numbers(seed, 2, 4, config.d_model)
     state = randomise(block, seed + 1)
-    result, (after,) = probes.after_call(block, x)
+    result, (after,) = probes.after_call(block, x.clone())
     check(after, x, "the input was changed in place: `x += ...` changes the caller's tensor")
     check(result.detach(), torch_block(state, config, x), f"wrong at width {config.d_model} with 3 heads", 1e-4)
 
@@ -475,6 +486,7 @@ def test_load_gpt2_many_layers_hidden():
 # %% exercise="gpt" difficulty=3 importance=5 minutes=20 given_methods="__init__ initialize" replaces="transformers torch.nn.TransformerEncoder torch.nn.TransformerEncoderLayer"
 from solutions.gpt import GPT
 
+
 # %% test="gpt" points=2
 def test_gpt_embeds_tokens_and_positions():
     config = GPTConfig(vocab_size=11, context=9, d_model=6, n_head=2, n_layer=1)
@@ -522,6 +534,13 @@ def test_gpt_sees_no_future_hidden():
         check(model(changed)[:, :position], logits[:, :position], hint, 1e-4)
 
 
+def test_gpt_passes_gradients_hidden():
+    model = GPT(GPTConfig(vocab_size=7, context=5, d_model=6, n_head=2, n_layer=3))
+    randomise(model, fresh_seed())
+    for name, gradient in probes.gradients(model, token_ids(fresh_seed(), 7, 2, 5)).items():
+        assert gradient.abs().max() > 0, f"gradients do not reach {name}: it would never learn"
+
+
 def test_gpt_refuses_a_long_text_hidden():
     model = GPT(GPTConfig(vocab_size=5, context=4, d_model=4, n_head=2, n_layer=1))
     message = ""
@@ -540,6 +559,7 @@ def test_gpt_refuses_a_long_text_hidden():
 # A model that computes the right thing also learns. The test below trains your GPT for a second or two on a row of
 # tokens where each repeats the one three places back, nine times out of ten, and is random else. To get that right a
 # model has to know where each token stands.
+
 
 # %% test="gpt-learns" of="gpt" points=2
 def repeats(seed, n):
@@ -572,6 +592,7 @@ def test_gpt_learns_to_look_back():
 # %% exercise="next-token-loss" difficulty=2 importance=4 minutes=10
 from solutions.gpt import next_token_loss
 
+
 # %% test="next-token-loss" points=2
 def test_loss_of_known_answers():
     ids = torch.tensor([[2, 0, 1, 3], [1, 1, 4, 0]])
@@ -600,6 +621,7 @@ def test_loss_of_any_logits_hidden():
 
 # %% exercise="generate" difficulty=3 importance=4 minutes=20 replaces="transformers"
 from solutions.gpt import generate
+
 
 # %% test="generate" points=2
 def writer(vocab_size=11, context=8, seed=70):
@@ -634,6 +656,14 @@ def test_generate_follows_its_seed():
     assert not all(torch.equal(first, other) for other in others), "five other seeds all gave the same text"
 
 
+def test_generate_draws_anew_hidden():
+    model = GPT(GPTConfig(vocab_size=11, context=8, d_model=6, n_head=2, n_layer=1))
+    randomise(model, 0, scale=0.0)
+    drawn = generate(model, torch.zeros(1, 1, dtype=torch.long), 40, temperature=1.0, seed=fresh_seed())
+    different = len(set(drawn[0, 1:].tolist()))
+    assert different > 3, f"of 11 equally likely tokens {different} are drawn again and again: make the generator once"
+
+
 def test_generate_draws_by_the_temperature_hidden():
     model, prompt = writer(seed=fresh_seed() % 1000), token_ids(fresh_seed(), 11, 1, 4)
     temperature = 0.5 + fresh_seed() % 3
@@ -661,6 +691,7 @@ def test_generate_beyond_the_context_hidden():
 # ## All together
 #
 # The last test uses nothing of ours: your parts, together, against `transformers`.
+
 
 # %% test="integration" of="integration" points=4
 def test_your_gpt_is_gpt2():
@@ -697,6 +728,7 @@ def test_your_gpt_writes_like_gpt2_hidden():
 if __name__ == "__main__":
     predicted_loss_before = None  # your guess
     predicted_loss_after = None  # your guess
+
 
 # %% given="text"
 def documentation_tokenizer():
