@@ -17,9 +17,18 @@ from book.vendor import VendorError, vendor
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
-SOURCES = ("solutions/*.py", "labkit/**/*.py", "labkit/**/*.js", "labkit/checkpoints/*", "requirements.txt")
+SOURCES = (
+    "solutions/*.py",
+    "labkit/**/*.py",
+    "labkit/**/*.js",
+    "labkit/checkpoints/*",
+    "requirements.txt",
+    "book/matplotlibrc",
+)
 # What Sphinx would not notice a change of.
 LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
+# One thread: sums come out in the same order on every machine.
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "MATPLOTLIBRC": str(ROOT / "book" / "matplotlibrc")}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL)\b|\w*Error:|^Reason: |Exception occurred|Validation errors in config"
@@ -65,8 +74,7 @@ def build(output: Path, *, fresh: bool = False) -> int:
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        # One thread: sums come out in the same order on every machine.
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+        env=os.environ | ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

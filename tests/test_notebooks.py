@@ -18,6 +18,7 @@ import pytest
 from nbclient import NotebookClient
 from nbgrader.utils import determine_grade, is_grade
 
+from book.build import ENVIRONMENT
 from course.assemble import assemble
 from tests import site
 
@@ -27,7 +28,7 @@ CHAPTER_SECONDS = 60  # Jupyter Book's own limit, in _config.yml
 SOLVED = site.BUILD / "solved"
 COSTS = site.BUILD / "costs"
 # The first runs take one thread.
-THREADS = {"OMP_NUM_THREADS": "2"}
+AGAIN = ENVIRONMENT | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(site.ROOT)}
 # nbval in a process of its own, which then knows how much memory its kernel took at most.
 NBVAL = """
 import resource, sys, pytest
@@ -52,7 +53,7 @@ def run_again(notebook: Path, seconds: int) -> None:
             *[f"--nbval-cell-timeout={seconds}", str(notebook)],
         ],
         cwd=notebook.parent,
-        env=os.environ | THREADS | {"PYTHONPATH": str(site.ROOT)},
+        env=os.environ | AGAIN,
         capture_output=True,
         text=True,
         timeout=10 * seconds,
@@ -77,7 +78,7 @@ def solved(name: str) -> nbformat.NotebookNode:
         allow_errors=True,
         resources={"metadata": {"path": str(SOLVED)}},
     )
-    client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})
+    client.execute(env=os.environ | ENVIRONMENT)
     nbformat.write(notebook, path)
     return notebook
 
