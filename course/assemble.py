@@ -32,7 +32,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_BODY = 15
 # A line of at least so many characters says something on its own.
-MEANINGFUL = 24
+MEANINGFUL = 32
 MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME")
 # What a notebook's kernel offers beside the builtins.
 ALWAYS_THERE = frozenset(dir(builtins)) | {"__name__", "display", "get_ipython"}
@@ -826,17 +826,22 @@ def released(name: str, notebook: NotebookNode) -> NotebookNode:
 def secret_lines(notebook: NotebookNode) -> set[str]:
     """Lines of an assembled notebook that students may not see: of solutions and of hidden tests, stripped.
 
-    Only lines that say something on their own count; `return x` may stand anywhere.
+    Only lines that say something on their own count; `return x` may stand anywhere. A line that a hidden test shares
+    with a visible one, or that the assembler wrote, is no secret.
     """
-    secret: set[str] = set()
+    answers: set[str] = set()
+    hidden: set[str] = set()
+    public: set[str] = set()
     for cell in notebook.cells:
-        inside = False
+        lines, ours = public, False
         for line in cell.source.splitlines():
             if "### BEGIN " in line or "### END " in line:
-                inside = "### BEGIN " in line
-            elif inside and len(line.strip()) >= MEANINGFUL:
-                secret.add(line.strip())
-    return secret
+                lines = answers if "BEGIN SOLUTION" in line else hidden if "BEGIN HIDDEN" in line else public
+            ours = ours or line.startswith("with answers(")
+            if not ours and len(line.strip()) >= MEANINGFUL:
+                lines.add(line.strip())
+            ours = ours and not line.endswith("):")
+    return answers | (hidden - public)
 
 
 def check_released(name: str, notebook: NotebookNode, secret: set[str]) -> None:

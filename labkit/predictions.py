@@ -6,6 +6,8 @@ from typing import Any
 
 def compare_prediction(what: str, predicted: Any, actual: Any, *, unit: str = "") -> None:
     """Print a prediction, the measured value and the difference; a blank prediction (None) is fine."""
+    if getattr(actual, "ndim", None) == 0:  # a tensor or an array with one number in it
+        actual = actual.item()
     if predicted is None:
         print(f"{what}: {_shown(actual, unit)} (you left your prediction blank)")
         return

@@ -62,7 +62,17 @@ def play(
                     judge[name] = Remote(link, name)
         elif only is None or cell.id.removeprefix("test-") in only:
             grades[cell.id.removeprefix("test-")] = _verdict(code, judge)
+        else:
+            exec(_helpers(source, f"<{cell.id}>"), judge)
     return grades
+
+
+@lru_cache(maxsize=4096)
+def _helpers(source: str, file: str) -> types.CodeType:
+    """A test cell without the block that calls its tests: later tests may use what it defines."""
+    tree = ast.parse(source)
+    tree.body = [node for node in tree.body if not isinstance(node, ast.With)]
+    return compile(tree, file, "exec")
 
 
 def _verdict(code: types.CodeType, namespace: dict) -> Exception | None:
