@@ -384,12 +384,12 @@ def library_tokenizer(merges: Sequence[Pair], special: Sequence[str] = ()) -> An
     """A tokenizer of the `tokenizers` library with these merges and special tokens: what `encode` is compared with."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    tokens = sorted(byte_characters())
+    spelled = sorted(byte_characters())
     joined = []
-    for first, second in merges:
-        joined.append((tokens[first], tokens[second]))
-        tokens.append(tokens[first] + tokens[second])
-    library = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=joined))
+    for pair in merges:
+        joined.append(tuple(spelled[i] for i in pair))
+        spelled.append("".join(joined[-1]))
+    library = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(spelled)}, merges=joined))
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
     library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
