@@ -81,7 +81,7 @@ def test_logits_equal_those_of_transformers(dtype, tolerance):
     assert (ours(hf, config)(ids) - hf(ids).logits).abs().max() <= tolerance
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(sizes, st.integers(1, 3), st.data())
 def test_logits_and_loss_equal_at_any_size(config, batch, data):
     n = data.draw(st.integers(1, config.context))
@@ -89,14 +89,15 @@ def test_logits_and_loss_equal_at_any_size(config, batch, data):
     model = ours(hf, config)
     assert (model(ids) - hf(ids).logits).abs().max() <= 1e-9
     if n > 1:
-        assert next_token_loss(model(ids), ids).item() == pytest.approx(hf(ids, labels=ids).loss.item(), abs=1e-9)
+        # transformers computes its loss in float32 whatever the model is in.
+        assert next_token_loss(model(ids), ids).item() == pytest.approx(hf(ids, labels=ids).loss.item(), rel=1e-5)
 
 
 def test_gradients_equal_those_of_transformers():
     config = GPTConfig(vocab_size=31, context=9, d_model=12, n_head=2, n_layer=2)
     hf, ids = theirs(config), token_ids(config, 3, 8)
     model = ours(hf, config)
-    hf(ids, labels=ids).loss.backward()
+    next_token_loss(hf(ids).logits, ids).backward()
     next_token_loss(model(ids), ids).backward()
     expected = load_gpt2({name: p.grad for name, p in hf.named_parameters()})
     for name, parameter in model.named_parameters():

@@ -157,7 +157,7 @@ def load_gpt2(state_dict):
     ours = {}
     for name, value in state_dict.items():
         name = "." + name.removeprefix("transformer.")
-        if "lm_head" in name or name.endswith(("attn.bias", "masked_bias")):
+        if "lm_head" in name or name.endswith((".attn.bias", ".masked_bias")):
             continue
         for old, new in pairs.items():
             name = name.replace(old, new)
@@ -191,7 +191,8 @@ class GPT(solutions.gpt.GPT):
         return self.position_embedding(torch.arange(ids.size(1))) + self.token_embedding(ids)
 
     def forward(self, ids):
-        return F.linear(self.final_norm(torch.nn.Sequential(*self.blocks)(self.embed(ids))), self.token_embedding.weight)
+        stream = torch.nn.Sequential(*self.blocks)(self.embed(ids))
+        return F.linear(self.final_norm(stream), self.token_embedding.weight)
 
 
 @right("gpt", differs="picks embeddings by one-hot vectors")

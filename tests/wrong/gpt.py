@@ -313,7 +313,8 @@ class Block(solutions.gpt.Block):
 @wrong("block", mistake="calls the oracle", says="asks you to write what that call does")
 class Block(solutions.gpt.Block):
     def forward(self, x):
-        return torch.nn.TransformerEncoderLayer(x.shape[-1], self.attention.n_head, norm_first=True, batch_first=True)(x)
+        layer = torch.nn.TransformerEncoderLayer(x.shape[-1], self.attention.n_head, norm_first=True, batch_first=True)
+        return layer(x)
 
 
 # ------------------------------------------------------------------------------------------------------- load-gpt2
@@ -321,8 +322,9 @@ class Block(solutions.gpt.Block):
 
 @wrong("load-gpt2", mistake="does not transpose", says="is to be transposed")
 def load_gpt2(state_dict):
-    right = solutions.gpt.load_gpt2(state_dict)
-    return {name: value.T if re.search("attention|mlp", name) and value.ndim == 2 else value for name, value in right.items()}
+    turned = re.compile(r"(qkv|projection|up|down)\.weight$")
+    ours = solutions.gpt.load_gpt2(state_dict)
+    return {name: value.T if turned.search(name) else value for name, value in ours.items()}
 
 
 @wrong("load-gpt2", mistake="transposes only what is not square", says="a square matrix is to be transposed too")
@@ -364,6 +366,11 @@ def load_gpt2(state_dict):
     for theirs, own in GPT2_NAMES.items():
         masks = {re.sub(rf"\b{re.escape(theirs)}\b", own, name): value for name, value in masks.items()}
     return ours | masks
+
+
+@wrong("load-gpt2", mistake="takes the bias of c_attn for an old mask", says="of our weights are missing")
+def load_gpt2(state_dict):
+    return solutions.gpt.load_gpt2({name: v for name, v in state_dict.items() if not name.endswith("attn.bias")})
 
 
 @wrong("load-gpt2", mistake="asks the oracle", says="asks you to write what that call does")
