@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from nbgrader.utils import ignore_patterns
+from nbgrader.utils import ignore_patterns, temp_attrs
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -127,24 +128,42 @@ class CollectOwned(ExchangeCollect):
     """nbgrader's collect, which only warns of a submission made in another student's name; this one leaves it out.
 
     It does so where `check_owner` is set, that is where every student is an operating-system user of their own. In any
-    case it copies no symbolic link: one could point at whatever the instructor may read, such as the solutions.
+    case it copies no symbolic link: one could point at whatever the instructor may read, such as the solutions. And a
+    folder with a name that is no submission's stops nobody else's from being collected.
     """
+
+    src_records: list[dict[str, Any]]
 
     def init_src(self) -> None:
         super().init_src()
-        if self.check_owner:
-            self.src_records: list[dict[str, Any]] = [record for record in self.src_records if self._is_own(record)]
+        self.src_records = [record for record in self.src_records if record["username"] and self._is_own(record)]
+
+    def _path_to_record(self, path: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = super()._path_to_record(path)
+        except ValueError:
+            self.log.error("Left out %s: its name is not that of a submission.", path)
+            record = {"username": "", "filename": Path(path).name, "timestamp": datetime.min}
+        return record
+
+    def _sort_by_timestamp(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The newest first; what somebody else made counts only where there is nothing of the student's own."""
+        own = [record for record in records if self._is_own(record)]
+        newest_first: list[dict[str, Any]] = super()._sort_by_timestamp(own or records)
+        return newest_first
 
     def _is_own(self, record: dict[str, Any]) -> bool:
         import pwd  # absent on Windows, where there is no exchange either
 
         path = Path(self.inbound_path, record["filename"])
+        if not self.check_owner:
+            return not path.is_symlink()
         try:
-            own = pwd.getpwuid(path.lstat().st_uid).pw_name
+            owner = pwd.getpwuid(path.lstat().st_uid).pw_name
         except KeyError:
-            own = "nobody known"
-        if own != record["username"] or path.is_symlink():
-            self.log.error("Left out %s: it is in the name of %s but belongs to %s.", path, record["username"], own)
+            owner = "nobody known"
+        if owner != record["username"] or path.is_symlink():
+            self.log.error("Left out %s: it is in the name of %s but made by %s.", path, record["username"], owner)
             return False
         return True
 
@@ -191,11 +210,16 @@ def check_assignment(api: NbGraderAPI, assignment: str) -> None:
         try:
             gradebook.find_assignment(assignment)
         except MissingEntry:
-            raise Refusal(f"The gradebook does not know {assignment!r} yet: run `make exercises` first.") from None
+            raise Refusal(
+                f"The gradebook does not know {assignment!r} yet: run `python -m course.grading publish` first."
+            ) from None
 
 
 def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
-    """Put every released assignment into the exchange and the students into the gradebook; return the assignments."""
+    """Put every assignment into the gradebook and the exchange, and the students into the gradebook.
+
+    Returns the assignments. Their students' notebooks in exercises/ are left as they are.
+    """
     names = sorted(api.get_source_assignments())
     if not names:
         raise Refusal("No assignment is assembled yet: run `make exercises` first.")
@@ -204,6 +228,9 @@ def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
             gradebook.update_or_create_student(student)
     api.config.ExchangeReleaseAssignment.force = True
     for name in names:
+        # nbgrader enters an assignment into the gradebook while it writes the students' version; that one is not kept.
+        with temp_attrs(api.coursedir, release_directory="course/run/release"):
+            _must(api.generate_assignment(name), f"{name} could not be entered into the gradebook")
         _must(api.release_assignment(name), f"{name} could not be released")
     return names
 

@@ -57,8 +57,9 @@ def prepare(spawner):
     spawner.environment = {
         "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, settings)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "COURSE_EXCHANGE": str(run / "exchange"),
     }
+    if not instructor:
+        spawner.environment["COURSE_EXCHANGE"] = str(run / "exchange")
 
 
 c.Spawner.pre_spawn_hook = prepare

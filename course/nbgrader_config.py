@@ -31,9 +31,11 @@ c.CourseDirectory.feedback_directory = "course/feedback"
 c.CourseDirectory.source_with_tests_directory = "course/run/source_with_tests"
 c.CourseDirectory.solution_directory = "course/run/solution"
 
-# Where students and the instructor exchange files. A class server overrides these two (course/deploy).
-c.Exchange.root = str(root / "course" / "run" / "exchange")
-c.ExchangeCollect.check_owner = False  # here every hub user is one operating-system user
+# Where students and the instructor exchange files: in the course's own folder, where every hub user is one
+# operating-system user, or in the place that a class server names (course/deploy), where each student is another.
+exchange = os.environ.get("COURSE_EXCHANGE")
+c.Exchange.root = exchange or str(root / "course" / "run" / "exchange")
+c.ExchangeCollect.check_owner = exchange is not None
 c.ExchangeFactory.collect = "course.grading.CollectOwned"
 
 # The step that runs and scores a submission; course/grading.py says what each part adds to nbgrader's own.

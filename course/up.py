@@ -136,7 +136,7 @@ def prepare_course() -> None:
     """Assemble the assignments, fill the gradebook and fill the exchange, where that is not done."""
     names = ("course/assignments", "course/assemble.py", "course/nbgrader_config.py", "solutions")
     state = fingerprint(*(ROOT / name for name in names))
-    made = [ROOT / "course" / "gradebook.db", ROOT / "course" / "source", RUN / "exchange"]
+    made = [ROOT / "course" / "gradebook.db", ROOT / "course" / "source", RUN / "exchange", ROOT / "exercises"]
     if not all(path.exists() for path in made) or changed("course", state):
         run_step("Assembling the assignments", "course.assemble", "--release")
         run_step("Releasing them to the students", "course.grading", "publish", "--students", *STUDENTS)

@@ -291,8 +291,9 @@ def test_collect_leaves_out_what_another_user_made(
 ) -> None:
     _, root = new_course
     me = pwd.getpwuid(os.getuid()).pw_name
-    inbound(me)
+    mine = inbound(me)
     inbound("somebody-else")
+    (mine.parent / f"{me}+toy+no time at all").mkdir()
     config = grading.settings(root)
     config.ExchangeCollect.check_owner = True
     grading.collect(NbGraderAPI(config=config), "toy")

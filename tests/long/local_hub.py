@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import psutil
-from playwright.sync_api import FrameLocator, Page
+from nbformat import NotebookNode
+from playwright.sync_api import FrameLocator, Locator, Page
 
 from course.up import free_port
 
@@ -27,13 +29,16 @@ page.write_text("<h1>The book</h1>")
 """
 
 
-def copy_course(to: Path) -> Path:
-    """Copy what `make up` needs to `to`, without anything generated; the book is a stand-in of one page."""
+def copy_course(to: Path, assignment: str) -> Path:
+    """Copy what `make up` needs to `to`: one assignment, nothing generated, and a book of one page."""
     working = shutil.ignore_patterns(
         "__pycache__", "source", "submitted", "autograded", "feedback", "run", "gradebook.db*", ".ipynb_checkpoints"
     )
     for name in ("course", "solutions", "labkit"):
         shutil.copytree(ROOT / name, to / name, ignore=working)
+    for path in (to / "course" / "assignments").glob("*.py"):
+        if path.stem != assignment:
+            path.unlink()
     for name in ("pyproject.toml", "_config.yml"):
         shutil.copy(ROOT / name, to / name)
     (to / "book").mkdir()
@@ -87,6 +92,27 @@ def password(root: Path, who: str) -> str:
     return (root / "course" / "run" / f"{'instructor' if who == 'instructor' else 'student'}_password").read_text()
 
 
+def marks(cell: NotebookNode) -> dict[str, object]:
+    """nbgrader's metadata of a cell, or nothing."""
+    return dict(cell.metadata.get("nbgrader", {}))
+
+
+def first_exercise(root: Path, assignment: str) -> tuple[str, str, list[NotebookNode]]:
+    """The released text of the first exercise, its solution, and its test cells, from the notebooks on disk."""
+    released = nbformat.read(root / "exercises" / assignment / f"{assignment}.ipynb", as_version=4).cells
+    solved = nbformat.read(root / "course" / "source" / assignment / f"{assignment}.ipynb", as_version=4).cells
+    assert len(released) == len(solved)
+    start = next(i for i, cell in enumerate(released) if marks(cell).get("solution"))
+    tests = []
+    for cell in released[start + 1 :]:
+        if marks(cell).get("solution"):
+            break
+        if marks(cell).get("grade"):
+            tests.append(cell)
+    lines = [line for line in solved[start].source.splitlines() if not line.strip().startswith("### ")]
+    return released[start].source, "\n".join(lines), tests
+
+
 def log_in(page: Page, hub: str, name: str, secret: str) -> None:
     """Log in at the hub and wait for JupyterLab."""
     page.set_default_timeout(SECONDS)
@@ -109,10 +135,11 @@ def formgrader(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
-def press(frame: FrameLocator, cell: str, says: str) -> None:
-    """Press formgrader's button in the table cell of this class, and close the success message that must follow."""
-    frame.locator(f"td.{cell} a").first.click()
-    message = frame.locator(".modal.in", has_text=says)
+def press(frame: FrameLocator, row: Locator, column: str, says: str) -> None:
+    """Press formgrader's button in this column of a row, and close the message that must follow."""
+    row.locator(f"td.{column} a").first.click()
+    message = frame.locator(".modal.in")
     message.wait_for()
+    assert says in (told := message.inner_text()), told
     message.locator("button", has_text="OK").click()
     message.wait_for(state="hidden")

@@ -9,12 +9,11 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from nbformat import NotebookNode
 from playwright.sync_api import Page
 
 from tests.long import local_hub
 from tests.long.browser import chromium, new_page
-from tests.long.local_hub import Running, formgrader, log_in, open_from_menu, press
+from tests.long.local_hub import Running, first_exercise, formgrader, log_in, marks, open_from_menu, press
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("hub")]
 
@@ -24,7 +23,7 @@ ASSIGNMENT = "tokenizer"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course that this module's tests may write to."""
-    return local_hub.copy_course(tmp_path_factory.mktemp("hub") / "course")
+    return local_hub.copy_course(tmp_path_factory.mktemp("hub") / "course", ASSIGNMENT)
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +31,6 @@ def running(root: Path) -> Iterator[Running]:
     """The course of `root`, up."""
     with local_hub.up(root) as running:
         yield running
-
-
-def marks(cell: NotebookNode) -> dict[str, object]:
-    """nbgrader's metadata of a cell, or nothing."""
-    return dict(cell.metadata.get("nbgrader", {}))
-
-
-def first_exercise(root: Path) -> tuple[str, str, list[NotebookNode]]:
-    """The released text of the first exercise, its solution, and its test cells, from the notebooks on disk."""
-    released = nbformat.read(root / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4).cells
-    solved = nbformat.read(root / "course" / "source" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4).cells
-    assert len(released) == len(solved)
-    start = next(i for i, cell in enumerate(released) if marks(cell).get("solution"))
-    tests = []
-    for cell in released[start + 1 :]:
-        if marks(cell).get("solution"):
-            break
-        if marks(cell).get("grade"):
-            tests.append(cell)
-    lines = [line for line in solved[start].source.splitlines() if not line.strip().startswith("### ")]
-    return released[start].source, "\n".join(lines), tests
 
 
 def find_cell(page: Page, text: str) -> None:
@@ -88,7 +66,7 @@ def test_the_demo_says_what_it_is(running: Running, root: Path) -> None:
 
 
 def test_from_log_in_to_feedback(running: Running, root: Path) -> None:
-    text, solution, tests = first_exercise(root)
+    text, solution, tests = first_exercise(root, ASSIGNMENT)
     definition = next(line for line in text.splitlines() if line.startswith(("def ", "class ")))
     earned = sum(float(str(marks(cell)["points"])) for cell in tests)
     notebook = nbformat.read(root / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
@@ -126,13 +104,13 @@ def test_from_log_in_to_feedback(running: Running, root: Path) -> None:
             page.locator("#formgrader_list .list_item", has_text="llm").wait_for()
             frame = formgrader(page)
             line = frame.locator("tr", has_text=ASSIGNMENT)
-            press(line, "collect", "Successfully collected")
+            press(frame, line, "collect", "Successfully collected")
             line.locator("td.num-submissions a", has_text="1").click()
             line = frame.locator("tr", has_text="alice")
-            press(line, "autograde", "Successfully autograded")
+            press(frame, line, "autograde", "Successfully autograded")
             line.locator("td.score", has_text=f"{earned:g} / {most:g}").wait_for()
-            press(line, "generate-feedback", "Successfully generated feedback")
-            press(line, "release-feedback", "Successfully released feedback")
+            press(frame, line, "generate-feedback", "Successfully generated feedback")
+            press(frame, line, "release-feedback", "Successfully released feedback")
 
         with new_page(browser) as page:
             log_in(page, running.hub, "alice", local_hub.password(root, "alice"))

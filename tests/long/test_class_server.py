@@ -1,0 +1,307 @@
+"""The class server of course/deploy with real system users: it serves them, and keeps one from another's work.
+
+It takes the steps of course/deploy/README.md in a temporary folder, needs root for that, and removes its users again.
+"""
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import nbformat
+import pytest
+import requests
+
+from course.up import free_port
+from tests.long import local_hub
+from tests.long.local_hub import first_exercise, marks
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.xdist_group("hub"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may make system users and start servers in their names"),
+]
+
+DEPLOY = local_hub.ROOT / "course" / "deploy"
+ASSIGNMENT = "tokenizer"
+PASSWORD = "a password that only this test uses"
+TEACHER, ANN, BOB = USERS = ("llm-test-teacher", "llm-test-ann", "llm-test-bob")
+GROUPS = {"llm-instructors": [TEACHER], "llm-students": [ANN, BOB]}
+
+# The shipped settings with nothing changed but who is let in: PAM would need real passwords.
+SETTINGS = """\
+load_subconfig({shipped!r})
+c = get_config()
+c.JupyterHub.authenticator_class = "shared-password"
+c.SharedPasswordAuthenticator.user_password = {password!r}
+c.Authenticator.allowed_users = set({users!r})
+"""
+
+
+def run_as(name: str, command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a system user, with that user's home and nothing else of this process's environment."""
+    user = pwd.getpwnam(name)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=[],
+        env={"HOME": user.pw_dir, "USER": name, "PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def everybody_can_read(path: Path) -> bool:
+    """Whether other users reach this file: every folder above it lets them pass."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
+
+
+def shared_python(base: Path) -> Path:
+    """A Python that all users can run and that has what the course needs (step 1 of the README).
+
+    Where this one lies under somebody's home, a system Python of the same version gets an environment that finds the
+    packages of this one.
+    """
+    site = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    if everybody_can_read(Path(sys.executable)):
+        return Path(sys.executable)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    system = shutil.which(version, path="/usr/bin:/usr/local/bin")
+    if system is None or not everybody_can_read(site):
+        pytest.skip(f"other users can run neither {sys.executable} nor a {version} in /usr/bin with its packages")
+    folder = base / "venv"
+    subprocess.run([system, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (folder / "lib" / version / "site-packages" / "course.pth").write_text(
+        f"import site; site.addsitedir({str(site)!r})\n"
+    )
+    for name in ("share/jupyter", "etc/jupyter"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(Path(sys.prefix) / name)
+    python = folder / "bin" / "python"
+    for name in ("alembic", "configurable-http-proxy"):
+        (entry,) = entry_points(group="console_scripts", name=name)
+        script = folder / "bin" / name
+        script.write_text(f"#!{python}\nfrom {entry.module} import {entry.attr}\n{entry.attr}()\n")
+        script.chmod(0o755)
+    return python
+
+
+@dataclass(frozen=True)
+class Server:
+    """A class server that is up."""
+
+    base: Path
+    hub: str
+
+    @property
+    def course(self) -> Path:
+        """The instructor's copy of the course."""
+        return self.base / "home" / TEACHER / "llm-course"
+
+    @property
+    def inbound(self) -> Path:
+        """Where submissions arrive."""
+        return self.base / "server" / "exchange" / "llm" / "inbound"
+
+
+@contextlib.contextmanager
+def accounts(base: Path) -> Iterator[None]:
+    """The users and groups of the test, for as long as it runs (step 2)."""
+    new_groups = [name for name in GROUPS if name not in {group.gr_name for group in grp.getgrall()}]
+    (base / "home").mkdir()
+    try:
+        for name in new_groups:
+            subprocess.run(["groupadd", name], check=True)
+        for group, members in GROUPS.items():
+            for name in members:
+                home = base / "home" / name
+                command = ["useradd", "--create-home", "--home-dir", str(home), "--groups", group, name]
+                subprocess.run([*command, "--shell", "/bin/bash"], check=True)
+                home.chmod(0o700)
+        yield
+    finally:
+        for name in USERS:
+            subprocess.run(["userdel", name], check=False, capture_output=True)
+        for name in new_groups:
+            subprocess.run(["groupdel", name], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Steps 1 to 6 of the README, in a temporary folder that other users can enter."""
+    base = Path(tempfile.mkdtemp(prefix="llm-class-"))
+    base.chmod(0o755)
+    try:
+        with accounts(base):
+            python = shared_python(base)
+            subprocess.run(["sh", str(DEPLOY / "prepare.sh"), TEACHER, str(base / "server")], check=True)
+            course = local_hub.copy_course(base / "home" / TEACHER / "llm-course", ASSIGNMENT)
+            subprocess.run(["chown", "-R", f"{TEACHER}:", str(course)], check=True)
+            for command in (["course.assemble", "--release"], ["course.grading", "publish"]):
+                exchange = str(base / "server" / "exchange")
+                done = run_as(TEACHER, [str(python), "-m", *command], course, COURSE_EXCHANGE=exchange)
+                assert done.returncode == 0, done.stderr
+            with hub(base, python) as address:
+                yield Server(base, address)
+    finally:
+        shutil.rmtree(base)
+
+
+@contextlib.contextmanager
+def hub(base: Path, python: Path) -> Iterator[str]:
+    """The hub with the shipped settings; yields its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    settings = base / "test_settings.py"
+    shipped = str(DEPLOY / "jupyterhub_config.py")
+    settings.write_text(SETTINGS.format(shipped=shipped, password=PASSWORD, users=USERS))
+    log = (base / "hub.log").open("w+")
+    process = subprocess.Popen(
+        [
+            *(str(python), "-m", "jupyterhub", "--config", str(settings)),
+            f"--JupyterHub.bind_url={address}",
+            f"--JupyterHub.hub_port={free_port()}",
+            f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{free_port()}",
+        ],
+        cwd=base / "server" / "hub",
+        env={"PATH": "/usr/bin:/bin", "COURSE_SERVER": str(base / "server")},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or answers(f"{address}/hub/health"))
+        assert process.poll() is None, Path(log.name).read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+        log.close()
+
+
+def answers(address: str) -> bool:
+    """Whether something at the address answers with success."""
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(address, timeout=5).ok
+    return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+class Person:
+    """Somebody logged in at the hub, with a server of their own."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.session = requests.Session()
+        self.hub = server.hub
+        self.home = f"{server.hub}/user/{name}"
+        self.session.get(f"{server.hub}/hub/login")
+        form = {"username": name, "password": PASSWORD, "_xsrf": self.cookie("/hub/")}
+        answer = self.session.post(f"{server.hub}/hub/login?next=/hub/home", data=form)
+        assert answer.ok, answer.text
+        self.session.get(f"{server.hub}/hub/spawn/{name}")
+        wait_until(self.is_there)
+
+    def is_there(self) -> bool:
+        """Whether the user's server answers with its own page, logged in."""
+        answer = self.session.get(f"{self.home}/lab")
+        return answer.ok and answer.url.startswith(self.home)
+
+    def cookie(self, path: str) -> str:
+        """The value that a form sent to this part of the hub must carry."""
+        return next(
+            cookie.value or "" for cookie in self.session.cookies if (cookie.name, cookie.path) == ("_xsrf", path)
+        )
+
+    def post(self, path: str, **data: str) -> dict[str, object]:
+        """Call the user's own server, as its pages do; the answer must report success."""
+        token = self.cookie(self.home.removeprefix(self.hub) + "/")
+        answer = self.session.post(f"{self.home}/{path}", data=data, headers={"X-XSRFToken": token})
+        assert answer.ok, answer.text
+        result: dict[str, object] = answer.json()
+        assert result["success"], result
+        return result
+
+
+def solved_first_exercise(course: Path) -> tuple[str, float]:
+    """A notebook with its first exercise solved, as text, and the points it earns."""
+    path = course / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    _, solution, tests = first_exercise(course, ASSIGNMENT)
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if marks(cell).get("solution")).source = solution
+    return nbformat.writes(notebook), sum(float(str(marks(cell)["points"])) for cell in tests)
+
+
+def test_a_class_of_system_users(server: Server) -> None:
+    """A student submits, another tries to read and to forge, the instructor collects and grades."""
+    ann = Person(server, ANN)
+    ann.post("assignments/fetch", course_id="llm", assignment_id=ASSIGNMENT)
+    notebook, earned = solved_first_exercise(server.course)
+    mine = server.base / "home" / ANN / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    assert mine.owner() == ANN
+    mine.write_text(notebook)
+    ann.post("assignments/submit", course_id="llm", assignment_id=ASSIGNMENT)
+    (submission,) = server.inbound.iterdir()
+    assert submission.owner() == ANN
+
+    # What the system refuses another student, each checked against root's view, in which it exists.
+    secrets = [
+        server.inbound,
+        server.base / "home" / ANN,
+        server.course / "course" / "gradebook.db",
+        server.course / "course" / "source" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb",
+        server.course / "course" / "assignments" / f"{ASSIGNMENT}.py",
+        server.base / "server" / "hub" / "hub.sqlite",
+    ]
+    for path in secrets:
+        assert path.exists()
+        reading = run_as(BOB, ["ls" if path.is_dir() else "cat", str(path)], Path("/"))
+        assert reading.returncode != 0, path
+        assert "Permission denied" in reading.stderr
+    moving = run_as(BOB, ["mv", str(submission), str(submission.with_name("gone"))], Path("/"))
+    assert moving.returncode != 0
+    assert submission.exists()
+
+    # Nor does the hub let him through.
+    bob = Person(server, BOB)
+    assert bob.session.get(f"{server.hub}/user/{ANN}/api/contents").status_code in (403, 404)
+    assert bob.session.get(f"{bob.home}/formgrader").status_code == 404
+
+    # A later submission in Ann's name, which the inbound folder has to take, is left out when the instructor collects.
+    forged = server.inbound / f"{ANN}+{ASSIGNMENT}+2099-01-01 00:00:00.000000 UTC+forged"
+    forging = run_as(BOB, ["cp", "-r", str(server.inbound.parent / "outbound" / ASSIGNMENT), str(forged)], Path("/"))
+    assert forging.returncode == 0, forging.stderr
+    teacher = Person(server, TEACHER)
+    teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/collect")
+    collected = server.course / "course" / "submitted" / ANN / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    assert collected.read_text() == notebook
+    teacher.post(f"formgrader/api/submission/{ASSIGNMENT}/{ANN}/autograde")
+    graded = teacher.session.get(f"{teacher.home}/formgrader/api/submission/{ASSIGNMENT}/{ANN}").json()
+    assert graded["score"] == earned
+    assert 0 < earned < graded["max_score"]
+
+    # Feedback reaches the one it is for, and the other cannot list what there is.
+    teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/generate_feedback")
+    teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/release_feedback")
+    ann.post("assignments/fetch_feedback", course_id="llm", assignment_id=ASSIGNMENT)
+    (page,) = mine.parent.glob("feedback/*/*.html")
+    assert f"{earned:.1f} / {graded['max_score']:.1f}" in " ".join(page.read_text().split())
+    listing = run_as(BOB, ["ls", str(server.inbound.parent / "feedback")], Path("/"))
+    assert "Permission denied" in listing.stderr
