@@ -12,7 +12,7 @@ function render({ model, el, signal }) {
   let chosen = 0;
   let timer = null;
 
-  const summary = element("p", { class: "lk-summary" });
+  const summary = element("p", { class: "lk-summary lk-counts" });
   const rule = element("p", { class: "lk-rule" });
   const detail = element("p", { class: "lk-detail" });
   const slider = element("input", { type: "range", min: 0, "aria-label": "Merges applied", oninput: () => go(Number(slider.value)) });
@@ -43,7 +43,7 @@ function render({ model, el, signal }) {
     summary.replaceChildren(
       ...[counted(tokens, "token"), counted([...text].length, "character"), counted(bytes, "byte"), rate]
         .filter(Boolean)
-        .map((words) => element("span", {}, words)),
+        .map((count) => element("span", {}, count)),
     );
   }
 
@@ -71,18 +71,18 @@ function render({ model, el, signal }) {
 
     const next = count < steps.ranks.length ? tokenizer.rule(steps.ranks[count]) : null;
     const last = count > 0 ? 256 + steps.ranks[count - 1] : null;
-    const words = steps.after(count);
+    const chunks = steps.after(count);
     const marks = [];
     let places = 0;
-    words.forEach((ids, word) => {
+    chunks.forEach((ids, chunk) => {
+      const mark = (id, ...more) =>
+        marks.push({ id, classes: [`lk-hue-${chunk % HUES}`, ...(id === last ? ["lk-new"] : []), ...more] });
       for (let i = 0; i < ids.length; i++) {
-        const classes = [`lk-hue-${word % HUES}`];
-        if (ids[i] === last) classes.push("lk-new");
         if (next && ids[i] === next.left && ids[i + 1] === next.right) {
-          marks.push({ id: ids[i], classes: [...classes, "lk-left"] });
-          marks.push({ id: ids[++i], classes: [classes[0], "lk-right"] });
+          mark(ids[i], "lk-left");
+          mark(ids[++i], "lk-right");
           places++;
-        } else marks.push({ id: ids[i], classes });
+        } else mark(ids[i]);
       }
     });
     const drawn = marks.slice(0, MOST_PIECES);

@@ -9,9 +9,9 @@ const PRE_TOKEN = new RegExp(
   "gu",
 );
 
-// The stretches of text that merges never cross. Half of a surrogate pair has no bytes: it becomes U+FFFD.
+// The stretches of text that merges never cross.
 function preTokenize(text) {
-  return text.toWellFormed().match(PRE_TOKEN) ?? [];
+  return text.match(PRE_TOKEN) ?? [];
 }
 
 // The 256 bytes in the order of their ids. GPT-2 writes each byte as a printable character: itself where it is
@@ -45,6 +45,7 @@ function makeTokenizer(merges) {
   function history(chunk) {
     const known = histories.get(chunk);
     if (known) return known;
+    // Half of a surrogate pair has no bytes of its own: it is encoded as U+FFFD.
     let ids = Array.from(utf8.encode(chunk), (byte) => idOfByte[byte]);
     const steps = [{ rank: -1, ids }];
     for (;;) {

@@ -248,6 +248,7 @@ def test_token_steps_from_bytes_to_tokens(browser, merges):
             before = len(captions(page))
             page.keyboard.press("ArrowRight")
             assert len(captions(page)) == before - pairs < before, "each step joins the pairs that it announced"
+            assert page.locator(".lk-new").count() == pairs, "and marks what they became"
         assert captions(page) == tokens
         expect(page.locator(".lk-rule")).to_contain_text("these are the tokens")
 
