@@ -75,14 +75,14 @@ def free_port() -> int:
 
 
 def fingerprint(*paths: Path) -> str:
-    """A digest of names, sizes and times of the files in `paths`; what is generated or cached does not count."""
+    """A digest of the names and contents of the files in `paths`; what is built or cached there does not count."""
     digest = hashlib.sha256(sys.version.encode())
     skipped = {"__pycache__", "_build", "_vendor", "node_modules", ".ipynb_checkpoints", ".jupyter_cache"}
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not skipped & set(file.relative_to(ROOT).parts):
-                status = file.stat()
-                digest.update(f"{file.relative_to(ROOT)} {status.st_size} {status.st_mtime_ns}\n".encode())
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{file.relative_to(ROOT)} {content}\n".encode())
     return digest.hexdigest()
 
 
