@@ -23,7 +23,8 @@
 # %% given="setup"
 import random
 from collections import Counter
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from labkit import corpus, probes
 from labkit.judge import fresh_seed
@@ -352,11 +353,8 @@ from solutions.tokenizer import merge_everywhere
 
 # %% test="merge-everywhere" points=2
 def indexed(words) -> dict[Pair, set[int]]:
-    where = {}
-    for position, word in enumerate(words):
-        for pair in pairwise(word):
-            where.setdefault(pair, set()).add(position)
-    return where
+    held = [set(pairwise(word)) for word in words]
+    return {pair: {i for i, pairs in enumerate(held) if pair in pairs} for pair in set().union(*held)}
 
 
 def test_merge_everywhere_visible():
@@ -397,7 +395,8 @@ def test_merge_everywhere_trusts_the_index_hidden():
 def test_merge_everywhere_random_hidden():
     generator = random.Random(fresh_seed())
     counted = random_words(generator, 60)
-    words, frequencies = [list(word) for word in counted], list(counted.values())
+    words = [list(word) for word in counted]
+    frequencies = list(counted.values())
     gained, after = probes.after_call(merge_everywhere, (5, 6), 256, words, list(frequencies), indexed(words))
     assert list(after[3]) == frequencies, "frequencies do not change in a merge"
     expected = Counter()
@@ -417,7 +416,8 @@ def test_merge_everywhere_random_hidden():
 def test_merging_by_index_looks_at_far_fewer_pairs():
     text = corpus.text("train", 4_000)
     counted = library_words(text)
-    words, frequencies = [list(word) for word in counted], list(counted.values())
+    words = [list(word) for word in counted]
+    frequencies = list(counted.values())
     where, plain, indexed_visits = indexed(words), 0, 0
     for rank, pair in enumerate(library_merges(text, 276)):
         plain += sum(len(word) - 1 for word in words)
@@ -491,7 +491,8 @@ def test_update_counts_random_hidden():
     generator = random.Random(fresh_seed())
     for pair in [(5, 6), (6, 6), (7, 5)]:
         counted = random_words(generator, 60)
-        words, frequencies = [list(word) for word in counted], list(counted.values())
+        words = [list(word) for word in counted]
+        frequencies = list(counted.values())
         check_update(words, frequencies, pair, f"merging {pair} in made-up words")
 
 
@@ -620,7 +621,8 @@ def test_merges_shorten_text_they_never_saw():
 def count_visits(text: str, vocab_size: int) -> tuple[int, int]:
     """Pairs looked at while learning from a text: by counting all over after each merge, and by the index."""
     counted = count_words(text)
-    words, frequencies = [list(word) for word in counted], list(counted.values())
+    words = [list(word) for word in counted]
+    frequencies = list(counted.values())
     where, plain, by_index = index_pairs(words), 0, 0
     for rank, pair in enumerate(train_bpe(text, vocab_size)):
         plain += sum(len(word) - 1 for word in words)
