@@ -31,8 +31,6 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_BODY = 15
-# A line of at least so many characters says something on its own.
-MEANINGFUL = 32
 MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME")
 # What a notebook's kernel offers beside the builtins.
 ALWAYS_THERE = frozenset(dir(builtins)) | {"__name__", "display", "get_ipython"}
@@ -823,11 +821,16 @@ def released(name: str, notebook: NotebookNode) -> NotebookNode:
         return nbformat.read(path, as_version=4)
 
 
+def is_telling(line: str) -> bool:
+    """Whether a stripped line says something on its own; `return x` and the head of a loop may stand anywhere."""
+    return len(line) >= 32 and not line.endswith(":")
+
+
 def secret_lines(notebook: NotebookNode) -> set[str]:
     """Lines of an assembled notebook that students may not see: of solutions and of hidden tests, stripped.
 
-    Only lines that say something on their own count; `return x` may stand anywhere. A line that a hidden test shares
-    with a visible one, or that the assembler wrote, is no secret.
+    Only telling lines count. A line that a hidden test shares with a visible one, or that the assembler wrote, is no
+    secret.
     """
     answers: set[str] = set()
     hidden: set[str] = set()
@@ -838,7 +841,7 @@ def secret_lines(notebook: NotebookNode) -> set[str]:
             if "### BEGIN " in line or "### END " in line:
                 lines = answers if "BEGIN SOLUTION" in line else hidden if "BEGIN HIDDEN" in line else public
             ours = ours or line.startswith("with answers(")
-            if not ours and len(line.strip()) >= MEANINGFUL:
+            if not ours and is_telling(line.strip()):
                 lines.add(line.strip())
             ours = ours and not line.endswith("):")
     return answers | (hidden - public)

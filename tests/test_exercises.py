@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.assemble import MARKS, MEANINGFUL, ROOT, Assembler, Solutions, assignments, methods, release
+from course.assemble import MARKS, ROOT, Assembler, Solutions, assignments, is_telling, methods, release
 
 EXERCISES = ROOT / "exercises"
 
@@ -29,8 +29,8 @@ def bodies(name: str) -> set[str]:
         for definition in exercise.defines:
             for function in methods(solutions.binds[definition]):
                 if function.name not in given:
-                    lines.update(normal(line) for line in solutions.body_lines(function))
-    return {line for line in lines if len(line) >= MEANINGFUL - 4}
+                    lines.update(normal(line) for line in solutions.body_lines(function) if is_telling(line))
+    return lines
 
 
 def normal(line: str) -> str:
