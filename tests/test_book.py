@@ -215,6 +215,7 @@ def test_only_pages_with_a_control_or_mathematics_load_what_these_need():
         has_control = soup.find("script", type="application/vnd.jupyter.widget-view+json") is not None
         has_mathematics = soup.find(class_="math") is not None
         assert ("controls.js" in scripts) == has_control, name
+        assert (soup.select_one("noscript .control-failed") is not None) == has_control, name
         assert ("mathjax" in scripts) == has_mathematics, name
         assert "embed-amd" not in scripts and "require.js" not in scripts, name
 

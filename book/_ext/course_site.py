@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,6 +18,11 @@ ICONS = {
     "Binder": "fas fa-flask",
     "Colab": "fas fa-cloud",
 }
+CONTROL = re.compile(r'<script type="application/vnd\.jupyter\.widget-view\+json">.*?</script>', re.DOTALL)
+WITHOUT_SCRIPTS = (
+    '<noscript><p class="control-failed">Here stands a control that computes in the page. It needs JavaScript, '
+    "which is switched off; the text around it says what it shows.</p></noscript>"
+)
 
 
 def launch_links(name: str, repository: str, branch: str, hub: str) -> dict[str, str]:
@@ -107,6 +113,7 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     )
     if "application/vnd.jupyter.widget-view+json" in body:
         app.add_js_file("controls.js", loading_method="defer")
+        context["body"] = CONTROL.sub(rf"\g<0>{WITHOUT_SCRIPTS}", body)
 
     names = (app.env.metadata.get(pagename, {}).get("exercise-cards") or "").split()
     if not names or "header_buttons" not in context:
