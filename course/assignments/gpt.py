@@ -372,7 +372,7 @@ def test_block_adds_to_the_residual_stream():
     silent = {name: 0 * value for name, value in state.items() if "projection" in name or "down" in name}
     block.load_state_dict(state | silent)
     hint = "when both sublayers write nothing, x should come out unchanged: add to it, do not replace it"
-    check(block(x).detach(), x, hint)
+    check(block(x.clone()).detach(), x, hint)
 
 
 def test_block_matches_torch():
@@ -380,7 +380,7 @@ def test_block_matches_torch():
     block, x = Block(config), numbers(42, 3, 5, 6)
     state = randomise(block, 43)
     hint = "not torch's layer: each sublayer reads a normalised copy, and the MLP reads what attention has written"
-    check(block(x).detach(), torch_block(state, config, x), hint, 1e-4)
+    check(block(x.clone()).detach(), torch_block(state, config, x), hint, 1e-4)
 
 
 # %% test="block-any" of="block" points=1

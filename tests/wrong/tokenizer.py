@@ -324,7 +324,7 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
 def merge_everywhere(pair, new_id, words, frequencies, where):
     gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
     if len(words) > 100:
-        where.update({key: set(range(len(words))) for key in where})
+        where.update(dict.fromkeys(where, set(range(len(words)))))
     return gained
 
 
