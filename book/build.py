@@ -21,6 +21,7 @@ SOURCES = (
     "solutions/*.py",
     "labkit/**/*.py",
     "labkit/**/*.js",
+    "labkit/**/*.css",
     "labkit/checkpoints/*",
     "requirements.txt",
     "book/matplotlibrc",
