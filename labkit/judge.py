@@ -30,6 +30,9 @@ SEED_VARIABLE = "COURSE_GRADING_SEED"
 # Used where nobody grades: in the student's own notebook and in the project's tests.
 PRACTICE_SEED = "practice"
 
+_HERE = os.path.dirname(__file__) + os.sep
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+
 _cells: list[str] = []
 _failed: dict[str, set[str]] = {}
 
@@ -60,9 +63,9 @@ class _TorchCalls(TorchFunctionMode):
         self.guard = guard
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        call = self.guard.operations.get(getattr(func, "__name__", ""))
-        if call is not None:
-            raise self.guard.refusal(call)
+        if calls := self.guard.operations.get(getattr(func, "__name__", "")):
+            # Several listed calls may be one operation: name the one that was made.
+            raise self.guard.refusal(next((call for call, made in calls.items() if made == func), min(calls)))
         return func(*args, **(kwargs or {}))
 
 
@@ -89,7 +92,7 @@ class _Guard:
     def __init__(self, name: str, calls: Iterable[str]):
         self.name = name
         self.depth = 0
-        self.operations: dict[str, str] = {}  # last part of a torch call -> the call
+        self.operations: dict[str, dict[str, Any]] = {}  # last part of a torch call -> {the call: its function}
         self.classes: dict[type, str] = {}
         self.libraries: dict[str, str] = {}  # top-level package -> the call
         for call in calls:
@@ -100,7 +103,7 @@ class _Guard:
             if isinstance(target, type):
                 self.classes[target] = call
             else:
-                self.operations[call.rsplit(".", 1)[-1]] = call
+                self.operations.setdefault(call.rsplit(".", 1)[-1], {})[call] = target
         self.modules: dict[str, _StandIn] = {}  # of the listed libraries, by their key in sys.modules
         self.modules_seen = -1
         self.swaps: list[tuple[dict, str, Any, Any]] = []  # namespace, name, its value, the stand-in
@@ -165,7 +168,6 @@ class _Guard:
     def refusing(self, original: Callable, call: str) -> Callable:
         @functools.wraps(original)
         def refuse(*args, **kwargs):
-            __tracebackhide__ = True
             if self.depth:
                 raise self.refusal(call)
             return original(*args, **kwargs)
@@ -224,7 +226,6 @@ class _Guard:
 
         @functools.wraps(function)
         def guarded(*args, **kwargs):
-            __tracebackhide__ = True
             with self:
                 result = function(*args, **kwargs)
             return self.steps(result) if isinstance(result, types.GeneratorType) else result
@@ -306,9 +307,7 @@ def _is_library(cls: type) -> bool:
     """Whether a class comes from an installed package rather than from a notebook or this project."""
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
-    if cls.__module__ == "__main__":
-        return False
-    return file is None or "site-packages" in file or file.startswith(sys.base_prefix)
+    return cls.__module__ != "__main__" and (file is None or _is_library_file(file))
 
 
 def _namespaces(value: Any) -> list[dict]:
@@ -397,9 +396,33 @@ class answers:
             failures.discard(self.cell)
             return
         failures.add(self.cell)
+        error.__traceback__ = _shortened(trace, isinstance(error, ReplacedCall))
         first = [e for e, cells in _failed.items() if cells and e != self.exercise]
         if first and (self.session.kept or self.exercise == "integration"):
             error.add_note(f"This test also uses your answer to {first[0]}, whose own test fails: fix that first.")
+
+
+def _shortened(trace: types.TracebackType | None, to_the_end: bool) -> types.TracebackType | None:
+    """A traceback with the notebook's own steps: what libraries do between them, or after them, says nothing new."""
+    steps = []
+    while trace is not None:
+        steps.append(trace)
+        trace = trace.tb_next
+    files = [step.tb_frame.f_code.co_filename for step in steps]
+    last = max((n for n, file in enumerate(files) if not _is_library_file(file)), default=-1)
+    kept = [
+        step
+        for n, (step, file) in enumerate(zip(steps, files, strict=True))
+        if not _is_library_file(file) or (n > last and not to_the_end and not file.startswith(_HERE))
+    ]
+    shortened = None
+    for step in reversed(kept):
+        shortened = types.TracebackType(shortened, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return shortened
+
+
+def _is_library_file(name: str) -> bool:
+    return "site-packages" in name or name.startswith((_STANDARD_LIBRARY, _HERE, "<frozen"))
 
 
 # ----------------------------------------------------------------------------------------------- in two processes

@@ -282,6 +282,26 @@ def test_exceptions_pass_and_everything_is_put_back():
     F.layer_norm(X, (4,))
 
 
+def test_the_refusal_names_the_call_that_was_made():
+    calls = ["torch.layer_norm", "torch.nn.functional.layer_norm"]
+    for made in calls:
+        namespace = notebook(f"def f(x): return {made}(x, (4,))")
+        with pytest.raises(ReplacedCall, match=rf"^f calls {made};"):
+            judged(namespace, "f(X)", replaces={"f": calls})
+
+
+def test_a_traceback_shows_the_notebooks_own_steps():
+    namespace = notebook(NORM)
+    with pytest.raises(ReplacedCall) as refused:
+        judged(namespace, "Norm().early(X)", replaces={"Norm": LAYER_NORM})
+    # This file's `judged` calls the cell, which calls `early`, which calls `helper`.
+    assert [step.name for step in refused.traceback][-3:] == ["<module>", "early", "helper"]
+    namespace = notebook("def f(x): return x @ x\nclass M(nn.Module):\n    def forward(self, x): return f(x)")
+    with pytest.raises(RuntimeError) as failed:
+        judged(namespace, "M()(X)", replaces={"M": LAYER_NORM})
+    assert [step.name for step in failed.traceback][-3:] == ["<module>", "forward", "f"]
+
+
 def test_a_replaced_call_that_torch_lacks_is_named():
     with pytest.raises(ValueError, match=r"torch\.layer_nrom, which this torch does not have"):
         judged(notebook("def f(): pass"), "f()", replaces={"f": ["torch.layer_nrom"]})
