@@ -29,13 +29,25 @@ function render({ model, el, signal }) {
 
   // The small pictures of all heads, a row for each layer. One is chosen: by click or by arrow keys.
   function headGrid() {
-    const node = element("div", { class: "lk-heads", role: "radiogroup", "aria-label": "Layers and heads", style: `--lk-columns: ${heads}` });
+    const node = element("div", {
+      class: "lk-heads",
+      role: "radiogroup",
+      "aria-label": "Layers and heads",
+      style: `--lk-columns: ${heads}`,
+    });
     const cells = [];
-    node.append(element("span"), ...Array.from({ length: heads }, (_, h) => element("span", { class: "lk-axis" }, `head ${h}`)));
+    node.append(
+      element("span"),
+      ...Array.from({ length: heads }, (_, h) => element("span", { class: "lk-axis" }, `head ${h}`)),
+    );
     for (let l = 0; l < layers; l++) {
       node.append(element("span", { class: "lk-axis" }, `layer ${l}`));
       for (let h = 0; h < heads; h++) {
-        const cell = element("div", { class: "lk-head", role: "radio", "aria-label": `Layer ${l}, head ${h}`, onclick: () => choose(l, h) }, element("canvas"));
+        const cell = element(
+          "div",
+          { class: "lk-head", role: "radio", "aria-label": `Layer ${l}, head ${h}`, onclick: () => choose(l, h) },
+          element("canvas"),
+        );
         cells.push(cell);
         node.append(cell);
       }
@@ -68,9 +80,12 @@ function render({ model, el, signal }) {
     const all = tokenizer.encode(model.get("text"));
     ids = all.slice(-context);
     result = gpt.forward(ids);
-    status.replaceChildren(all.length > context
-      ? `The text has ${counted(all.length, "token")}. The model reads ${context} at a time: these are the last ${context}.`
-      : `${counted(all.length, "token")}; the model reads up to ${context}.`);
+    status.replaceChildren(
+      all.length > context
+        ? `The text has ${counted(all.length, "token")}. ` +
+            `The model reads ${context} at a time: these are the last ${context}.`
+        : `${counted(all.length, "token")}; the model reads up to ${context}.`,
+    );
     chosen = Math.max(0, ids.length - 1);
     peeked = null;
     strip.show(ids.map(tokenizer.bytes), chosen);
@@ -81,12 +96,16 @@ function render({ model, el, signal }) {
   function paint() {
     if (!result) return;
     grid.cells.forEach((cell, i) =>
-      drawPattern(cell.firstChild, result.attention[Math.floor(i / heads)][i % heads], ids.length));
+      drawPattern(cell.firstChild, result.attention[Math.floor(i / heads)][i % heads], ids.length),
+    );
   }
 
   // One head, one query: the weights on the tokens, the largest of them, and what the model expects next.
   function tell() {
-    title.replaceChildren(`Layer ${layer}, head ${head}`, element("span", { class: "lk-note" }, "choose the token that attends"));
+    title.replaceChildren(
+      `Layer ${layer}, head ${head}`,
+      element("span", { class: "lk-note" }, "choose the token that attends"),
+    );
     const n = ids.length;
     if (!result || !n) {
       attended.show(["Attends to"], []);
@@ -97,31 +116,43 @@ function render({ model, el, signal }) {
     const weights = result.attention[layer][head].subarray(query * n, query * n + query + 1);
     strip.mark((i) => ({
       caption: i > query ? "" : weights[i].toFixed(3).replace(/^0/, ""),
-      description: `${tokenName(tokenizer.bytes(ids[i]))}, ${i > query ? "comes later" : `weight ${weights[i].toFixed(3)}`}`,
+      description:
+        tokenName(tokenizer.bytes(ids[i])) + (i > query ? ", comes later" : `, weight ${weights[i].toFixed(3)}`),
       classes: i === query ? "lk-query" : i > query ? "lk-later" : "",
       heat: i > query ? 0 : weights[i],
     }));
     const face = () => tokenFace(tokenizer.bytes(ids[query]));
-    attended.show([face(), " attends to"], largest(weights, BARS).map((i) => ({
-      bytes: tokenizer.bytes(ids[i]),
-      note: i === query ? "itself" : `${query - i} back`,
-      value: weights[i],
-    })));
+    attended.show(
+      [face(), " attends to"],
+      largest(weights, BARS).map((i) => ({
+        bytes: tokenizer.bytes(ids[i]),
+        note: i === query ? "itself" : `${query - i} back`,
+        value: weights[i],
+      })),
+    );
     const probabilities = result.logits.slice(query * tokenizer.size, (query + 1) * tokenizer.size);
     softmax(probabilities, 0, probabilities.length);
-    predicted.show(["After ", face(), " the model expects"], largest(probabilities, BARS).map((id) => ({
-      bytes: tokenizer.bytes(id),
-      value: probabilities[id],
-    })));
+    predicted.show(
+      ["After ", face(), " the model expects"],
+      largest(probabilities, BARS).map((id) => ({
+        bytes: tokenizer.bytes(id),
+        value: probabilities[id],
+      })),
+    );
   }
 
   const largest = (values, count) =>
-    Array.from(values.keys()).sort((a, b) => values[b] - values[a]).slice(0, count);
+    Array.from(values.keys())
+      .sort((a, b) => values[b] - values[a])
+      .slice(0, count);
 
   async function load() {
     status.replaceChildren(`Loading the model (${(model.get("file_bytes") / 1e6).toFixed(1)} MB) ...`);
     try {
-      const onWait = () => status.replaceChildren("Loading the model: the kernel has not answered yet. If no cell is running, run this cell again.");
+      const onWait = () =>
+        status.replaceChildren(
+          "Loading the model: the kernel has not answered yet. If no cell is running, run this cell again.",
+        );
       const loaded = makeGPT(await loadCheckpoint(model, { signal, onWait }));
       tokenizer = makeTokenizer(loaded.merges);
       gpt = loaded;
@@ -134,13 +165,31 @@ function render({ model, el, signal }) {
     read();
   }
 
-  el.append(frame("Attention, head by head",
-    field.node, status,
-    element("div", { class: "lk-attention" },
-      element("div", { class: "lk-overview" }, grid.node,
-        element("p", { class: "lk-legend" }, "Rows: the token that attends; columns: the token it attends to. Weight 0 ", element("span", { class: "lk-ramp" }), " 1")),
-      element("div", { class: "lk-large" }, title, strip.node)),
-    element("div", { class: "lk-lists" }, attended.node, predicted.node)));
+  el.append(
+    frame(
+      "Attention, head by head",
+      field.node,
+      status,
+      element(
+        "div",
+        { class: "lk-attention" },
+        element(
+          "div",
+          { class: "lk-overview" },
+          grid.node,
+          element(
+            "p",
+            { class: "lk-legend" },
+            "Rows: the token that attends; columns: the token it attends to. Weight 0 ",
+            element("span", { class: "lk-ramp" }),
+            " 1",
+          ),
+        ),
+        element("div", { class: "lk-large" }, title, strip.node),
+      ),
+      element("div", { class: "lk-lists" }, attended.node, predicted.node),
+    ),
+  );
   choose(0, 0);
   field.refresh();
   onThemeChange(paint, signal);

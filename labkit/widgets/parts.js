@@ -14,7 +14,11 @@ function element(tag, attributes = {}, ...children) {
 
 // The frame of a control. JupyterLab must leave the keys that are pressed inside it alone.
 function frame(label, ...children) {
-  return element("div", { class: "lk", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" }, ...children);
+  return element(
+    "div",
+    { class: "lk", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" },
+    ...children,
+  );
 }
 
 // What the reader types, kept in the trait `text` of the control's model.
@@ -75,7 +79,12 @@ function tokenName(bytes) {
 // A row of tokens of which one can be chosen: by click, or by arrow keys, Home and End. `onPeek` hears which token
 // the mouse is over (null when none).
 function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
-  const node = element("div", { class: "lk-strip", role: "listbox", "aria-label": label, "aria-orientation": "horizontal" });
+  const node = element("div", {
+    class: "lk-strip",
+    role: "listbox",
+    "aria-label": label,
+    "aria-orientation": "horizontal",
+  });
   let chips = [];
   let chosen = -1;
 
@@ -96,7 +105,9 @@ function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
     const middle = (chip) => chip.offsetLeft + chip.offsetWidth / 2;
     const row = (direction > 0 ? beyond[0] : beyond.at(-1)).offsetTop;
     const distance = (chip) => Math.abs(middle(chip) - middle(from));
-    return chips.indexOf(beyond.filter((chip) => chip.offsetTop === row).reduce((a, b) => (distance(b) < distance(a) ? b : a)));
+    return chips.indexOf(
+      beyond.filter((chip) => chip.offsetTop === row).reduce((a, b) => (distance(b) < distance(a) ? b : a)),
+    );
   }
 
   node.addEventListener("keydown", (event) => {
@@ -131,10 +142,19 @@ function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
     show(tokens, select) {
       const focused = node.contains(document.activeElement);
       chips = tokens.map((bytes) =>
-        element("div", { class: "lk-token", role: "option", tabindex: "-1", "aria-selected": "false" },
-          tokenFace(bytes), element("span", { class: "lk-caption" })));
+        element(
+          "div",
+          { class: "lk-token", role: "option", tabindex: "-1", "aria-selected": "false" },
+          tokenFace(bytes),
+          element("span", { class: "lk-caption" }),
+        ),
+      );
       chosen = -1;
-      node.replaceChildren(...(chips.length ? chips : [element("div", { class: "lk-empty", role: "option", "aria-selected": "false" }, empty)]));
+      node.replaceChildren(
+        ...(chips.length
+          ? chips
+          : [element("div", { class: "lk-empty", role: "option", "aria-selected": "false" }, empty)]),
+      );
       choose(Math.min(select, chips.length - 1), focused && chips.length > 0);
     },
     // describe(index) returns { caption, description, classes, heat }: the small line below, what screen readers add
@@ -169,13 +189,24 @@ function probabilityBars(count) {
     // rows: [{ bytes, note, value }]
     show(heading, rows) {
       title.replaceChildren(...heading);
-      list.replaceChildren(...Array.from({ length: count }, (_, i) => {
-        if (!rows[i]) return element("li", { "aria-hidden": "true" });
-        const { bytes, note, value } = rows[i];
-        const bar = element("span", { class: "lk-bar", "aria-hidden": "true" }, element("span", { style: `width: ${value * 100}%` }));
-        const name = element("span", { class: "lk-name" }, tokenFace(bytes), note ? element("span", { class: "lk-note" }, note) : "");
-        return element("li", {}, name, bar, element("span", { class: "lk-number" }, value.toFixed(3)));
-      }));
+      list.replaceChildren(
+        ...Array.from({ length: count }, (_, i) => {
+          if (!rows[i]) return element("li", { "aria-hidden": "true" });
+          const { bytes, note, value } = rows[i];
+          const bar = element(
+            "span",
+            { class: "lk-bar", "aria-hidden": "true" },
+            element("span", { style: `width: ${value * 100}%` }),
+          );
+          const name = element(
+            "span",
+            { class: "lk-name" },
+            tokenFace(bytes),
+            note ? element("span", { class: "lk-note" }, note) : "",
+          );
+          return element("li", {}, name, bar, element("span", { class: "lk-number" }, value.toFixed(3)));
+        }),
+      );
     },
   };
 }

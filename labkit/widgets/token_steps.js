@@ -15,12 +15,21 @@ function render({ model, el, signal }) {
   const summary = element("p", { class: "lk-summary lk-counts" });
   const rule = element("p", { class: "lk-rule" });
   const detail = element("p", { class: "lk-detail" });
-  const slider = element("input", { type: "range", min: 0, "aria-label": "Merges applied", oninput: () => go(Number(slider.value)) });
+  const slider = element("input", {
+    type: "range",
+    min: 0,
+    "aria-label": "Merges applied",
+    oninput: () => go(Number(slider.value)),
+  });
   const button = (label, text, move) =>
     element("button", { type: "button", class: "lk-button", "aria-label": label, title: label, onclick: move }, text);
   const back = button("One merge back", "←", () => go(count - 1));
   const forth = button("One merge on", "→", () => go(count + 1));
-  const play = element("button", { type: "button", class: "lk-button lk-play", onclick: () => (timer ? stop() : start()) }, "Play");
+  const play = element(
+    "button",
+    { type: "button", class: "lk-button lk-play", onclick: () => (timer ? stop() : start()) },
+    "Play",
+  );
   const strip = tokenStrip({
     label: "Pieces of the text",
     empty: "Type something, and its pieces appear here.",
@@ -43,7 +52,7 @@ function render({ model, el, signal }) {
     summary.replaceChildren(
       ...[counted(tokens, "token"), counted([...text].length, "character"), counted(bytes, "byte"), rate]
         .filter(Boolean)
-        .map((count) => element("span", {}, count)),
+        .map((line) => element("span", {}, line)),
     );
   }
 
@@ -65,8 +74,9 @@ function render({ model, el, signal }) {
     slider.value = count;
     slider.setAttribute("aria-valuetext", `${count} of ${steps.ranks.length} merges`);
     slider.disabled = !steps.ranks.length;
-    back.disabled = count === 0;
-    forth.disabled = count === steps.ranks.length;
+    // Not `disabled`: that would take the focus away from who steps by keyboard.
+    back.setAttribute("aria-disabled", String(count === 0));
+    forth.setAttribute("aria-disabled", String(count === steps.ranks.length));
     play.disabled = !steps.ranks.length;
 
     const next = count < steps.ranks.length ? tokenizer.rule(steps.ranks[count]) : null;
@@ -103,12 +113,18 @@ function render({ model, el, signal }) {
   const chip = (id) => element("span", { class: "lk-token lk-inline" }, tokenFace(tokenizer.bytes(id)));
 
   function explain(next, places, total) {
-    const done = `${count} of ${counted(steps.ranks.length, "merge")} done, ${counted(total, "piece")}` +
-      (total > MOST_PIECES ? ` (the first ${MOST_PIECES} are drawn)` : "") + ". ";
+    const done =
+      `${count} of ${counted(steps.ranks.length, "merge")} done, ${counted(total, "piece")}` +
+      (total > MOST_PIECES ? ` (the first ${MOST_PIECES} are drawn)` : "") +
+      ". ";
     rule.replaceChildren(done);
     if (next) {
-      rule.append("Next, ", element("code", {}, `merges[${next.made - 256}]`), ` makes id ${next.made} in ${counted(places, "place")}:`,
-        element("span", { class: "lk-sum" }, chip(next.left), " + ", chip(next.right), " → ", chip(next.made)));
+      rule.append(
+        "Next, ",
+        element("code", {}, `merges[${next.made - 256}]`),
+        ` makes id ${next.made} in ${counted(places, "place")}:`,
+        element("span", { class: "lk-sum" }, chip(next.left), " + ", chip(next.right), " → ", chip(next.made)),
+      );
     } else if (total) rule.append("No merge joins any two neighbours now: these are the tokens.");
   }
 
@@ -117,10 +133,23 @@ function render({ model, el, signal }) {
     const id = pieces[reading] ?? pieces[chosen];
     if (id === undefined) return detail.replaceChildren();
     const bytes = tokenizer.bytes(id);
-    detail.replaceChildren(chip(id), ` id ${id}, ${counted(bytes.length, "byte")}: `, element("code", {}, hex(bytes)), ", ");
+    detail.replaceChildren(
+      chip(id),
+      ` id ${id}, ${counted(bytes.length, "byte")}: `,
+      element("code", {}, hex(bytes)),
+      ", ",
+    );
     if (id < 256) return detail.append("in the alphabet from the start.");
     const { left, right } = tokenizer.rule(id - 256);
-    detail.append("made by ", element("code", {}, `merges[${id - 256}]`), " from ", chip(left), " + ", chip(right), ".");
+    detail.append(
+      "made by ",
+      element("code", {}, `merges[${id - 256}]`),
+      " from ",
+      chip(left),
+      " + ",
+      chip(right),
+      ".",
+    );
   }
 
   function start() {
@@ -141,10 +170,17 @@ function render({ model, el, signal }) {
     rule.setAttribute("aria-live", "polite");
   }
 
-  el.append(frame("Tokenizer, step by step",
-    field.node, summary,
-    element("div", { class: "lk-steps" }, back, slider, forth, play),
-    rule, strip.node, detail));
+  el.append(
+    frame(
+      "Tokenizer, step by step",
+      field.node,
+      summary,
+      element("div", { class: "lk-steps" }, back, slider, forth, play),
+      rule,
+      strip.node,
+      detail,
+    ),
+  );
 
   // The row's height depends on the width it gets, which is known once the control stands in the page.
   let width = 0;

@@ -252,6 +252,11 @@ def test_token_steps_from_bytes_to_tokens(browser, merges):
         assert captions(page) == tokens
         expect(page.locator(".lk-rule")).to_contain_text("these are the tokens")
 
+        page.get_by_role("button", name="One merge back").press("Enter")
+        page.get_by_role("button", name="One merge on").press("Enter")
+        assert captions(page) == tokens
+        expect(page.get_by_role("button", name="One merge on")).to_be_focused()
+
         page.get_by_role("button", name="Play").click()
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
         expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=15_000)
