@@ -75,7 +75,7 @@ def read(path: Path) -> NotebookNode:
     again = "download the assignment again and copy your answers over, cell by cell"
     try:
         notebook = nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError, AttributeError, KeyError) as error:
+    except Exception as error:  # its readers trip in many ways over what is no notebook
         reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
         raise CheckError(f"{path} is not a readable notebook ({reason}): {again}.") from None
     course = notebook.metadata.get("course")
@@ -94,8 +94,9 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
-def run(notebook: NotebookNode, folder: Path) -> str | None:
-    """Execute a copy of the notebook in place; what ended it early, as a sentence, or None."""
+def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
+    """Execute the notebook in place: the cells that ran to an end, and what stopped the others, as a sentence."""
+    ended: set[int] = set()
     seconds = PATIENCE * notebook.metadata.course.seconds
     client = NotebookClient(
         notebook,
@@ -103,6 +104,7 @@ def run(notebook: NotebookNode, folder: Path) -> str | None:
         allow_errors=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=lambda cell, cell_index, execute_reply: ended.add(cell_index),
     )
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -111,25 +113,29 @@ def run(notebook: NotebookNode, folder: Path) -> str | None:
         # A kernel's own remarks on the machine's network say nothing about the answers.
         client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:
-        return f"{_stopped_at(notebook)} did not end within {seconds} seconds: is there a loop that never ends?"
+        return (
+            ended,
+            f"{_stopped_at(notebook, ended)} did not end within {seconds} seconds: is there a loop that never ends?",
+        )
     except DeadKernelError:
-        return f"Python stopped in {_stopped_at(notebook)}: does it call exit(), or need more memory than there is?"
-    return None
+        place = _stopped_at(notebook, ended)
+        return ended, f"Python stopped in {place}: does it call exit(), or need more memory than there is?"
+    return ended, None
 
 
-def _stopped_at(notebook: NotebookNode) -> str:
+def _stopped_at(notebook: NotebookNode, ended: set[int]) -> str:
     """The first cell that did not finish, by its place and its first line."""
-    for number, cell in enumerate(notebook.cells, 1):
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            return f"cell {number} ({cell.source.strip().splitlines()[0][:60]})"
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and cell.source.strip() and index not in ended:
+            return f"cell {index + 1} ({cell.source.strip().splitlines()[0][:60]})"
     return "the last cell"
 
 
-def report(notebook: NotebookNode) -> list[Exercise]:
+def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
     """What each exercise's visible tests say, in the order of the notebook, after `run`."""
     found: dict[str, Exercise] = {}
     broken: dict[str, str] = {}
-    for cell in notebook.cells:
+    for index, cell in enumerate(notebook.cells):
         if _mark(cell, "solution"):
             name = cell.metadata.nbgrader.grade_id.removeprefix("exercise-")
             found[name] = Exercise(name)
@@ -140,7 +146,7 @@ def report(notebook: NotebookNode) -> list[Exercise]:
             points = cell.metadata.nbgrader.points
             exercise.points += points
             error = _error(cell)
-            if cell.execution_count is None and error is None:
+            if index not in ended:
                 exercise.reached = False
             elif error is None:
                 exercise.earned += points
@@ -171,7 +177,7 @@ def _tests(notebook: NotebookNode) -> Iterable[NotebookNode]:
     return (c for c in notebook.cells if _mark(c, "grade"))
 
 
-def lines(notebook: NotebookNode, exercises: list[Exercise], ended: str | None) -> Iterator[str]:
+def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None) -> Iterator[str]:
     """The report as a person reads it."""
     course = notebook.metadata.course
     yield course.title
@@ -190,8 +196,8 @@ def lines(notebook: NotebookNode, exercises: list[Exercise], ended: str | None) 
     yield f"Visible tests: {earned} of {points} points."
     if hidden := course.points - points:
         yield f"Hidden tests, worth {hidden} points more, and hidden checks of these run when it is graded."
-    if ended:
-        yield ended
+    if stopped:
+        yield stopped
     if first := next((e for e in exercises if e.earned < e.points and e.reached), None):
         yield f"Fix first: {first.name}." if not first.blank else f"Next to write: {first.name}."
 
@@ -207,13 +213,13 @@ def main(arguments: list[str] | None = None) -> int:
         path = find(options.assignment)
         notebook = read(path)
         print(f"Running {path} ...", flush=True)
-        ended = run(notebook, path.parent)
+        ended, stopped = run(notebook, path.parent)
     except CheckError as error:
         print(error, file=sys.stderr)
         return 1
-    exercises = report(notebook)
-    print("\n".join(lines(notebook, exercises, ended)))
-    return int(ended is not None or any(e.earned < e.points for e in exercises))
+    exercises = report(notebook, ended)
+    print("\n".join(lines(notebook, exercises, stopped)))
+    return int(stopped is not None or any(e.earned < e.points for e in exercises))
 
 
 if __name__ == "__main__":
