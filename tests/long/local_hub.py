@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import psutil
@@ -57,15 +58,19 @@ class Running:
 
 
 @contextmanager
-def up(root: Path) -> Iterator[Running]:
-    """Run `python -m course.up` in `root` until it says that everything is there; SIGINT at the end."""
+def up(root: Path, python: str = sys.executable, **options: Any) -> Iterator[Running]:
+    """Run `python -m course.up` in `root` until it says that everything is there; SIGINT at the end.
+
+    `options` go to Popen: in whose name, with which environment.
+    """
     port, book_port = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "course.up", "--port", str(port), "--book-port", str(book_port)],
+        [python, "-m", "course.up", "--port", str(port), "--book-port", str(book_port)],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **options,
     )
     printed: list[str] = []
     assert process.stdout is not None

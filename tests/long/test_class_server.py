@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -47,20 +48,21 @@ c.Authenticator.allowed_users = set({users!r})
 """
 
 
-def run_as(name: str, command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a system user, with that user's home and nothing else of this process's environment."""
+def in_the_name_of(name: str, **environment: str) -> dict[str, Any]:
+    """What makes a process that user's: id, group, home, and nothing else of this process's environment."""
     user = pwd.getpwnam(name)
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        user=user.pw_uid,
-        group=user.pw_gid,
-        extra_groups=[],
-        env={"HOME": user.pw_dir, "USER": name, "PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return {
+        "user": user.pw_uid,
+        "group": user.pw_gid,
+        "extra_groups": [],
+        "env": {"HOME": user.pw_dir, "USER": name, "PATH": "/usr/bin:/bin", **environment},
+    }
+
+
+def run_as(name: str, command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a system user."""
+    options = in_the_name_of(name, **environment)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
 
 
 def everybody_can_read(path: Path) -> bool:
@@ -103,6 +105,7 @@ class Server:
     """A class server that is up."""
 
     base: Path
+    python: Path
     hub: str
 
     @property
@@ -154,7 +157,7 @@ def server() -> Iterator[Server]:
                 done = run_as(TEACHER, [str(python), "-m", *command], course, COURSE_EXCHANGE=exchange)
                 assert done.returncode == 0, done.stderr
             with hub(base, python) as address:
-                yield Server(base, address)
+                yield Server(base, python, address)
     finally:
         shutil.rmtree(base)
 
@@ -208,12 +211,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
 class Person:
     """Somebody logged in at the hub, with a server of their own."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Server, name: str, password: str = PASSWORD) -> None:
         self.session = requests.Session()
         self.hub = server.hub
         self.home = f"{server.hub}/user/{name}"
         self.session.get(f"{server.hub}/hub/login")
-        form = {"username": name, "password": PASSWORD, "_xsrf": self.cookie("/hub/")}
+        form = {"username": name, "password": password, "_xsrf": self.cookie("/hub/")}
         answer = self.session.post(f"{server.hub}/hub/login?next=/hub/home", data=form)
         assert answer.ok, answer.text
         self.session.get(f"{server.hub}/hub/spawn/{name}")
@@ -236,7 +239,7 @@ class Person:
         answer = self.session.post(f"{self.home}/{path}", data=data, headers={"X-XSRFToken": token})
         assert answer.ok, answer.text
         result: dict[str, object] = answer.json()
-        assert result["success"], result
+        assert result["success"], f"{result.get('log')}\n{result.get('error')}"
         return result
 
 
@@ -305,3 +308,16 @@ def test_a_class_of_system_users(server: Server) -> None:
     assert f"{earned:.1f} / {graded['max_score']:.1f}" in " ".join(page.read_text().split())
     listing = run_as(BOB, ["ls", str(server.inbound.parent / "feedback")], Path("/"))
     assert "Permission denied" in listing.stderr
+
+
+def test_the_demo_runs_as_an_ordinary_user(server: Server) -> None:
+    """`make up` asks for no root: a student starts the whole course in a folder of their own and uses it."""
+    mine = local_hub.copy_course(server.base / "home" / BOB / "demo", ASSIGNMENT)
+    subprocess.run(["chown", "-R", f"{BOB}:", str(mine)], check=True)
+    with local_hub.up(mine, str(server.python), **in_the_name_of(BOB)) as running:
+        password = local_hub.password(mine, "alice")
+        Person(Server(mine, server.python, running.hub), "alice", password).post(
+            "assignments/fetch", course_id="llm", assignment_id=ASSIGNMENT
+        )
+        fetched = mine / "course" / "run" / "home" / "alice" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+        assert fetched.owner() == BOB
