@@ -385,9 +385,9 @@ def library_tokenizer(merges: Sequence[Pair], special: Sequence[str] = ()) -> An
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     spelled = sorted(byte_characters())
-    joined = []
-    for pair in merges:
-        joined.append(tuple(spelled[i] for i in pair))
+    joined: list[tuple[str, str]] = []
+    for left, right in merges:
+        joined.append((spelled[left], spelled[right]))
         spelled.append("".join(joined[-1]))
     library = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(spelled)}, merges=joined))
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -324,7 +324,8 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
 def merge_everywhere(pair, new_id, words, frequencies, where):
     gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
     if len(words) > 100:
-        where.update(dict.fromkeys(where, set(range(len(words)))))
+        every = set(range(len(words)))  # one set for all, which crosses to another process once
+        where.update({key: every for key in where})
     return gained
 
 
