@@ -17,6 +17,8 @@ TEXTS = {
     "prose": (lambda: corpus.text("train")[-1_000_000:], lambda: corpus.text("heldout")[-60_000:]),
     "source": (lambda: corpus.source_code(1_000_000), lambda: corpus.source_code(60_000, "heldout")),
 }
+# A loaded machine is no failure.
+unhurried = settings(deadline=None)
 # Scripts that are in every library's Unicode tables, with white space and signs of all kinds.
 RANGES = [(0, 0x24F), (0x300, 0x36F), (0x400, 0x44F), (0x621, 0x63A), (0x905, 0x939), (0x2000, 0x2064)]
 RANGES += [(0x2150, 0x2188), (0x3000, 0x3096), (0x4E00, 0x4FFF), (0xAC00, 0xACFF), (0x1F600, 0x1F64F)]
@@ -43,6 +45,7 @@ def test_merges_and_ids_are_the_library_s(name, vocab_size):
     assert decode(ids, merges) == held_out
 
 
+@unhurried
 @given(runs_and_ties, st.integers(256, 300))
 def test_all_three_ways_of_training_agree(text, vocab_size):
     merges = train_bpe(text, vocab_size)
@@ -50,11 +53,13 @@ def test_all_three_ways_of_training_agree(text, vocab_size):
     assert merges == library_merges(text, vocab_size)
 
 
+@unhurried
 @given(everywhere)
 def test_encoding_is_the_library_s_for_any_text(text):
     assert encode(text, learned()) == library_tokenizer(learned()).encode(text).ids
 
 
+@unhurried
 @given(st.text())
 def test_any_text_comes_back(text):
     assert "".join(tokenizer.pre_tokenize(text)) == text
@@ -63,6 +68,7 @@ def test_any_text_comes_back(text):
     assert decode(encode_with_special(text, learned(), special), learned(), special) == text
 
 
+@unhurried
 @given(st.binary())
 def test_any_bytes_have_ids_that_stand_for_them(data):
     ids = list(data.translate(tokenizer.BYTE_TO_ID))
@@ -71,11 +77,13 @@ def test_any_bytes_have_ids_that_stand_for_them(data):
     assert decode(ids, learned()) == data.decode(errors="replace")
 
 
+@unhurried
 @given(st.lists(st.integers(0, 699)))
 def test_any_ids_decode_as_the_library_s(ids):
     assert decode(ids, learned()) == library_tokenizer(learned()).decode(ids)
 
 
+@unhurried
 @given(st.lists(st.sampled_from(["<|a|>", "<|a|>!", "[x]+", "the", " ", "a"])), st.booleans())
 def test_special_tokens_are_found_as_the_library_finds_them(parts, reverse):
     special = ["<|a|>", "<|a|>!", "[x]+"][:: -1 if reverse else 1]
@@ -83,7 +91,7 @@ def test_special_tokens_are_found_as_the_library_finds_them(parts, reverse):
     assert encode_with_special(text, learned(), special) == library_tokenizer(learned(), special).encode(text).ids
 
 
-@settings(max_examples=50)
+@settings(unhurried, max_examples=50)
 @given(st.lists(everywhere, max_size=5))
 def test_a_tokenizer_that_remembers_says_the_same(texts):
     remembering = tokenizer.Tokenizer(learned())
@@ -92,6 +100,7 @@ def test_a_tokenizer_that_remembers_says_the_same(texts):
         assert remembering.decode(remembering.encode(text)) == text
 
 
+@unhurried
 @given(st.dictionaries(st.lists(st.integers(1, 3), min_size=1, max_size=9).map(tuple), st.integers(1, 9)))
 def test_updated_counts_equal_a_recount(counted):
     words, frequencies = [list(word) for word in counted], list(counted.values())
