@@ -231,7 +231,9 @@ def next_token_loss(
     `logits` are the model's answers to the same `ids`. The first token has nothing before it and is not scored;
     the last logits predict a token that is not there and are not used.
     """
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    # Leaving out a target (-100 is the mark for it) is cheaper than cutting, and so copying, the logits.
+    targets = F.pad(ids[:, 1:], (0, 1), value=-100)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 @torch.no_grad()
