@@ -19,6 +19,12 @@ ICONS = {
     "Binder": "fas fa-flask",
     "Colab": "fas fa-cloud",
 }
+# What screen readers would be told wrongly: docutils calls the bibliography a list, though its entries hold links
+# beside list items; MyST-NB's folds are named differently from the words they show.
+MENDED = {
+    'role="list" class="citation-list"': 'class="citation-list"',
+    'summary aria-label="Toggle hidden content"': "summary",
+}
 CONTROL = re.compile(r'<script type="application/vnd\.jupyter\.widget-view\+json">.*?</script>', re.DOTALL)
 WITHOUT_SCRIPTS = (
     '<noscript><p class="control-failed">Here stands a control that computes in the page. It needs JavaScript, '
@@ -106,10 +112,10 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
         context["script_files"][:] = [
             script for script in context["script_files"] if not str(script.filename).endswith(app.config.mathjax_path)
         ]
-    # docutils calls the bibliography a list, though its entries hold links beside list items.
-    body = context["body"] = context.get("body", "").replace(
-        'role="list" class="citation-list"', 'class="citation-list"'
-    )
+    body = context.get("body", "")
+    for mislabelled, mended in MENDED.items():
+        body = body.replace(mislabelled, mended)
+    context["body"] = body
     if "application/vnd.jupyter.widget-view+json" in body:
         app.add_js_file("controls.js", loading_method="defer")
         context["body"] = CONTROL.sub(rf"\g<0>{WITHOUT_SCRIPTS}", body)
