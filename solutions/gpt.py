@@ -283,6 +283,7 @@ def attention_patterns(model: GPT, ids: Int[Tensor, " position"]) -> Float[Tenso
     x = model.embed(ids[None])
     patterns = []
     for block in model.blocks:
+        assert isinstance(block, Block)
         q, k, _ = block.attention.heads(block.attention_norm(x))
         patterns.append(attention_pattern(q, k)[0])
         x = block(x)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from labkit import checkpoint
 from labkit.checkpoint import CheckpointError
+from solutions import checkpoints as recipes
 
 CONFIG = {"vocab_size": 3, "context": 4}
 MERGES = [(1, 2), (256, 0)]
@@ -91,3 +92,49 @@ def test_a_failed_write_keeps_the_earlier_file(saved):
     with pytest.raises(TypeError):
         checkpoint.save(path, tensors, {"not JSON": {1, 2}}, record={})
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """One recipe that trains nothing, and a folder of its own for what it makes."""
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    trained = recipes.Trained(
+        {"weight": torch.randn(3, 2).half().float()}, CONFIG, MERGES, {"train_loss": 2.0, "heldout_loss": 3.0}, TEXT
+    )
+    monkeypatch.setattr(recipes, "RECIPES", {"tiny": lambda: trained})
+    threads = torch.get_num_threads()
+    yield trained
+    torch.set_num_threads(threads)
+
+
+def test_a_rebuilt_checkpoint_is_compared_with_the_shipped_one(recipe, capsys):
+    assert recipes.main([]) == 0
+    assert "nothing to compare with" in capsys.readouterr().out
+    assert recipes.main(["tiny"]) == 0
+    assert "tiny: reproduced, bit for bit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"record": {"train_loss": 2.0, "heldout_loss": 3.1, "python": "3.11"}}, "heldout_loss was 3.1 and is now 3.0"),
+        (
+            {"trained_on": "other text", "record": {"train_loss": 2.0, "heldout_loss": 3.0, "python": "3.9"}},
+            "Python 3.9",
+        ),
+        ({"merges": [(3, 4)]}, "merges differ"),
+        ({"config": {"vocab_size": 9}}, "the sizes were"),
+    ],
+)
+def test_a_checkpoint_that_does_not_reproduce_is_named(recipe, capsys, change, says):
+    old = {"config": CONFIG, "merges": MERGES, "record": recipe.record, "trained_on": TEXT} | change
+    config = old.pop("config")
+    checkpoint.save(checkpoint.SHIPPED / "tiny.safetensors", recipe.tensors, config, **old)
+    assert recipes.main([]) == 1
+    out = capsys.readouterr().out
+    assert "tiny: NOT reproduced" in out and says in out
+
+
+def test_an_unknown_recipe_names_the_known_ones(recipe, capsys):
+    assert recipes.main(["tiny", "huge"]) == 2
+    assert "No recipe for huge: there are tiny." in capsys.readouterr().err
