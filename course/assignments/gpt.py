@@ -723,7 +723,7 @@ def test_your_gpt_writes_like_gpt2_hidden():
 # checkpoint; the text comes with your Python. Two predictions first; leave them at `None` if you have no guess.
 #
 # - The untrained model gives all 1,024 tokens about the same chance. What is its loss, in nats a token?
-# - After 400 steps, that is 400,000 tokens read, what will the loss on text it has not read be?
+# - After 300 steps, that is 300,000 tokens read, what will the loss on text it has not read be?
 
 # %% run
 if __name__ == "__main__":
@@ -770,7 +770,7 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     torch.set_num_threads(1)  # a model this small gains little from more, and loses much where others work too
     batches = token_batches(train_ids, batch_size=16, context=64, seed=0)
-    losses = fit(model, batches, steps=400, optimizer=adamw(model, 4e-3))
+    losses = fit(model, batches, steps=300, optimizer=adamw(model, 4e-3))
     loss_after = heldout_loss()
     text_after = tokenizer.decode(generate(model, prompt, 60, temperature=0.8, seed=1)[0].tolist())
     print(f"after training, loss {loss_after:.2f}:\n{text_after}")
