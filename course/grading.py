@@ -245,6 +245,7 @@ def autograde(api: NbGraderAPI, assignment: str, student: str | None = None) -> 
     """Grade one student's submission, or all that were not graded since they came in; one failure stops no other.
 
     Raises:
+        KeyboardInterrupt: somebody pressed Ctrl-C; the submission that was being graded counts as not graded.
         Refusal: there is no such assignment or no such submission.
     """
     check_assignment(api, assignment)
@@ -258,6 +259,8 @@ def autograde(api: NbGraderAPI, assignment: str, student: str | None = None) -> 
         start = time.monotonic()
         outcome = api.autograde(assignment, name, force=True)
         seconds = time.monotonic() - start
+        if "KeyboardInterrupt" in outcome.get("error", ""):
+            raise KeyboardInterrupt  # nbgrader took it for a failure of the submission
         if not outcome["success"]:
             yield Result(name, None, None, seconds, reason(outcome))
             continue

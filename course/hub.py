@@ -16,7 +16,8 @@ deploy = root / "course" / "deploy"
 students = ["alice", "bob", "carol"]
 warning = (
     "A course to try on one machine. Everybody here runs as the same operating-system user: "
-    "this set-up does not protect students from each other. For a class, see course/deploy/."
+    "this set-up does not protect students from each other. For a class, see course/deploy/. "
+    f'<a href="http://127.0.0.1:{os.environ["COURSE_BOOK_PORT"]}/">Read the book</a>.'
 )
 
 c.JupyterHub.bind_url = f"http://127.0.0.1:{os.environ['COURSE_PORT']}"

@@ -166,11 +166,12 @@ def serve_book(port: int) -> http.server.ThreadingHTTPServer:
     return server
 
 
-def start_hub(port: int) -> subprocess.Popen[bytes]:
+def start_hub(port: int, book_port: int) -> subprocess.Popen[bytes]:
     """Start the hub in a process group of its own and wait until it answers."""
     log = RUN / "hub.log"
     environment = os.environ | {
         "COURSE_PORT": str(port),
+        "COURSE_BOOK_PORT": str(book_port),
         "COURSE_HUB_PORT": str(free_port()),
         "COURSE_PROXY_PORT": str(free_port()),
         "COURSE_STUDENT_PASSWORD": password("student_password", 8),
@@ -271,7 +272,7 @@ def serve(port: int, book_port: int) -> None:
     book = serve_book(book_port)
     hub = None
     try:
-        hub = start_hub(port)
+        hub = start_hub(port, book_port)
         announce(port, book_port)
         hub.wait()
         raise Refusal(f"The hub ended by itself. The end of course/run/hub.log:\n\n{tail(RUN / 'hub.log')}")

@@ -5,9 +5,11 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +217,29 @@ def test_nbgraders_own_command_takes_the_same_step(new_course: tuple[NbGraderAPI
     with api.gradebook as gradebook:
         assert gradebook.find_submission("toy", "warns").score == 6
     assert seed_of(root, "warns").startswith("seed ")
+
+
+def test_an_interrupt_stops_the_batch_and_the_next_run_goes_on(new_course: tuple[NbGraderAPI, Path]) -> None:
+    api, root = new_course
+    started = root / "started"
+    waits = toy(f"open({str(started)!r}, 'w').close()\n    while True: pass", "return len(words)")
+    submit_file(root, "ann", nbformat.writes(waits))
+    submit_file(root, "zoe", nbformat.writes(SUBMISSIONS["half"]))
+    command = [sys.executable, "-m", "course.grading", "autograde", "toy"]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert told.splitlines()[-1].startswith("Interrupted; what was graded before is saved")
+    assert api.get_autograded_students("toy") == set()
+    submit = root / "course" / "submitted" / "ann" / "toy" / "toy.ipynb"
+    submit.write_text(nbformat.writes(SUBMISSIONS["solved"]))
+    assert [(r.student, r.score) for r in grading.autograde(api, "toy")] == [("ann", 6), ("zoe", 3)]
 
 
 def test_the_command_prints_a_table_and_fails(new_course: tuple[NbGraderAPI, Path]) -> None:

@@ -62,7 +62,9 @@ def test_the_demo_says_what_it_is(running: Running, root: Path) -> None:
     with urllib.request.urlopen(running.book) as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"{running.hub}/hub/login") as answer:
-        assert "does not protect students from each other" in answer.read().decode()
+        page = answer.read().decode()
+    assert "does not protect students from each other" in page
+    assert f'href="{running.book}/"' in page
 
 
 def test_from_log_in_to_feedback(running: Running, root: Path) -> None:
