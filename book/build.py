@@ -1,5 +1,7 @@
 """Build the book: `python -m book.build`, from the repository's root.
 
+With SOLUTIONS=1 in the environment every exercise card is followed by the reference code, for those who learn alone.
+
 Fetches third-party scripts if they are missing (book/vendor.py), executes what has changed, and writes _build/html.
 Exits with 1, naming the lines, when the build printed a warning: jupyter-book's own exit code misses some.
 """
@@ -28,6 +30,8 @@ SOURCES = (
 )
 # What Sphinx would not notice a change of.
 LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
+# Environment variables that the pages depend on (course_site reads them).
+SETTINGS = ("COURSE_HUB", "SOLUTIONS")
 # One thread: sums come out in the same order on every machine.
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "MATPLOTLIBRC": str(ROOT / "book" / "matplotlibrc")}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -63,7 +67,7 @@ def build(output: Path, *, fresh: bool = False) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     code = fingerprint(SOURCES)
-    wanted = code + fingerprint(LOOK)
+    wanted = code + fingerprint(LOOK) + "".join(f"\n{name}={os.environ.get(name)}" for name in SETTINGS)
     executed, built = folder / "executed-with", folder / "built-with"
     if not (executed.is_file() and executed.read_text() == code):
         shutil.rmtree(folder / ".jupyter_cache", ignore_errors=True)

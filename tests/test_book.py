@@ -254,5 +254,21 @@ def test_a_chapter_leads_to_its_students_notebook(name: str):
     assert set(links.values()) <= header
 
 
+def test_the_settings_of_a_build(small_book: Path, monkeypatch: pytest.MonkeyPatch):
+    """COURSE_HUB moves or removes the hub's button, SOLUTIONS adds the reference code."""
+    shutil.copytree(site.ROOT / "exercises" / "gpt", small_book / "exercises" / "gpt")
+    shutil.copytree(site.ROOT / "solutions", small_book / "solutions")
+    (small_book / "book" / "index.md").write_text("# A page\n\n```{exercise-card} gpt\n```\n")
+    monkeypatch.setenv("COURSE_HUB", "")
+    monkeypatch.setenv("SOLUTIONS", "1")
+    done = subprocess.run([sys.executable, "-m", "book.build"], cwd=small_book, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    text = BeautifulSoup((small_book / "_build/html/index.html").read_text(encoding="utf-8"), "html.parser")
+    assert [link.get_text() for link in text.select(".exercise-card a")] == ["Read the notebook", "Binder", "Colab"]
+    shown = text.get_text()
+    assert "class MultiHeadAttention(nn.Module):" in shown
+    assert "class MultiHeadAttention(nn.Module):" not in article("gpt").get_text()
+
+
 def test_every_assignment_has_a_chapter():
     assert set(site.topics()) <= set(PAGES)

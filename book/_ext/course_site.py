@@ -66,7 +66,8 @@ def links_of(app: Sphinx, name: str) -> dict[str, str]:
 class ExerciseCard(SphinxDirective):
     """`{exercise-card} name`: the assignment's title, minutes and points, and where to open it.
 
-    All of it is read from the student's notebook, exercises/<name>/<name>.ipynb.
+    All of it is read from the student's notebook, exercises/<name>/<name>.ipynb. Where the environment variable
+    SOLUTIONS is set, the reference code follows.
     """
 
     required_arguments = 1
@@ -102,7 +103,12 @@ class ExerciseCard(SphinxDirective):
         laptop += [nodes.Text("On your laptop: open "), nodes.literal("", f"exercises/{name}/{name}.ipynb")]
         laptop += [nodes.Text(", then run "), nodes.literal("", f"make check ASSIGNMENT={name}"), nodes.Text(".")]
         card += [heading, nodes.paragraph("", facts, classes=["exercise-card-facts"]), places, laptop]
-        return [card]
+        if not os.environ.get("SOLUTIONS"):
+            return [card]
+        solution = ROOT / "solutions" / f"{name}.py"
+        self.env.note_dependency(str(solution))
+        code = solution.read_text(encoding="utf-8")
+        return [card, nodes.rubric("", "The reference code"), nodes.literal_block(code, code, language="python")]
 
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
