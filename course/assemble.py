@@ -44,8 +44,9 @@ CELL_MARKS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
         {"given_methods": str, "replaces": str},
     ),
     "test": ({"points": int}, {"of": str}),
-    "run": ({}, {}),
+    "run": ({}, {"tags": list}),
 }
+KIND_OF_VALUE = {int: "a whole number", str: "a text", list: "a list of texts"}
 # jupytext notes the blank lines between cells here.
 IGNORED_MARKS = {"title", "lines_to_next_cell"}
 
@@ -365,7 +366,7 @@ class Assembler:
             if expected is None:
                 self.refuse(cell, f"unknown mark `{mark}`; it takes {', '.join([*required, *optional]) or 'none'}")
             if type(value) is not expected:
-                self.refuse(cell, f"`{mark}` is {value!r}; write {'a whole number' if expected is int else 'a text'}")
+                self.refuse(cell, f"`{mark}` is {value!r}; write {KIND_OF_VALUE[expected]}")
         for mark in required:
             if mark not in marks:
                 self.refuse(cell, f"the mark `{mark}` is missing")
@@ -653,7 +654,7 @@ class Assembler:
                     self.check_names(cell, source)
                     self.note_names(cell, source)
                 make = nbformat.v4.new_markdown_cell if cell.kind == "prose" else nbformat.v4.new_code_cell
-                out.append(make(source, id=identity))
+                out.append(make(source, id=identity, metadata=dict(cell.marks)))
                 continue
             after, count = cell.name, 0
             if cell.kind in ("given", "exercise"):

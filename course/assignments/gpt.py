@@ -747,7 +747,7 @@ def documentation_tokenizer():
     return tokenizer
 
 
-# %% run
+# %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     tokenizer = documentation_tokenizer()
     train_ids = torch.tensor(tokenizer.encode(corpus.text("train", 300_000)).ids)
@@ -765,8 +765,9 @@ if __name__ == "__main__":
 
     loss_before, text_before = heldout_loss(), tokenizer.decode(generate(model, prompt, 60, seed=1)[0].tolist())
     print(f"before training, loss {loss_before:.2f}:\n{text_before}")
+    assert abs(loss_before - math.log(1024)) < 0.2, "an untrained model should know nothing"
 
-# %% run
+# %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     torch.set_num_threads(1)  # a model this small gains little from more, and loses much where others work too
     batches = token_batches(train_ids, batch_size=16, context=64, seed=0)
@@ -774,6 +775,7 @@ if __name__ == "__main__":
     loss_after = heldout_loss()
     text_after = tokenizer.decode(generate(model, prompt, 60, temperature=0.8, seed=1)[0].tolist())
     print(f"after training, loss {loss_after:.2f}:\n{text_after}")
+    assert loss_after < 5.0, "training should bring the loss below 5 nats a token"
     compare_prediction("loss before training", predicted_loss_before, loss_before, unit="nats")
     compare_prediction("loss after training", predicted_loss_after, loss_after, unit="nats")
 
@@ -795,7 +797,7 @@ if __name__ == "__main__":
 # If `transformers` has GPT-2's weights on this machine already, the next cell puts them into your model and lets it
 # write. Nothing is downloaded.
 
-# %% run
+# %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     try:
         gpt2 = transformers.GPT2LMHeadModel.from_pretrained("gpt2", local_files_only=True)
