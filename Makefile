@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check autograde feedback export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check publish autograde feedback export checkpoints test test-long bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ exercises: $(READY) ## assemble the assignments and write the students' notebook
 
 check: $(READY) ## ASSIGNMENT=tokenizer: run a student's notebook and report its visible tests
 	@$(BIN)/python -m labkit.check $(ASSIGNMENT)
+
+publish: $(READY) ## put the assembled assignments into the exchange, for students to fetch
+	@$(BIN)/python -m course.grading publish
 
 autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what was submitted
 	@$(BIN)/python -m course.grading autograde $(ASSIGNMENT)
@@ -74,5 +77,5 @@ lock: $(READY) ## resolve pyproject.toml into requirements.txt, with no index ad
 	  --no-emit-options --no-header --output-file requirements.txt pyproject.toml
 	@$(BIN)/python -c "import pathlib, re; p = pathlib.Path('requirements.txt'); p.write_text(re.sub(r'(?m)^(torch==[\d.]+)\+\w+', r'\1', p.read_text()))"
 
-clean: ## remove what was built and the working data of the local hub; keeps .venv
-	rm -rf _build book/_vendor course/source course/autograded course/feedback course/run
+clean: ## remove what was built; keeps .venv, submissions, grades and the hub's data
+	rm -rf _build book/_vendor course/source
