@@ -60,7 +60,7 @@ test: $(READY) ## prove a change (about 20 minutes on two cores)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 test-long: $(READY) ## the hub, the class server and the browser (needs Chromium)
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long

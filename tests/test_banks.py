@@ -18,14 +18,14 @@ def assembled(name: str) -> NotebookNode:
 
 
 @functools.cache
-def tests_of(name: str) -> dict[str, list[str]]:
+def cells_of(name: str) -> dict[str, list[str]]:
     """`{exercise: ids of the tests that judge it}`."""
     assembler = Assembler(name)
     assembler.build()
     return {e.name: e.tests for e in assembler.exercises.values()}
 
 
-def tests_after(name: str, exercise: str) -> list[str]:
+def cells_after(name: str, exercise: str) -> list[str]:
     """Ids of the tests below an exercise's cell; those above it have run before an answer is put in."""
     cells = [c.id for c in assembled(name).cells]
     below = cells[cells.index(f"exercise-{exercise}") :]
@@ -62,8 +62,8 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 
 @pytest.mark.parametrize(("name", "answer"), answers("wrong"))
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
-    tests = tests_of(name)[answer.exercise]
-    direct = failures(name, answers=answer.names, only=tests_after(name, answer.exercise))
+    tests = cells_of(name)[answer.exercise]
+    direct = failures(name, answers=answer.names, only=cells_after(name, answer.exercise))
     own = {test: error for test, error in direct.items() if test in tests}
     assert own, "it loses no points in its own exercise"
     elsewhere = set(direct) - set(own) - {INTEGRATION}
@@ -76,8 +76,8 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))
 def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
-    tests = tests_of(name)[answer.exercise]
-    assert failures(name, answers=answer.names, only=tests_after(name, answer.exercise)) == {}
+    tests = cells_of(name)[answer.exercise]
+    assert failures(name, answers=answer.names, only=cells_after(name, answer.exercise)) == {}
     assert failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION]) == {}
 
 

@@ -17,8 +17,6 @@ from bs4 import BeautifulSoup, Tag
 from book import build, vendor
 from tests import site
 
-pytestmark = pytest.mark.xdist_group("book")
-
 KILOBYTE = 1000
 PAGE_BUDGET = 300 * KILOBYTE  # HTML and images of one page
 PAGES = site.contents()

@@ -25,8 +25,6 @@ from traitlets.config import Config, PyFileConfigLoader
 from course import grading
 from course.grading import CollectOwned, Refusal, Result
 
-pytestmark = pytest.mark.xdist_group("grading")
-
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 240  # the toy notebook's time limit: out of reach on a busy machine
 

@@ -23,8 +23,6 @@ from book.build import ENVIRONMENT
 from course.assemble import assemble
 from tests import site
 
-pytestmark = pytest.mark.xdist_group("book")
-
 CHAPTER_SECONDS = 180  # as in _config.yml: a hung cell
 SOLVED = site.BUILD / "solved"
 COSTS = site.BUILD / "costs"

@@ -28,7 +28,6 @@ from tests.long.local_hub import first_exercise, marks
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.xdist_group("hub"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may make system users and start servers in their names"),
 ]
 

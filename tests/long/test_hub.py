@@ -15,7 +15,7 @@ from tests.long import local_hub
 from tests.long.browser import chromium, new_page
 from tests.long.local_hub import Running, first_exercise, formgrader, log_in, marks, open_from_menu, press
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("hub")]
+pytestmark = pytest.mark.long
 
 ASSIGNMENT = "tokenizer"
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, Response
 from tests import site
 from tests.long.browser import DESKTOP, PHONE, chromium, new_page, serve
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("site")]
+pytestmark = pytest.mark.long
 
 FIRST_VIEW_BUDGET = 1_500_000  # bytes, compressed
 COMPRESSED_ALREADY = (".woff2", ".woff", ".png", ".jpg", ".safetensors")
