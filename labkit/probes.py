@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labkit.fit import fit
+from labkit.fit import fit, token_batches
 from labkit.judge import probe
 
 
@@ -70,16 +70,9 @@ def train(
     `tokens` is one long row of ids; each batch takes `batch_size` windows of `context` tokens from it at random.
     `module` maps ids (batch, position) to logits (batch, position, vocabulary).
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def batches():
-        while True:
-            starts = torch.randint(len(tokens) - context, (batch_size, 1), generator=generator)
-            windows = tokens[starts + torch.arange(context + 1)]
-            yield windows[:, :-1], windows[:, 1:]
-
+    batches = token_batches(tokens, batch_size=batch_size, context=context, seed=seed)
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
-    fit(module, batches(), steps=steps, optimizer=optimizer, progress=False)
+    fit(module, batches, steps=steps, optimizer=optimizer, progress=False)
 
 
 def _is_float(value: Any) -> bool:
