@@ -58,7 +58,7 @@ if importlib.util.find_spec("labkit") is None:
     import subprocess
     import sys
 
-    print("Installing the course's package, PyTorch and a few libraries: about 0.5 GB to download, 2 GB on disk.")
+    print("Installing the course and PyTorch: about 0.4 GB to download, 1.3 GB on disk.")
     if sys.platform == "linux" and importlib.util.find_spec("torch") is None:
         print("On Linux pip may choose PyTorch's CUDA build, which is several GB. To get the smaller CPU build,")
         print("stop this cell and follow 'PyTorch without CUDA' in the README: {repository}")
@@ -787,7 +787,7 @@ def assignments(root: Path | None = None) -> list[str]:
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook so that the same notebook always gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
+    text = nbformat.writes(notebook).rstrip("\n")  # a line of source a line of the file, for readable changes
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
