@@ -424,6 +424,8 @@ def test_controls_work_in_jupyterlab(browser, lab, merges, random_model):
     try:
         page.goto(lab)
         cells = page.locator(".jp-Notebook .jp-CodeCell")
+        # Before the kernel answers, JupyterLab forgets what it was told to run.
+        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
 
         def run(number):
             cells.nth(number).locator(".cm-content").click()
