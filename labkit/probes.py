@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.fit import fit, token_batches
-from labkit.judge import probe
+from labkit.remote import probe
 
 
 @probe

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.judge import Link, Remote, Student
+from labkit.remote import Link, Remote, Student
 
 
 def kind_of(cell: NotebookNode) -> str:

@@ -14,7 +14,9 @@ from torch import nn
 from torch.nn.functional import layer_norm
 
 from labkit import judge
-from labkit.judge import Link, Remote, ReplacedCall, Student, StudentError, answers, fresh_seed
+from labkit.judge import answers, fresh_seed
+from labkit.refusals import ReplacedCall
+from labkit.remote import Link, Remote, Student, StudentError
 
 X = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
 LAYER_NORM = ["torch.nn.functional.layer_norm", "torch.nn.LayerNorm"]

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from labkit import probes
-from labkit.judge import Link, Remote, Student
 from labkit.predictions import compare_prediction
+from labkit.remote import Link, Remote, Student
 
 
 class Scale(nn.Module):
