@@ -5,6 +5,10 @@ import from `solutions/<name>.py`; here each such import is replaced by the text
 `course/source/<name>/<name>.ipynb`, holds the solutions between nbgrader's marks; nbgrader's own release step, called
 by `--release`, takes them out and the students' notebook goes to `exercises/<name>/<name>.ipynb`.
 
+Tests that nobody outside may see lie in `course/private/<name>.py`, which git ignores: test cells in the same format,
+with names that end in `_hidden`. They are put after the other tests of their exercise in `course/source/`, their points
+on top of the header's, and never into `exercises/`.
+
 Positions come from `ast` and `tokenize` and text is copied line by line, so that what a student sees is what the
 author wrote. Nothing here imports `solutions` or `labkit`: an assignment is read, never run.
 """
@@ -252,6 +256,8 @@ class Cell:
     source: str
     line: int  # of its mark in the file
     text_line: int  # of its first line of text
+    path: Path  # the file it stands in
+    private: bool = False  # whether it comes from course/private
 
     @property
     def title(self) -> str:
@@ -278,12 +284,17 @@ def shown(path: Path) -> str:
 
 
 class Assembler:
-    """Turns one assignment into a notebook; `build()` returns it or raises `AssemblyError`."""
+    """Turns one assignment into a notebook; `build()` returns it or raises `AssemblyError`.
 
-    def __init__(self, name: str, root: Path | None = None):
+    With `private`, the tests of `course/private/<name>.py` are in it, where there is that file.
+    """
+
+    def __init__(self, name: str, root: Path | None = None, *, private: bool = False):
         self.name = name
         self.root = root or ROOT
         self.path = self.root / "course" / "assignments" / f"{name}.py"
+        self.private_path = self.root / "course" / "private" / f"{name}.py"
+        self.private = private and self.private_path.exists()
         self.own_module = f"solutions.{name}"
         self.exercises: dict[str, Exercise] = {}
         self.owner: dict[str, str] = {}  # name that an exercise defines -> exercise
@@ -302,7 +313,7 @@ class Assembler:
 
     def refuse(self, cell: Cell | None, what: str, line: int | None = None) -> NoReturn:
         """Raise with the place; `line` counts from 1 in the cell's text."""
-        where = shown(self.path)
+        where = shown(self.path if cell is None else cell.path)
         if cell is not None:
             where += f":{cell.line if line is None else cell.text_line + line - 1}: {cell.title}"
         raise AssemblyError(f"{where}: {what}.")
@@ -316,12 +327,7 @@ class Assembler:
             raise AssemblyError(
                 f"{shown(self.path)}: there is no such assignment; these exist: {', '.join(assignments(self.root))}."
             ) from None
-        for number, line in enumerate(text.splitlines(), 1):
-            if mark := next((m for m in MARKS if m in line), None):
-                raise AssemblyError(
-                    f"{shown(self.path)}:{number}: `{mark}` is written by the assembler; take it out of the source."
-                )
-        notebook = jupytext.reads(text, fmt="py:percent")
+        notebook, cells = self.parse(text, self.path)
         header = notebook.metadata.get("course")
         wanted = {"title": str, "points": int, "seconds": int}
         if not isinstance(header, dict) or {k: type(v) for k, v in header.items()} != wanted:
@@ -329,23 +335,55 @@ class Assembler:
                 f"{shown(self.path)}:1: the header needs, under `jupyter:`, "
                 f'`course: {{title: "...", points: 10, seconds: 60}}` and nothing else there.'
             )
+        return dict(header), self.with_private(cells) if self.private else cells
+
+    def parse(self, text: str, path: Path) -> tuple[NotebookNode, list[Cell]]:
+        """A file in percent format as jupytext reads it, and its cells with their marks checked."""
+        for number, line in enumerate(text.splitlines(), 1):
+            if mark := next((m for m in MARKS if m in line), None):
+                raise AssemblyError(
+                    f"{shown(path)}:{number}: `{mark}` is written by the assembler; take it out of the source."
+                )
+        notebook = jupytext.reads(text, fmt="py:percent")
         places = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"# %%( |$)", line)]
         if len(places) != len(notebook.cells):
             raise AssemblyError(
-                f"{shown(self.path)}: {len(notebook.cells)} cells but {len(places)} `# %%` marks; "
+                f"{shown(path)}: {len(notebook.cells)} cells but {len(places)} `# %%` marks; "
                 "every cell, also the first, begins with a mark."
             )
         lines = text.splitlines()
-        return dict(header), [self.cell(raw, place, lines) for raw, place in zip(notebook.cells, places, strict=True)]
+        return notebook, [self.cell(raw, place, lines, path) for raw, place in zip(notebook.cells, places, strict=True)]
 
-    def cell(self, raw: NotebookNode, line: int, lines: list[str]) -> Cell:
+    def with_private(self, cells: list[Cell]) -> list[Cell]:
+        """The assignment's cells with each private test after the last test of what it is `of`."""
+        try:
+            text = self.private_path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AssemblyError(f"{shown(self.private_path)}: it cannot be read ({error}).") from None
+        _, extra = self.parse(text, self.private_path)
+        merged = list(cells)
+        for cell in extra:
+            if cell.kind != "test":
+                self.refuse(cell, 'a private file holds test cells only; write test="..." of="..." points=1')
+            if "of" not in cell.marks:
+                self.refuse(cell, "the mark `of` is missing; name the exercise that it tests")
+            cell.private = True
+            of = cell.marks["of"]
+            places = [n for n, c in enumerate(merged) if c.kind == "test" and c.marks.get("of", c.name) == of]
+            if not places or of == INTEGRATION:
+                names = [c.name for c in cells if c.kind == "exercise"]
+                self.refuse(cell, f"there is no exercise `{of}` to test; of= is one of {', '.join(names)}")
+            merged.insert(places[-1] + 1, cell)
+        return merged
+
+    def cell(self, raw: NotebookNode, line: int, lines: list[str], path: Path) -> Cell:
         marks = {k: v for k, v in raw.metadata.items() if k not in IGNORED_MARKS}
         title = raw.metadata.get("title")
         text_line = line + 1
         while text_line < len(lines) and not lines[text_line - 1].strip():
             text_line += 1
         if raw.cell_type == "markdown":
-            cell = Cell("prose", "", marks, raw.source, line, text_line)
+            cell = Cell("prose", "", marks, raw.source, line, text_line, path)
             if marks or title:
                 self.refuse(cell, "a prose cell takes no marks")
             return cell
@@ -355,11 +393,11 @@ class Assembler:
         elif title:
             kinds = []
         if raw.cell_type != "code" or len(kinds) != 1:
-            cell = Cell("code", "", marks, raw.source, line, text_line)
+            cell = Cell("code", "", marks, raw.source, line, text_line, path)
             self.refuse(cell, 'mark it as one of given="...", exercise="...", test="..." or run')
         kind = kinds[0]
         name = marks.pop(kind, "")
-        cell = Cell(kind, name, marks, raw.source, line, text_line)
+        cell = Cell(kind, name, marks, raw.source, line, text_line, path)
         required, optional = CELL_MARKS[kind]
         for mark, value in marks.items():
             expected = required.get(mark) or optional.get(mark)
@@ -558,6 +596,8 @@ class Assembler:
         if not found:
             self.refuse(cell, "it holds no `def test_...():`")
         for node in found:
+            if cell.private and not node.name.endswith("_hidden"):
+                self.refuse(cell, f"`{node.name}` is private; end its name in _hidden", node.lineno)
             if node.name in self.have:
                 self.refuse(cell, f"another cell has a `{node.name}` already; rename it", node.lineno)
         return found
@@ -668,6 +708,8 @@ class Assembler:
                 line = self.task_line(self.exercises[cell.name])
                 out.append(nbformat.v4.new_markdown_cell(line, id=f"task-{cell.name}"))
             out.append(graded_cell(cell.kind, cell.name, source, cell.marks.get("points")))
+            if cell.private:
+                out[-1].metadata["course"] = {"private": True}  # a student's notebook cannot have it
         for exercise in self.exercises.values():
             for kind in ("visible", "hidden"):
                 if not getattr(exercise, kind):
@@ -700,7 +742,7 @@ class Assembler:
     def survey(self, header: dict, cells: list[Cell]) -> None:
         """Read the marks of all cells before any is written: ids, points, which test belongs to which exercise."""
         seen: set[tuple[str, str]] = set()
-        total = 0
+        total = private = 0
         for cell in cells:
             if cell.name:
                 if (cell.kind, cell.name) in seen:
@@ -718,6 +760,7 @@ class Assembler:
             if cell.kind == "test":
                 of = cell.marks.get("of", cell.name)
                 total += cell.marks["points"]
+                private += cell.marks["points"] if cell.private else 0
                 if of == INTEGRATION and any(n == INTEGRATION and k == "done" for k, n in seen):
                     self.refuse(cell, "there is an integration test already; an assignment has one")
                 if of == INTEGRATION:
@@ -737,11 +780,12 @@ class Assembler:
                 self.refuse(exercise.cell, f'it has no test; add a cell test="{exercise.name}" points=...')
         if not self.exercises:
             raise AssemblyError(f'{shown(self.path)}: it has no exercise; mark a cell with exercise="...".')
-        if total != header["points"]:
+        if total - private != header["points"]:
             raise AssemblyError(
-                f"{shown(self.path)}:1: the header says {header['points']} points and the tests add up to {total}; "
-                "correct one of them."
+                f"{shown(self.path)}:1: the header says {header['points']} points and the tests add up to "
+                f"{total - private}; correct one of them."
             )
+        header["points"] = total
 
     def setup_text(self) -> str:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -792,9 +836,9 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def assemble(name: str, root: Path | None = None, to: Path | None = None) -> NotebookNode:
-    """Build an assignment's notebook and write it to `course/source/` (or to `to`)."""
+    """Build an assignment's notebook, private tests included, and write it to `course/source/` (or to `to`)."""
     root = root or ROOT
-    notebook = Assembler(name, root).build()
+    notebook = Assembler(name, root, private=True).build()
     write(notebook, to or root / "course" / "source" / name / f"{name}.ipynb")
     return notebook
 
@@ -883,7 +927,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.names or assignments():
             notebook = assemble(name)
             if options.release:
-                release(name, notebook)
+                release(name, Assembler(name).build())
             course = notebook.metadata.course
             print(f"{name}: {course.exercises} exercises, {course.points} points")
     except AssemblyError as error:

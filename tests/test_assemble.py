@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 import course.assemble
 from course.assemble import (
@@ -18,8 +19,10 @@ from course.assemble import (
     release,
     secret_lines,
 )
+from tests.play import play
 from tests.toy import ROOT as TOY
 
+ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = (TOY / "course/assignments/toy.py").read_text()
 SOLUTIONS = (TOY / "solutions/toy.py").read_text()
 
@@ -475,3 +478,102 @@ def test_the_command_says_what_it_did_and_fails_in_a_sentence(tmp_path, monkeypa
     assert main(["other"]) == 1
     assert "no such assignment; these exist: toy" in capsys.readouterr().err
     assert assignments(tmp_path) == ["toy"]
+
+
+# ------------------------------------------------------------------------------------------------------- private tests
+
+PRIVATE = """\
+# %% test="norm-secret" of="norm" points=2
+def test_norm_of_nothing_hidden():
+    assert Norm(ToyConfig(2))(torch.zeros(0, 2)).shape == (0, 2), "an EMPTY batch has a norm too"
+
+
+# %% test="centre-secret" of="centre" points=1
+def test_centre_in_double_hidden():
+    x = torch.ones(2, 3, dtype=torch.float64)
+    assert centre(x).dtype == torch.float64, "the numbers lost PRECISION"
+"""
+
+
+def lay_out_private(root: Path, private: str = PRIVATE) -> Path:
+    lay_out(root)
+    (root / "course/private").mkdir()
+    (root / "course/private/toy.py").write_text(private)
+    return root
+
+
+def test_private_tests_stand_after_the_others_of_their_exercise(tmp_path):
+    made = assemble("toy", lay_out_private(tmp_path))
+    ids = [c.id for c in made.cells]
+    assert ids[ids.index("test-centre-axes") + 1] == "test-centre-secret"
+    assert ids[ids.index("test-norm") + 1] == "test-norm-secret"
+    text = source(made, "test-norm-secret")
+    # All of it, but for what every hidden test cell says, stands between the marks that nbgrader cuts at.
+    assert text.splitlines()[1] == "### BEGIN HIDDEN TESTS" and text.endswith("### END HIDDEN TESTS")
+    assert 'parts={"centre": "solutions.toy"}' in text and "    test_norm_of_nothing_hidden()" in text
+    marks = next(c.metadata for c in made.cells if c.id == "test-norm-secret")
+    assert marks["nbgrader"]["points"] == 2 and marks["course"] == {"private": True}
+    assert made.metadata.course.points == 12 + 3
+    assert "3 points" in source(Assembler("toy", tmp_path).build(), "task-norm")
+    assert "5 points" in source(made, "task-norm")
+
+
+def test_private_tests_judge_the_reference(tmp_path):
+    made = assemble("toy", lay_out_private(tmp_path))
+    assert play(made)["norm-secret"] is None
+    assert "EMPTY" in str(play(made, {"Norm": lambda config: lambda x: torch.ones(1)})["norm-secret"])
+
+
+def test_private_tests_never_reach_the_students(tmp_path, notebook, students, monkeypatch):
+    monkeypatch.setattr(course.assemble, "ROOT", lay_out_private(tmp_path))
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "course/nbgrader_config.py").write_text((ROOT / "course/nbgrader_config.py").read_text())
+    assert main(["toy", "--release"]) == 0
+    assert "norm-secret" in (tmp_path / "course/source/toy/toy.ipynb").read_text()
+    released = nbformat.read(tmp_path / "exercises/toy/toy.ipynb", as_version=4)
+    assert released == students, "the same as where there are no private tests"
+
+
+def test_private_files_are_never_committed():
+    assert "course/private/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_changing_a_private_test_changes_the_source_notebook(tmp_path):
+    one = assemble("toy", lay_out_private(tmp_path))
+    (tmp_path / "course/private/toy.py").write_text(PRIVATE.replace("2, 3", "3, 2"))
+    assert assemble("toy", tmp_path) != one
+
+
+PRIVATE_REFUSALS = {
+    "an exercise that is none": ('of="norm"', 'of="form"', "there is no exercise `form` to test; of= is one of centre"),
+    "the integration test": ('of="norm"', 'of="integration"', "there is no exercise `integration` to test"),
+    "no exercise": (' of="norm"', "", "the mark `of` is missing"),
+    "no points": (" points=2", "", "the mark `points` is missing"),
+    "a name that shows": (
+        "test_norm_of_nothing_hidden",
+        "test_norm_of_nothing",
+        "is private; end its name in _hidden",
+    ),
+    "an id that is taken": ('test="norm-secret"', 'test="norm"', "this id is taken"),
+    "a name that is taken": ("test_norm_of_nothing_hidden", "test_norm_gradients_hidden", "another cell has a"),
+    "a given cell": ("# %% test", '# %% given="more"\nx = 1\n\n# %% test', "a private file holds test cells only"),
+    "prose": ("# %% test", "# %% [markdown]\n# Notes\n\n# %% test", "a private file holds test cells only"),
+    "an assert without a message": (', "the numbers lost PRECISION"', "", "an assert has no message"),
+    "an unknown name": ("torch.zeros(0, 2)", "nothing(0, 2)", "no earlier cell defines `nothing`"),
+    "no Python": ("def test_norm", "def def test_norm", "it has to be valid Python"),
+    "a mark": ("# %% test", "# ### BEGIN SOLUTION\n# %% test", "`BEGIN SOLUTION` is written by the assembler"),
+    "text before the first cell": ("# %% test", "import torch\n\n# %% test", "begins with a mark"),
+}
+
+
+@pytest.mark.parametrize("case", PRIVATE_REFUSALS)
+def test_it_refuses_a_broken_private_file(case, tmp_path):
+    old, new, says = PRIVATE_REFUSALS[case]
+    assert old in PRIVATE
+    lay_out_private(tmp_path, PRIVATE.replace(old, new, 1))
+    with pytest.raises(AssemblyError) as refused:
+        assemble("toy", tmp_path)
+    message = str(refused.value)
+    assert says in message and "course/private/toy.py" in message, message
+    assert message.endswith(".") and "\n" not in message
+    Assembler("toy", tmp_path).build()  # the students' version does not read it
