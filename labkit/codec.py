@@ -16,7 +16,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Collection
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import safetensors
@@ -27,8 +27,15 @@ from torch import Tensor
 MAX_DEPTH = 64
 MAX_ITEMS = 2_000_000
 MAX_BYTES = 256 * 2**20
+# Of the JSON part: a text of one odd character takes four bytes for each of its others once it is read.
+MAX_JSON = 64 * 2**20
+MAX_TENSORS = 10_000
+# Python itself writes out no int that is much longer.
+MAX_INT_BITS = 14_000
 
 _HEAD = 8
+# Sets and dicts grow by so many items at a time: keys made to collide then cannot keep a reader from an alarm for long.
+_STEP = 1000
 # What JSON brings as it is.
 _PLAIN = frozenset((int, str, bool, type(None)))
 _DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
@@ -38,6 +45,13 @@ Classes = Callable[[str], type | None]
 
 class CodecError(ValueError):
     """A value that cannot be sent, or bytes that are no message."""
+
+
+class _HandleError(Exception):
+    """What the reader's own `handle` raised, which says nothing against the message."""
+
+    def __init__(self, error: Exception):
+        self.error = error
 
 
 def no_classes(name: str) -> None:
@@ -55,12 +69,21 @@ def encode(value: Any, *, classes: Classes = no_classes, handle: Callable[[Any],
     """
     writer = _Writer(classes, handle)
     text = json.dumps(writer.tree(value, 0), separators=(",", ":"), allow_nan=False).encode("ascii")
+    _bound(text)
     message = len(text).to_bytes(_HEAD, "little") + text
     if writer.tensors:
         message += safetensors.torch.save(writer.tensors)
     if len(message) > MAX_BYTES:
         raise CodecError(f"a value of {len(message):,} bytes is more than the {MAX_BYTES:,} that may be sent")
     return message
+
+
+def _bound(text: bytes) -> None:
+    """Refuse a JSON text that would take much memory to read: each item in it costs a sign, as a text's commas do."""
+    if len(text) > MAX_JSON:
+        raise CodecError(f"{len(text):,} bytes of texts and numbers are more than the {MAX_JSON:,} that may be sent")
+    if sum(map(text.count, (b",", b"[", b"{"))) > 2 * MAX_ITEMS + MAX_DEPTH:
+        raise CodecError(f"a value of more than {MAX_ITEMS:,} items cannot be sent; send a tensor")
 
 
 class _Writer:
@@ -86,6 +109,8 @@ class _Writer:
             return bool(value)
         if isinstance(value, int):
             value = int(value)
+            if value.bit_length() > MAX_INT_BITS:
+                raise CodecError(f"a whole number of more than {MAX_INT_BITS:,} bits cannot be sent")
             return value if -(2**63) < value < 2**63 else {"int": hex(value)}
         if isinstance(value, bytes):
             return {"bytes": base64.b64encode(value).decode("ascii")}
@@ -139,6 +164,8 @@ class _Writer:
         # safetensors takes no views of shared memory, and the receiver gets no part in the graph.
         plain = value.detach().to("cpu").resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
         plain = plain.as_subclass(Tensor)
+        if len(self.tensors) >= MAX_TENSORS:
+            raise CodecError(f"a value of more than {MAX_TENSORS:,} tensors cannot be sent; stack them")
         key = str(len(self.tensors))
         dtype = str(plain.dtype).removeprefix("torch.")
         self.tensors[key] = torch.view_as_real(plain) if plain.is_complex() else plain
@@ -181,31 +208,45 @@ def _described(value: Any) -> str:
 
 
 def decode(data: bytes, *, classes: Classes = no_classes, handle: Callable[[str], Any] | None = None) -> Any:
-    """The value of a message. Raises CodecError for bytes that are no message, whatever they hold."""
+    """The value of a message. Raises CodecError for bytes that are no message, whatever they hold.
+
+    What `handle` raises passes through.
+    """
     if len(data) > MAX_BYTES:
         raise CodecError(f"a message of {len(data):,} bytes is more than the {MAX_BYTES:,} that are read")
     length = int.from_bytes(data[:_HEAD], "little")
     if len(data) < _HEAD or length > len(data) - _HEAD:
         raise CodecError("the message is cut short")
-    body, blob = data[_HEAD : _HEAD + length], data[_HEAD + length :]
+    body, blob = bytes(data[_HEAD : _HEAD + length]), bytes(data[_HEAD + length :])
     try:
-        tensors = safetensors.torch.load(bytes(blob)) if blob else {}
-        tree = json.loads(body, parse_constant=_no_constant)
+        _bound(body)
+        tensors = _tensors(blob)
+        tree = json.loads(body.decode("ascii"), parse_constant=_no_constant, object_pairs_hook=_object)
         return _Reader(tensors, classes, handle).value(tree, 0)
     except CodecError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        RecursionError,
-        RuntimeError,
-        OverflowError,
-        AttributeError,
-        safetensors.SafetensorError,
-    ) as error:
+    except _HandleError as error:
+        raise error.error from None
+    except Exception as error:  # of a dataclass's own constructor too
         raise CodecError(f"the message is malformed: {type(error).__name__}: {error}") from None
+
+
+def _tensors(blob: bytes) -> dict[str, Tensor]:
+    """The tensors of a message, whose number is looked at before they are made."""
+    if not blob:
+        return {}
+    length = int.from_bytes(blob[:_HEAD], "little")
+    header = blob[_HEAD : _HEAD + length]
+    if length > 300 * MAX_TENSORS or header.count(b"dtype") > MAX_TENSORS:
+        raise CodecError(f"the message has more than {MAX_TENSORS:,} tensors")
+    return safetensors.torch.load(blob)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise CodecError("the message is malformed: an object has a key twice")
+    return found
 
 
 def _no_constant(text: str) -> None:
@@ -269,7 +310,9 @@ class _Reader:
         return float(inner)
 
     def read_int(self, inner: Any, depth: int) -> int:
-        return int(_text(inner), 16)
+        if len(_text(inner)) > MAX_INT_BITS // 4 + 4:
+            raise CodecError(f"the message holds a whole number of more than {MAX_INT_BITS:,} bits")
+        return int(inner, 16)
 
     def read_text(self, inner: Any, depth: int) -> str:
         return _unbase64(inner).decode("utf-8", "surrogatepass")
@@ -281,14 +324,24 @@ class _Reader:
         return tuple(self.row(inner, depth))
 
     def read_set(self, inner: Any, depth: int) -> set:
-        return set(self.row(inner, depth))
+        return self.hashed(self.row(inner, depth))
 
     def read_frozenset(self, inner: Any, depth: int) -> frozenset:
-        return frozenset(self.row(inner, depth))
+        return frozenset(self.hashed(self.row(inner, depth)))
 
     def read_dict(self, inner: Any, depth: int) -> dict:
         keys, values = inner
-        return dict(zip(self.row(keys, depth), self.row(values, depth), strict=True))
+        found: dict = {}
+        pairs = zip(self.row(keys, depth), self.row(values, depth), strict=True)
+        while some := list(islice(pairs, _STEP)):
+            found.update(some)
+        return found
+
+    def hashed(self, items: list) -> set:
+        found: set = set()
+        for start in range(0, len(items), _STEP):
+            found.update(items[start : start + _STEP])
+        return found
 
     def read_tensor(self, inner: Any, depth: int) -> Tensor:
         key, name = inner
@@ -314,7 +367,11 @@ class _Reader:
     def read_handle(self, inner: Any, depth: int) -> Any:
         if self.handle is None:
             raise CodecError("the message holds a handle where none is expected")
-        return self.handle(_text(inner))
+        name = _text(inner)
+        try:
+            return self.handle(name)
+        except Exception as error:
+            raise _HandleError(error) from None
 
 
 _TAGS = frozenset(name.removeprefix("read_") for name in vars(_Reader) if name.startswith("read_"))

@@ -24,6 +24,11 @@ class ReplacedCall(Exception):
     """An answer called the very library function that its exercise asks to write."""
 
 
+def refusal(name: str, call: str) -> str:
+    """The sentence that says why an answer is refused."""
+    return f"{name} calls {call}; this exercise asks you to write what that call does."
+
+
 class _TorchCalls(TorchFunctionMode):
     """Refuses listed torch operations by name, so that every alias of one is the same operation."""
 
@@ -79,7 +84,7 @@ class Guard:
         self.undo: list[Callable[[], None]] = []
 
     def refusal(self, call: str) -> ReplacedCall:
-        return ReplacedCall(f"{self.name} calls {call}; this exercise asks you to write what that call does.")
+        return ReplacedCall(refusal(self.name, call))
 
     def in_library(self, value: Any) -> str | None:
         """The listed library that a value comes from, or None."""

@@ -8,16 +8,33 @@ import builtins
 import dataclasses
 import functools
 import importlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from labkit import codec
 from labkit.refusals import ReplacedCall
 from labkit.session import Session
 
+# Characters of an exception's text that cross.
+MAX_MESSAGE = 10_000
+# How many items a test takes, one by one, from what the student returned.
+MAX_STEPS = 100_000
+
 
 class StudentError(Exception):
-    """An exception on the student's side that has no counterpart here, or an answer that cannot be read."""
+    """An exception on the student's side that has no counterpart here."""
+
+
+class UnreadableAnswer(StudentError):
+    """What the student's side gave is nothing that a test can look at."""
+
+
+class NoData(UnreadableAnswer, TypeError):
+    """A test looked into an object of the student's as if it were data."""
+
+    def __init__(self) -> None:
+        super().__init__("the answer is an object that is no data: return numbers, texts, lists, tensors")
 
 
 # What a student's exception may become on the judge's side; all of them take one text.
@@ -25,7 +42,7 @@ _ERRORS: dict[str, type[Exception]] = {
     name: value
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, UnicodeError | ExceptionGroup)
-} | {"ReplacedCall": ReplacedCall}
+} | {"ReplacedCall": ReplacedCall, "CodecError": UnreadableAnswer}
 
 
 class Student:
@@ -37,10 +54,12 @@ class Student:
     def __init__(self, namespace: dict):
         self.namespace = namespace
         self.held: dict[str, Any] = {}
+        self.handles = itertools.count()
         self.sessions: list[Session] = []
+        self.snapshots: dict[str, dict] = {}
 
     def handle(self, request: bytes) -> bytes:
-        """Do what a request asks: call, iterate, take the next item, probe, begin or end a session."""
+        """Do what a request asks: the methods here whose names begin with `do_`."""
         try:
             do, *arguments = codec.decode(request, classes=self.config_class, handle=self.find)
             reply = getattr(self, f"do_{do}")(*arguments)
@@ -49,8 +68,7 @@ class Student:
             raise
         except BaseException as error:
             # SystemExit too: a student's exit() ends the call, not the judging.
-            names = [cls.__name__ for cls in type(error).__mro__]
-            return codec.encode(("error", names, str(error)))
+            return codec.encode(("error", *_described(error)))
 
     def encoded(self, value: Any) -> bytes:
         return codec.encode(value, classes=self.config_class, handle=self.hold)
@@ -64,7 +82,8 @@ class Student:
         for key, known in self.held.items():
             if known is value:
                 return key
-        key = f"#{len(self.held)}"
+        # A number is never used again, so that what a test kept of an earlier one cannot become another object.
+        key = f"#{next(self.handles)}"
         self.held[key] = value
         return key
 
@@ -72,6 +91,8 @@ class Student:
         """The object of a handle: a held one or a name of the notebook, then attributes."""
         root, *attributes = handle.split(".")
         if root.startswith("#"):
+            if root not in self.held:
+                raise LookupError("an object of an earlier test is gone")
             value = self.held[root]
         elif root in self.namespace:
             value = self.namespace[root]
@@ -97,35 +118,64 @@ class Student:
         importlib.import_module("labkit.probes")
         return _probes[name](*args, **kwargs)
 
-    def do_begin(self, replaces: dict, parts: dict) -> list[str]:
-        session = Session(self.namespace, replaces, parts)
+    def do_begin(self, replaces: dict, parts: dict, sources: dict | None) -> list[str]:
+        session = Session(self.namespace, replaces, parts, sources)
         self.sessions.append(session)
         session.begin()
         return session.kept
 
     def do_end(self) -> None:
         self.sessions.pop().end()
+        if not self.sessions:
+            self.held.clear()
+
+    def do_snapshot(self, name: str) -> None:
+        """Remember which names there are and what they are bound to."""
+        self.snapshots[name] = dict(self.namespace)
+
+    def do_restore(self, name: str) -> None:
+        """Bind all names as they were at a snapshot; what is bound to them stays as it is now."""
+        snapshot = self.snapshots[name]
+        for gone in self.namespace.keys() - snapshot.keys():
+            del self.namespace[gone]
+        self.namespace.update(snapshot)
+
+
+def _described(error: BaseException) -> tuple[list[str], str]:
+    """The names of an exception's classes and its text, as far as a student's own class gives one."""
+    names = [cls.__name__ for cls in type(error).__mro__]
+    try:
+        return names, str(error)[:MAX_MESSAGE]
+    except BaseException:
+        return names, ""
 
 
 class Link:
-    """The judge's side: asks the student's side, through `send`, which carries bytes there and back."""
+    """The judge's side: asks the student's side, through `send`, which carries bytes there and back.
 
-    def __init__(self, send: Callable[[bytes], bytes], namespace: dict):
-        self.send, self.namespace = send, namespace
+    `reference` gives the source of earlier exercises' names, for a student's side that cannot import it.
+    """
+
+    def __init__(self, send: Callable[[bytes], bytes], namespace: dict, reference: Mapping[str, str] | None = None):
+        self.send, self.namespace, self.reference = send, namespace, reference
 
     def ask(self, do: str, *arguments: Any) -> Any:
-        """The result of a request; what the student's side raised is raised here."""
+        """The result of a request; what the student's side raised is raised here, with `by_student` set."""
         request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
-        reply = codec.decode(self.send(request), classes=self.config_class, handle=functools.partial(Remote, self))
+        reply = self.send(request)
+        try:
+            reply = codec.decode(reply, classes=self.config_class, handle=functools.partial(Remote, self))
+        except codec.CodecError as error:
+            raise UnreadableAnswer(f"the answer cannot be read: {error}") from None
         match reply:
             case ("result", value):
                 return value
-            case ("error", [*names], str(message)):
+            case ("error", [*names], str(message)) if all(type(name) is str for name in names):
                 cls = next((_ERRORS[n] for n in names if n in _ERRORS), Exception)
-                if cls is Exception:
-                    raise StudentError(f"{names[0] if names else 'error'}: {message}")
-                raise cls(message)
-        raise StudentError("the answer cannot be read")
+                raised = cls(message) if cls is not Exception else StudentError(f"{(*names, 'error')[0]}: {message}")
+                raised.by_student = True  # type: ignore[attr-defined]
+                raise raised
+        raise UnreadableAnswer("the answer cannot be read")
 
     def config_class(self, name: str) -> type | None:
         value = self.namespace.get(name)
@@ -146,7 +196,9 @@ class _RemoteSession:
         self.kept: list[str] = []
 
     def begin(self) -> None:
-        self.kept = self.link.ask("begin", self.replaces, self.parts)
+        known = self.link.reference
+        sources = None if known is None else {name: known[name] for name in self.parts if name in known}
+        self.kept = self.link.ask("begin", self.replaces, self.parts, sources)
 
     def end(self) -> None:
         self.link.ask("end")
@@ -155,7 +207,8 @@ class _RemoteSession:
 class Remote:
     """Something of the student's, seen from the judge's side: call it, call its methods, iterate over it, pass it on.
 
-    Its attributes are not data: read them through methods (`state_dict`) or `labkit.probes`.
+    Its attributes are not data: read them through methods (`state_dict`) or `labkit.probes`. It is not compared,
+    measured, counted or taken for true or false either, so that no object, however made, satisfies a test.
     """
 
     __slots__ = ("_handle", "_link")
@@ -172,12 +225,35 @@ class Remote:
         return self._link.ask("call", self, args, kwargs)
 
     def __iter__(self):
-        (iterator,) = self._link.ask("iterate", self)
-        while item := self._link.ask("next", iterator):
-            yield item[0]
+        match self._link.ask("iterate", self):
+            case (iterator,):
+                pass
+            case _:
+                raise UnreadableAnswer("the answer cannot be read")
+        for _ in range(MAX_STEPS):
+            match self._link.ask("next", iterator):
+                case (item,):
+                    yield item
+                case ():
+                    return
+                case _:
+                    raise UnreadableAnswer("the answer cannot be read")
+        raise UnreadableAnswer(f"the answer gives more than {MAX_STEPS:,} items, one by one: does it ever end?")
 
     def __repr__(self) -> str:
-        return f"<the student's {self._handle}>"
+        return f"<the student's {self._handle[:100]}>"
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise NoData
+        return repr(self)
+
+    def _no_data(self, *_: Any) -> NoReturn:
+        raise NoData
+
+    __bool__ = __len__ = __contains__ = __getitem__ = __int__ = __index__ = __float__ = __complex__ = _no_data
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_data
+    __hash__ = object.__hash__
 
 
 _probes: dict[str, Callable] = {}

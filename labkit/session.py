@@ -1,6 +1,7 @@
 """One exercise under judgement: its replaced calls refused, the earlier exercises it uses taken from the reference."""
 
 import importlib
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +9,21 @@ from labkit.refusals import Guard, namespaces_of
 
 
 class Session:
-    """What `answers` does to one namespace, and how it is undone."""
+    """What `answers` does to one namespace, and how it is undone.
 
-    def __init__(self, namespace: dict, replaces: Mapping[str, list[str]], parts: Mapping[str, str]):
+    `sources` gives the reference of each part as source text, where its module is not to be had; a part that is not
+    in it stays the student's.
+    """
+
+    def __init__(
+        self,
+        namespace: dict,
+        replaces: Mapping[str, list[str]],
+        parts: Mapping[str, str],
+        sources: Mapping[str, str] | None = None,
+    ):
         self.namespace = namespace
-        self.replaces, self.parts = replaces, parts
+        self.replaces, self.parts, self.sources = replaces, parts, sources
         self.before: dict[str, Any] = {}
         self.guards: list[Guard] = []
         self.kept: list[str] = []  # parts that stayed the student's
@@ -20,7 +31,7 @@ class Session:
     def begin(self) -> None:
         for name, module in self.parts.items():
             try:
-                reference = getattr(importlib.import_module(module), name)
+                reference = self.reference(name, module)
             except (ImportError, AttributeError):
                 self.kept.append(name)
                 continue
@@ -37,6 +48,13 @@ class Session:
             self.namespace[name] = guard.wrap_class(value) if isinstance(value, type) else guard.wrap(value)
         for guard in self.guards:
             guard.patch_classes()
+
+    def reference(self, name: str, module: str) -> Any:
+        if self.sources is None:
+            return getattr(importlib.import_module(module), name)
+        own = types.ModuleType(module)
+        exec(compile(self.sources.get(name, ""), f"<reference {name}>", "exec"), own.__dict__)
+        return getattr(own, name)
 
     def end(self) -> None:
         for guard in reversed(self.guards):
