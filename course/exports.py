@@ -196,6 +196,8 @@ class CanvasExport(LearningSystemExport):
             self.remark(f"{who} not in the roster's column {self.by!r} and left out: {names(missing)}.")
         for assignment in self.assignments(gradebook):
             scores = {_folded(student): score for student, score in self.scores(gradebook, assignment).items()}
+            if not scores and not self.assignment:
+                continue  # nobody has handed it in, and nobody asked for a column of nothing
             column = table.column(assignment.name, self.title(assignment.name))
             self.check_points(table, column, assignment)
             for row, login in table.logins.items():
