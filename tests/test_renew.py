@@ -58,7 +58,7 @@ def find(made: NotebookNode, identity: str) -> NotebookNode:
 
 @pytest.fixture
 def old() -> NotebookNode:
-    """A student's notebook, made from the first release, with one answer, two predictions and two cells of their own."""
+    """A student's notebook of the first release: one answer, two predictions, two cells of their own."""
     parts = cells()
     parts[2].source = "def double(x):\n    return x + x"
     parts[6].source = GUESSES.replace("seen = None", "seen = 12").replace(
