@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import nbgrader
+
 c = get_config()  # handed in by whoever loads this file
 root = Path(__file__).resolve().parents[1]
 
@@ -49,3 +51,16 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.RunSubmission.extra_arguments = ["--IPKernelApp.log_level=40"]  # a kernel's own notices are nothing for the grader
+
+# Feedback: the gradebook's scores and comments, and our own page (course/feedback.py).
+c.GenerateFeedback.preprocessors = ["course.feedback.Grades"]
+c.GenerateFeedback.exporter_class = "course.feedback.FeedbackExporter"
+
+# formgrader shows a submission through nbconvert's HTMLExporter: nothing of a student's may run there, nor any page ask
+# another server for anything.
+templates = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+c.HTMLExporter.preprocessors = ["course.harmless.Harmless"]
+c.HTMLExporter.filters = {"markdown2html": "course.harmless.prose"}
+c.HTMLExporter.template_name = "course_formgrade"
+c.HTMLExporter.extra_template_basedirs = [str(root / "course" / "templates"), str(templates)]
+c.HTMLExporter.extra_template_paths = [str(templates)]
