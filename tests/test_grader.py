@@ -1,0 +1,312 @@
+"""Warm processes and lanes: killed ones are replaced, what they did is done again, and nothing is left running."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+
+from course import cluster, grader
+from course.grader import Grader, GraderError, in_lanes, modules_of
+from tests import stand_in
+from tests.stand_in import NAME, NoSandbox, facts, submission
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60  # seconds that a condition may take on a busy machine
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Grader]:
+    """A running grader with stand-ins; what a test kills, the grader replaces."""
+    with stand_in.stand_in(stand_in.assignment()) as running:
+        yield running
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """The condition's value as soon as it is true."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not come about"
+        os.sched_yield()
+    return value
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, collected by its parent or not."""
+    try:
+        return "Z (zombie)" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def in_background(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Run in a thread; what is returned waits for its result."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+
+    def result() -> Any:
+        thread.join(PATIENCE)
+        assert results, "it did not end"
+        return results[0]
+
+    return result
+
+
+def points(judged: Any) -> tuple[int, int]:
+    return sum(v.earned for v in judged.verdicts), sum(v.points for v in judged.verdicts)
+
+
+# ------------------------------------------------------------------------------------------------------------ judging
+
+
+def test_a_judge_is_a_fork_of_the_warm_process(warm: Grader) -> None:
+    first, second = (facts(warm.judge(submission(), seed=5)) for _ in range(2))
+    assert first["parent"] == second["parent"] and first["pid"] != second["pid"]
+    assert has_ended(first["pid"])
+    assert first["reference"] == {"earlier": "def earlier(): ..."}
+
+
+def test_the_judge_has_what_the_tests_import_and_one_thread(warm: Grader) -> None:
+    told = facts(warm.judge(submission(), seed=5))
+    assert {"torch", "torch._dynamo", "colorsys"} <= set(told["modules"])
+    assert told["environment"]["OMP_NUM_THREADS"] == "1"
+    assert told["environment"]["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_random_numbers_depend_on_the_seed_alone(warm: Grader) -> None:
+    one, two, again = (facts(warm.judge(submission(), seed=s))["drawn"] for s in (5, 2**62 + 6, 5))
+    assert one == again
+    assert one[0] != two[0] and one[1] != two[1]
+
+
+def test_imports_are_found_in_given_and_test_cells_at_any_depth() -> None:
+    assert modules_of(stand_in.assignment().notebook) == ["colorsys", "chunk"]
+
+
+# ----------------------------------------------------------------------------------------------------------- failures
+
+
+def test_a_judge_that_is_killed_once_is_repeated(warm: Grader, tmp_path: Path) -> None:
+    judged = warm.judge(submission("die", unless=tmp_path / "once"), seed=1)
+    assert facts(judged)["seed"] == 1
+
+
+def test_a_submission_that_kills_every_judge_gets_no_points_and_a_reason(warm: Grader) -> None:
+    judged = warm.judge(submission("die"), seed=1)
+    assert points(judged) == (0, 3)
+    assert judged.notebook.metadata["course_report"]["failure"] == judged.remarks[0]
+    assert "its judge was ended (3 attempts)" in judged.remarks[0]
+    assert facts(warm.judge(submission(), seed=1))["seed"] == 1
+
+
+def test_a_fault_of_the_judge_is_recorded(warm: Grader) -> None:
+    judged = warm.judge(submission("fail"), seed=1)
+    assert points(judged) == (0, 3)
+    assert "ZeroDivisionError: the judge's own mistake" in judged.remarks[0]
+
+
+def test_a_judge_that_never_ends_is_ended(warm: Grader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grader, "MARGIN", 1.0)
+    monkeypatch.setattr(warm, "seconds", 0.0)
+    pid = tmp_path / "pid"
+    assert points(warm.judge(submission("hang"), seed=1)) == (0, 3)
+    judged = warm.judge(submission("hang", unless=pid), seed=1)
+    assert has_ended(int(pid.read_text()))
+    assert facts(judged)["seed"] == 1, "the second attempt ended in time"
+
+
+@pytest.mark.parametrize("who", ["the warm process", "the sandbox"])
+def test_a_warm_process_that_is_killed_is_replaced(warm: Grader, tmp_path: Path, who: str) -> None:
+    pid = tmp_path / "pid"
+    pair = warm._running()
+    result = in_background(lambda: warm.judge(submission("hang", unless=pid), seed=7))
+    judge = int(eventually(lambda: pid.exists() and pid.read_text()))
+    if who == "the warm process":
+        os.kill(pair.process.pid, signal.SIGKILL)
+        eventually(lambda: has_ended(judge))
+    else:
+        pair.sandbox.process.kill()
+        pair.sandbox.process.wait()
+        os.kill(judge, signal.SIGKILL)
+    assert facts(result())["seed"] == 7
+    assert warm._running() is not pair
+
+
+def test_what_was_judged_while_the_sandbox_died_is_judged_again(warm: Grader) -> None:
+    pair = warm._running()
+    alive = pair.sandbox.alive
+    calls: list[int] = []
+
+    def dies_under_the_judge() -> bool:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            pair.sandbox.process.kill()
+            pair.sandbox.process.wait()
+        return alive()
+
+    pair.sandbox.alive = dies_under_the_judge  # type: ignore[method-assign]
+    judged = warm.judge(submission(), seed=3)
+    assert facts(judged)["parent"] != pair.process.pid
+
+
+def test_a_judge_that_cannot_be_imported_is_a_sentence() -> None:
+    with (
+        Grader(stand_in.assignment(), judge="tests.stand_in:nobody", sandbox=NoSandbox) as broken,
+        pytest.raises(GraderError, match=r"did not start: AttributeError.*nobody"),
+    ):
+        broken.judge(submission(), seed=1)
+
+
+def test_a_module_that_starts_threads_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "restless.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(grader, "ALWAYS_NEEDED", ("restless",))
+    with (
+        stand_in.stand_in(stand_in.assignment()) as broken,
+        pytest.raises(GraderError, match="importing restless starts threads"),
+    ):
+        broken.judge(submission(), seed=1)
+
+
+def test_other_code_is_refused() -> None:
+    other = grader.replace(stand_in.assignment(), code="0")
+    with pytest.raises(GraderError, match="install the same release"), stand_in.stand_in(other):
+        pass
+
+
+def test_a_missing_assignment_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="no assembled assignment 'nothing'"):
+        grader.Assignment.load(tmp_path, "nothing")
+
+
+# -------------------------------------------------------------------------------------------------------------- lanes
+
+
+def test_lanes_take_no_more_than_they_need_and_each_job_once(warm: Grader) -> None:
+    taken: list[int] = []
+
+    def jobs() -> Iterator[tuple[int, Any, int]]:
+        for number in range(30):
+            taken.append(number)
+            yield number, submission(), number
+
+    lanes = in_lanes(warm, jobs(), 3)
+    done = [next(lanes)]
+    assert len(taken) <= 6
+    done += lanes
+    assert sorted(key for key, _ in done) == list(range(30))
+    assert all(facts(judged)["seed"] == key for key, judged in done)
+
+
+def test_marks_do_not_depend_on_lanes(warm: Grader) -> None:
+    jobs = [(n, submission(), n // 2) for n in range(12)]
+    drawn = {key: facts(judged)["drawn"] for key, judged in in_lanes(warm, jobs, 4)}
+    assert all(drawn[n] == drawn[n + 1] for n in range(0, 12, 2))
+
+
+def test_ending_early_leaves_nothing_running(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    running = stand_in.stand_in(stand_in.assignment())
+    with running:
+        lanes = in_lanes(running, [(0, submission(), 0), (1, submission("hang", unless=pid), 1)], 2)
+        next(lanes)
+        judge = int(eventually(lambda: pid.exists() and pid.read_text()))
+        pair = running._running()
+        lanes.close()
+        assert has_ended(pair.process.pid) and not pair.folder.exists()
+        eventually(lambda: has_ended(judge))
+    with pytest.raises(GraderError, match="stopped"):
+        running.judge(submission(), seed=1)
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from course.grader import in_lanes
+from tests.stand_in import assignment, stand_in, submission
+with stand_in(assignment()) as grader:
+    pair = grader._running()
+    print(pair.process.pid, pair.sandbox.process.pid, flush=True)
+    list(in_lanes(grader, [(0, submission("hang", unless=Path(sys.argv[1])), 0)], 1))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_is_ended_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
+    pid = tmp_path / "pid"
+    command = [sys.executable, "-c", COMMAND, str(pid)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        warm, sandbox = map(int, process.stdout.readline().split())
+        judge = int(eventually(lambda: pid.exists() and pid.read_text()))
+        process.send_signal(how)
+        process.wait(PATIENCE)
+    for each in (warm, judge, sandbox):
+        eventually(functools.partial(has_ended, each))
+
+
+# --------------------------------------------------------------------------------------------------------------- Dask
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=2, processes=True, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as local:
+        yield local
+
+
+def on_cluster(local: LocalCluster, jobs: Any, **options: Any) -> Iterator[Any]:
+    assignment = stand_in.assignment()
+    make = functools.partial(Grader, assignment, isolated=False, judge=NAME, sandbox=NoSandbox, **options)
+    return cluster.judge_on_cluster(assignment, jobs, local.scheduler_address, make)
+
+
+def test_a_worker_that_is_killed_costs_a_retry(two_workers: LocalCluster, tmp_path: Path) -> None:
+    """One worker judges a submission that hangs there and only there, and is killed."""
+    pid = tmp_path / "pid"
+    jobs = [(n, submission("hang", unless=pid) if n == 3 else submission(), n) for n in range(12)]
+    results = on_cluster(two_workers, jobs)
+    done = [next(results)]
+    judge = int(eventually(lambda: pid.exists() and pid.read_text()))
+    warm = int(Path(f"/proc/{judge}/stat").read_text().split()[3])
+    worker = int(Path(f"/proc/{warm}/stat").read_text().split()[3])
+    os.kill(worker, signal.SIGKILL)
+    done += results
+    assert sorted(key for key, _ in done) == list(range(12))
+    assert all(facts(judged)["seed"] == key for key, judged in done)
+    for each in (judge, warm):
+        eventually(functools.partial(has_ended, each))
+
+
+def test_the_end_of_a_run_closes_the_workers_graders(two_workers: LocalCluster) -> None:
+    told = [facts(judged) for _, judged in on_cluster(two_workers, [(n, submission(), n) for n in range(8)])]
+    for warm in {t["parent"] for t in told}:
+        eventually(functools.partial(has_ended, warm))
+    with Client(two_workers.scheduler_address, set_as_default=False) as client:
+        plugins = client.run(lambda dask_worker: [p for p in dask_worker.plugins if p.startswith("course-")])
+    assert list(plugins.values()) == [[], []]
+
+
+def test_a_worker_with_other_code_refuses(two_workers: LocalCluster) -> None:
+    other = grader.replace(stand_in.assignment(), code="0")
+    make = functools.partial(Grader, other, judge=NAME, sandbox=NoSandbox)
+    with pytest.raises(GraderError, match="install the same release"):
+        list(cluster.judge_on_cluster(other, [(0, submission(), 0)], two_workers.scheduler_address, make))
+
+
+def test_nobody_at_the_address_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    with pytest.raises(GraderError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        list(grader.judge_many(stand_in.assignment(), [], scheduler="tcp://127.0.0.1:9"))
