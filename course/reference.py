@@ -1,7 +1,7 @@
 """The reference's own parts as source text, cut out of `solutions/<topic>.py`.
 
 A test may lend the student's code earlier exercises in the reference's version (`parts=` of `answers`). Where the
-student's code runs, the reference cannot be imported; the judge sends what a part needs, and nothing else of its module.
+student's code runs, the reference cannot be imported; the judge sends what a part needs and no more.
 """
 
 import ast
@@ -38,12 +38,12 @@ def reference(topic_file: Path, names: Iterable[str]) -> dict[str, str]:
     for node in body:
         for name in _bound(node):
             binders.setdefault(name, []).append(node)
-    slices = {}
+    found = {}
     for name in sorted(set(names) & set(binders)):
         needed = _reached(name, binders)
         kept = sorted({n for node in needed for n in range(_first_line(node), (node.end_lineno or 0) + 1)})
-        slices[name] = "\n".join(lines[n - 1] for n in kept) + "\n"
-    return slices
+        found[name] = "\n".join(lines[n - 1] for n in kept) + "\n"
+    return found
 
 
 def _reached(name: str, binders: dict[str, list[ast.stmt]]) -> set[ast.stmt]:
