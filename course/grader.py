@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -33,7 +33,8 @@ from nbformat import NotebookNode
 from course.judge import Judged, Verdict
 from course.receive import Received
 from course.reference import references
-from course.sandbox import Room, Sandbox, room_of
+from course.sandbox import Room, RoomError, Sandbox, SandboxError, room_of
+from course.sandbox.room import data_files
 from course.testcell import test_cells
 from course.warm import receive, send
 
@@ -117,7 +118,10 @@ class Assignment:
             raise GraderError(f"{path} cannot be read ({error}): run `make exercises` again.") from None
         text = nbformat.writes(source)
         parts = references(source, root)
-        room = room_of(source, root)
+        try:
+            room = room_of(source, root, name)
+        except RoomError as error:
+            raise GraderError(str(error)) from None
         version = hashlib.sha256(text.encode())
         for part in sorted(parts.items()):
             version.update("\0".join(("", *part)).encode())
@@ -149,7 +153,8 @@ class Assignment:
 def _files_in(folder: Path | None) -> dict[str, bytes]:
     if folder is None:
         return {}
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    found = itertools.chain.from_iterable(sorted(p.rglob("*")) if p.is_dir() else [p] for p in data_files(folder))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
 
 
 def code_fingerprint(modules: Iterable[str]) -> str:
@@ -188,8 +193,9 @@ class RunningSandbox(Protocol):
     """What a grader needs of a sandbox."""
 
     socket: Path
+    process: subprocess.Popen[bytes]
 
-    def alive(self) -> bool: ...
+    def wait(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -262,7 +268,7 @@ class Grader:
             except _Lost as error:
                 lost.append(error)
             else:
-                if pair.sandbox.alive():
+                if pair.sandbox.process.poll() is None:
                     return judged
                 lost.append(_Lost("its sandbox was ended"))
         reason = f"It could not be judged: {lost[-1]} ({len(lost)} attempts). Tell your instructor."
@@ -303,23 +309,23 @@ class _Pair:
     sandbox: RunningSandbox
 
     def __init__(self, assignment: Assignment, judge: str):
-        self.folder = Path(tempfile.mkdtemp(prefix="course-"))
-        self.log = self.folder / "warm.log"
         self.lock = threading.Lock()
         self.assignment = assignment
-        modules = [*ALWAYS_NEEDED, *modules_of(assignment.notebook)]
+        self.folder = _lay_out(assignment.data) if assignment.data else None
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pair
         self.control, theirs = socket.socketpair()
-        with theirs, self.log.open("wb") as log:
+        with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "course.warm"],
-                stdin=theirs,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
+                stdin=theirs.fileno(),
+                stdout=self.log,
+                stderr=self.log,
+                cwd=self.folder or "/",
                 # What the caller can import, but nothing from the folder that it happens to stand in.
                 env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
                 start_new_session=True,  # a Ctrl-C is for the command alone, which then ends this
             )
+        modules = [*ALWAYS_NEEDED, *modules_of(assignment.notebook)]
         order = {
             "modules": modules,
             "judge": judge,
@@ -333,28 +339,21 @@ class _Pair:
     def open(self, sandbox: Callable[..., RunningSandbox], isolated: bool) -> None:
         """Start the sandbox while the warm process imports, and wait for both."""
         room = self.assignment.room
-        if self.assignment.data:
-            room = replace(room, data=self._write_data())
-        self.sandbox = sandbox(room, isolated=isolated)
-        answer = receive(self.control)
-        if answer is None or not answer.get("ready"):
-            said = (answer or {}).get("refused") or self.log.read_text(errors="replace").strip()[-500:]
-            raise GraderError(f"The judge's process did not start: {said or 'it was ended'}.")
+        try:
+            self.sandbox = sandbox(replace(room, data=self.folder) if self.folder else room, isolated=isolated)
+            answer = receive(self.control)
+            if answer is None or not answer.get("ready"):
+                raise GraderError(f"The judge's process did not start: {(answer or {}).get('refused') or self._log()}.")
+            self.sandbox.wait()
+        except SandboxError as error:
+            raise GraderError(str(error)) from None
 
-    def _write_data(self) -> Path:
-        """The data files in a folder that the sandbox's user may read."""
-        data = self.folder / "data"
-        for name, content in self.assignment.data.items():
-            path = data / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            path.chmod(0o444)
-        for folder in (self.folder, data, *(p for p in data.rglob("*") if p.is_dir())):
-            folder.chmod(0o755)
-        return data
+    def _log(self) -> str:
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace").strip()[-500:] or "it was ended"
 
     def alive(self) -> bool:
-        return self.process.poll() is None and self.sandbox.alive()
+        return self.process.poll() is None and self.sandbox.process.poll() is None
 
     def ask(self, received: Received, seed: int, seconds: float) -> Judged:
         """Have a child of the warm process judge a submission; `_Lost` when it does not answer."""
@@ -403,7 +402,22 @@ class _Pair:
         self.control.close()
         if hasattr(self, "sandbox"):
             self.sandbox.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.log.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _lay_out(data: Mapping[str, bytes]) -> Path:
+    """A new folder with the assignment's data files, which the sandbox's user may read."""
+    root = Path(tempfile.mkdtemp(prefix="course-data-"))
+    for name, content in data.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o444)
+    for folder in (root, *(p for p in root.rglob("*") if p.is_dir())):
+        folder.chmod(0o755)
+    return root
 
 
 @contextlib.contextmanager
