@@ -39,6 +39,11 @@ def fresh_seed() -> int:
     return int.from_bytes(hashlib.sha256(f"{secret}:{cell}".encode()).digest()[:4], "big")
 
 
+def forget() -> None:
+    """Begin another notebook: what failed before says nothing about it."""
+    _failed.clear()
+
+
 class answers:
     """Judge an exercise's answers for the duration of a `with` block.
 

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import importlib
 import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -129,6 +130,10 @@ class Student:
         if not self.sessions:
             self.held.clear()
 
+    def do_seconds(self) -> float:
+        """Computing time of this process so far."""
+        return time.process_time()
+
     def do_snapshot(self, name: str) -> None:
         """Remember which names there are and what they are bound to."""
         self.snapshots[name] = dict(self.namespace)
@@ -158,9 +163,11 @@ class Link:
 
     def __init__(self, send: Callable[[bytes], bytes], namespace: dict, reference: Mapping[str, str] | None = None):
         self.send, self.namespace, self.reference = send, namespace, reference
+        self.asked = ""  # the student's name that the last request was about
 
     def ask(self, do: str, *arguments: Any) -> Any:
         """The result of a request; what the student's side raised is raised here, with `by_student` set."""
+        self.asked = _name_in(arguments)
         request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
         reply = self.send(request)
         try:
@@ -186,6 +193,16 @@ class Link:
 
     def session(self, replaces: Mapping[str, list[str]], parts: Mapping[str, str]) -> "_RemoteSession":
         return _RemoteSession(self, dict(replaces), dict(parts))
+
+
+def _name_in(arguments: tuple) -> str:
+    """The notebook's name that a request is about, where it is about one."""
+    for value in arguments:
+        if type(value) is Remote and not value._handle.startswith("#"):
+            return value._handle.split(".")[0]
+        if type(value) is tuple and (name := _name_in(value)):
+            return name
+    return ""
 
 
 class _RemoteSession:

@@ -1,0 +1,312 @@
+"""The judge's talk with a student's kernel: cells and requests go there, outputs and replies come back.
+
+Whatever comes back is the student's: it is bounded in size, number and time before anything looks at it, and only text,
+checked PNG images, what was printed and errors are kept of it. Printing to stderr leaves no trace.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nbformat.v4
+import zmq
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from nbformat import NotebookNode
+
+from labkit import codec
+
+REQUEST, REPLY = "course_request", "course_reply"
+
+START_SECONDS = 60.0
+# What an interrupted kernel has to come back.
+GRACE_SECONDS = 1.0
+# How often a silent kernel is asked whether it is alive.
+BEAT_SECONDS = 0.2
+
+MAX_REPLY = codec.MAX_BYTES + 2**20
+MAX_OUTPUT_MESSAGE = 4 * 2**20
+MAX_FRAMES = 32
+
+# Kept of what a cell, and a whole notebook, puts out: characters and number of outputs.
+CELL_OUTPUT, NOTEBOOK_OUTPUT = 2**20, 8 * 2**20
+CELL_OUTPUTS = 100
+MAX_LINE = 4000
+CUT = "\n[the rest of this output is left out]\n"
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Stopped(BaseException):
+    """The student's side did not do what it was asked: too slow, or gone. No test can catch it as an exception.
+
+    `reason` is a clause that follows the name of what ran, such as "did not end within 5 seconds".
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Client(BlockingKernelClient):
+    """A client whose sockets refuse messages that are too large."""
+
+    def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
+        is_output = channel == "iopub"
+        # The context's options are those of the sockets that it makes next.
+        self.context.setsockopt(zmq.MAXMSGSIZE, MAX_OUTPUT_MESSAGE if is_output else MAX_REPLY)
+        self.context.setsockopt(zmq.RCVHWM, 200 if is_output else 4)
+        socket = super()._create_connected_socket(channel, identity)
+        socket.linger = 0
+        return socket
+
+
+class Conversation:
+    """One student's kernel, from its start to its end. `alive` says whether it can still be asked."""
+
+    def __init__(self, kernel: Callable[[], KernelManager]):
+        """Start a kernel. Raises RuntimeError where it does not come up."""
+        self.kept = 0  # characters of output so far
+        self.alive = False
+        self.manager = kernel()
+        self.client: _Client | None = None
+        try:
+            self.manager.start_kernel()
+            self.client = _Client(
+                **self.manager.get_connection_info(session=True),
+                parent=self.manager,
+                context=zmq.Context(),
+            )
+            self.client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
+            self.shell, self.iopub = self.client.shell_channel.socket, self.client.iopub_channel.socket
+            self.poller = zmq.Poller()
+            self.poller.register(self.shell, zmq.POLLIN)
+            self.poller.register(self.iopub, zmq.POLLIN)
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+        self.alive = True
+
+    def close(self) -> None:
+        """End the kernel and all that belongs to it."""
+        self.alive = False
+        if self.client is not None:
+            self.client.stop_channels()
+            self.client.context.destroy(linger=0)
+            self.client = None
+        self.manager.shutdown_kernel(now=True)
+
+    # -- what the judge asks
+
+    def request(self, request: bytes, seconds: float) -> bytes:
+        """The reply to a request. Raises Stopped when none comes in time or the kernel ends."""
+        asked = self._send(REQUEST, {}, [request])
+        replies = self._wait(asked, REPLY, seconds, None)
+        buffers = replies["buffers"]
+        return bytes(buffers[0]) if buffers else b""
+
+    def execute(self, code: str, seconds: float, outputs: "Outputs") -> None:
+        """Run a cell and collect what it puts out. Raises Stopped when it does not end in time or ends the kernel."""
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        asked = self._send("execute_request", content)
+        self._wait(asked, "execute_reply", seconds, outputs)
+
+    # -- messages
+
+    def _send(self, kind: str, content: dict, buffers: list[bytes] | None = None) -> str:
+        assert self.client is not None
+        message = self.client.session.msg(kind, content)
+        self.client.session.send(self.shell, message, buffers=buffers)
+        return message["header"]["msg_id"]
+
+    def _wait_until_ready(self) -> None:
+        """Until the kernel answers and its outputs arrive: what is printed before that would be lost."""
+        end = time.monotonic() + START_SECONDS
+        answered = heard = False
+        asked = set()
+        while not (answered and heard):
+            if time.monotonic() > end or not self.manager.is_alive():
+                raise RuntimeError("the kernel did not start")
+            asked.add(self._send("kernel_info_request", {}))
+            for socket, message in self._messages(BEAT_SECONDS):
+                answered |= socket is self.shell
+                heard |= socket is self.iopub and _parent(message) in asked
+
+    def _messages(self, seconds: float) -> list[tuple[Any, dict]]:
+        """What arrives within some seconds, the first of each socket; messages that are none are dropped."""
+        found = []
+        for socket, _ in self.poller.poll(int(max(seconds, 0) * 1000)):
+            message = self._receive(socket)
+            if message is not None:
+                found.append((socket, message))
+        return found
+
+    def _receive(self, socket: Any) -> dict | None:
+        assert self.client is not None
+        frames = [socket.recv()]
+        whole = True
+        while socket.getsockopt(zmq.RCVMORE):
+            frame = socket.recv()
+            if len(frames) < MAX_FRAMES:
+                frames.append(frame)
+            else:
+                whole = False
+        try:
+            _, parts = self.client.session.feed_identities(frames)
+            # Signature, header, parent, metadata and content: all but the buffers is JSON.
+            if not whole or sum(map(len, parts[:5])) > MAX_OUTPUT_MESSAGE:
+                return None
+            message = self.client.session.deserialize(parts)
+            return message if isinstance(message["content"], dict) else None
+        except Exception:  # whatever a kernel that is the student's may send
+            return None
+
+    def _wait(self, asked: str, kind: str, seconds: float, outputs: "Outputs | None") -> dict:
+        """The reply to what was asked; outputs of it are collected and others dropped."""
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            reply = self._step(asked, kind, min(end - now, BEAT_SECONDS), outputs)
+            if reply is not None:
+                return reply
+        reason = f"did not end within {max(round(seconds), 1)} second{'s' * (seconds >= 1.5)}"
+        try:
+            self.manager.interrupt_kernel()
+            end = time.monotonic() + GRACE_SECONDS
+            while (now := time.monotonic()) < end:
+                if self._step(asked, kind, min(end - now, BEAT_SECONDS), outputs) is not None:
+                    raise Stopped(reason)
+        except Exception:
+            pass  # a kernel that cannot be interrupted is ended
+        self.close()
+        raise Stopped(reason)
+
+    def _step(self, asked: str, kind: str, seconds: float, outputs: "Outputs | None") -> dict | None:
+        messages = self._messages(seconds)
+        reply = None
+        for socket, message in messages:
+            if _parent(message) != asked:
+                continue
+            if socket is self.shell and message.get("msg_type") == kind:
+                reply = message
+            elif socket is self.iopub and outputs is not None:
+                outputs.add(message)
+        if reply is not None and outputs is not None:
+            self._finish_outputs(asked, outputs)
+        if not messages and not self.manager.is_alive():
+            reason = _ending(self.manager)
+            self.close()
+            raise Stopped(reason)
+        return reply
+
+    def _finish_outputs(self, asked: str, outputs: "Outputs") -> None:
+        """What a cell put out before it ended may come after its reply; its last word is that the kernel is idle."""
+        end = time.monotonic() + GRACE_SECONDS
+        while not outputs.ended and (now := time.monotonic()) < end:
+            for socket, message in self._messages(end - now):
+                if socket is self.iopub and _parent(message) == asked:
+                    outputs.add(message)
+
+
+def _parent(message: dict) -> Any:
+    parent = message.get("parent_header")
+    return parent.get("msg_id") if isinstance(parent, dict) else None
+
+
+def _ending(manager: KernelManager) -> str:
+    """Why a kernel ended by itself, as a clause."""
+    ended = getattr(manager.provisioner, "ended", None)
+    reason = ended() if callable(ended) else None
+    match reason:
+        case "memory":
+            return "used more memory than a submission may"
+        case "time":
+            return "used more computing time than a submission may"
+        case str():
+            return f"ended Python itself ({reason})"
+    return "ended Python itself"
+
+
+class Outputs:
+    """What a cell put out, bounded, and nothing of it that a browser would run."""
+
+    def __init__(self, room: int):
+        self.room = min(room, CELL_OUTPUT)  # characters that may still be kept
+        self.taken = 0
+        self.cells: list[NotebookNode] = []
+        self.ended = False
+        self._cut = self._clear = False
+
+    def add(self, message: dict) -> None:
+        """Take in a message of the kernel; what is none that we know is dropped."""
+        content = message["content"]
+        match message.get("msg_type"), content:
+            case "status", {"execution_state": "idle"}:
+                self.ended = True
+            case "stream", {"name": "stdout", "text": str(text)}:
+                last = self.cells[-1] if self.cells and not self._clear else None
+                text = self._take(text, joins=bool(last and last.output_type == "stream"))
+                if last and last.output_type == "stream":
+                    last.text += text
+                elif text:
+                    self._put(nbformat.v4.new_output("stream", name="stdout", text=text))
+            case "display_data" | "execute_result" as kind, {"data": dict(data)}:
+                kept = self._shown(data)
+                if kept:
+                    count = {"execution_count": None} if kind == "execute_result" else {}
+                    self._put(nbformat.v4.new_output(kind, data=kept, **count))
+            case "error", {"ename": str(name), "evalue": str(value), "traceback": list(lines)}:
+                # The last word of a cell, also of one that said too much before.
+                lines = [line[:MAX_LINE] for line in lines[-30:] if type(line) is str]
+                self._put(nbformat.v4.new_output("error", ename=name[:200], evalue=value[:MAX_LINE], traceback=lines))
+            case "clear_output", {"wait": bool(wait)}:
+                self._clear = True
+                if not wait:
+                    self.cells.clear()
+                    self._clear = False
+
+    def _shown(self, data: dict) -> dict[str, str]:
+        kept = {}
+        image = data.get("image/png")
+        if type(image) is str and len(image) <= self.room and _is_png(image):
+            kept["image/png"] = self._take(image)
+        text = data.get("text/plain")
+        if type(text) is str and (text := self._take(text)):
+            kept["text/plain"] = text
+        return kept
+
+    def _put(self, output: NotebookNode) -> None:
+        if self._clear:
+            self.cells.clear()
+            self._clear = False
+        self.cells.append(output)
+
+    def _take(self, text: str, joins: bool = False) -> str:
+        """As much of a text as may still be kept; the first that does not fit says so."""
+        if self._cut:
+            return ""
+        if len(text) <= self.room and (joins or len(self.cells) < CELL_OUTPUTS):
+            self.room -= len(text)
+            self.taken += len(text)
+            return text
+        self._cut = True
+        text = text[: self.room] + CUT if joins or len(self.cells) < CELL_OUTPUTS else CUT
+        self.taken += self.room
+        self.room = 0
+        return text
+
+
+def _is_png(text: str) -> bool:
+    try:
+        return base64.b64decode(text).startswith(_PNG)
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,491 @@
+"""Judging from outside: a student's cells run in a kernel of their own, the tests run here, and only data crosses.
+
+No line of a student's code runs in this process. Its test cells and given cells are the instructor's; the names that
+exercises define are proxies (`labkit.remote`), behind which every call goes to the student's kernel as bytes. What the
+student overrides there, assertions or the kernel itself, changes what their answers return and nothing else.
+
+Order of the tests. A test whose functions are all visible runs where it stands. Hidden tests and the integration test
+run when all cells have run, so that no later cell can show what they asked. Tests that lend the reference's version of
+earlier exercises come last, so that no test is left that a kept copy of it could help. Tests that run later than they
+stand see the names bound as they were there.
+"""
+
+import ast
+import contextlib
+import copy
+import json
+import linecache
+import os
+import signal
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import nbformat
+import nbformat.v4
+from jupyter_client.manager import KernelManager
+from nbformat import NotebookNode
+
+from course.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped
+from course.testcell import TestCell, is_test, test_cells
+from course.wording import told
+from labkit import judge as labkit_judge
+from labkit.judge import SEED_VARIABLE
+from labkit.remote import Link, Remote
+
+MAX_RESTARTS = 4
+# One request may use this share of the whole time, and once one of an exercise was too slow, that share.
+_CALL_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
+# Beyond the submission's time: for the judge's own work on what a student returned.
+_OWN_SECONDS = 10.0
+# The exercise whose test runs all of the student's parts together.
+INTEGRATION = "integration"
+
+_LOOP = "is there a loop that never ends?"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one test cell."""
+
+    cell: str
+    """Its grade_id."""
+    exercise: str
+    points: int
+    earned: int
+    test: str | None
+    """The test function that failed; None when all passed, or none was reached."""
+    hidden: bool
+    """Whether that one is hidden."""
+    message: str
+    """What the student may read: of a hidden test the author's words only."""
+    detail: str
+    """The whole message, for the instructor."""
+    pattern: str
+    """The author's words of the assert: the same for the same mistake; empty when passed."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judged notebook, its verdicts in the order of the test cells, and remarks on how it ran."""
+
+    notebook: NotebookNode
+    """The clean notebook with bounded, harmless outputs; `metadata.course` of a test cell is its verdict."""
+    verdicts: list[Verdict]
+    remarks: list[str]
+    """Sentences for the student, such as which cell did not end."""
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "notebook": self.notebook,
+                "verdicts": [asdict(verdict) for verdict in self.verdicts],
+                "remarks": self.remarks,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Judged":
+        read = json.loads(text)
+        verdicts = [Verdict(**verdict) for verdict in read["verdicts"]]
+        return cls(nbformat.from_dict(read["notebook"]), verdicts, read["remarks"])
+
+
+def judge(
+    clean: NotebookNode,
+    source: NotebookNode,
+    kernel: Callable[[], KernelManager],
+    *,
+    seed: int,
+    seconds: float,
+    reference: Mapping[str, str],
+) -> Judged:
+    """Run a clean notebook and the tests of its source on it. Raises for nothing that a student can do.
+
+    `kernel` gives a kernel that has not started, anew when one must be replaced. `seed` fixes what hidden tests draw.
+    `seconds` is the wall-clock time that the student's code may take in all. `reference` gives the source of the
+    earlier exercises' names that tests lend (`course.reference`).
+    """
+    begun = time.process_time()
+    run = _Run(clean, source, kernel, seconds, reference)
+    with _grading(seed):
+        try:
+            with _alarm(2 * seconds + _OWN_SECONDS):
+                run.run()
+        except _OutOfTime:
+            run.give_up(f"The tests could not be finished within {2 * seconds + _OWN_SECONDS:.0f} seconds.")
+        except Exception as error:  # an error of the judge: it must not cost the rest of a class
+            run.give_up(f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor.")
+        finally:
+            run.close()
+    return _result(clean, run, time.process_time() - begun + run.kernel_seconds)
+
+
+def failed(clean: NotebookNode, source: NotebookNode, reason: str) -> Judged:
+    """The judgement of a notebook that could not be run: no points, and the reason in every test cell."""
+    run = _Run(clean, source, None, 0.0, {})
+    run.give_up(reason)
+    return _result(clean, run, 0.0)
+
+
+def _result(clean: NotebookNode, run: "_Run", seconds: float) -> Judged:
+    notebook = copy.deepcopy(clean)
+    verdicts = [run.verdicts[cell.id] for cell in run.tests.values()]
+    count = 0
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.outputs, cell.execution_count = [], None
+        verdict = run.verdicts.get(_grade_id(cell) or "")
+        if verdict is not None:
+            cell.metadata["course"] = asdict(verdict)
+            if verdict.detail:
+                name = verdict.test or "test"
+                error = nbformat.v4.new_output("error", ename=name, evalue=verdict.detail, traceback=[verdict.detail])
+                cell.outputs = [error]
+        elif index in run.outputs:
+            cell.outputs, cell.execution_count = run.outputs[index], count
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = count
+    report = {"remarks": run.remarks, "seconds": round(seconds, 3), "failure": run.failure}
+    notebook.metadata["course_report"] = report
+    return Judged(notebook, verdicts, run.remarks)
+
+
+class _OutOfTime(BaseException):
+    """The judge itself takes too long."""
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime in the main thread after some seconds: hostile data can keep a test busy here too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: Any) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _grading(seed: int) -> Iterator[None]:
+    """The seed in the environment, nothing known of earlier notebooks, and nothing printed by tests."""
+    before = os.environ.get(SEED_VARIABLE)
+    os.environ[SEED_VARIABLE] = str(seed)
+    labkit_judge.forget()
+    try:
+        with (
+            open(os.devnull, "w") as quiet,
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if before is None:
+            del os.environ[SEED_VARIABLE]
+        else:
+            os.environ[SEED_VARIABLE] = before
+
+
+def _grade_id(cell: NotebookNode) -> str | None:
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+class _Run:
+    """One notebook under judgement."""
+
+    def __init__(
+        self,
+        clean: NotebookNode,
+        source: NotebookNode,
+        kernel: Callable[[], KernelManager] | None,
+        seconds: float,
+        reference: Mapping[str, str],
+    ):
+        self.clean, self.kernel = clean, kernel
+        self.seconds, self.end = seconds, time.monotonic() + seconds
+        self.marked = {name: c for c in source.cells if (name := _grade_id(c)) and c.cell_type == "code"}
+        self.tests = {cell.id: cell for cell in test_cells(source)}
+        self.names: dict[str, Any] = types.ModuleType("__main__").__dict__
+        self.link = Link(self.send, self.names, reference)
+        self.uses: dict[str, set[str]] = {}  # what the code of a given name reads
+        self.theirs: set[str] = set()  # names whose value lies in the student's kernel
+        self.trees: dict[str, ast.Module] = {}
+        self.snapshots: dict[str, dict[str, Any]] = {}
+        self.conversation: Conversation | None = None
+        self.kernel_seconds = 0.0
+        self.restarts = -1
+        self.gone: str | None = None  # why no kernel is started any more
+        # What a new kernel must do again: cells that ran to their end, and where snapshots were taken.
+        self.history: list[tuple[str, str]] = []
+        self.slow: set[str] = set()
+        self.exercise = ""
+        self.outputs: dict[int, list[NotebookNode]] = {}
+        self.output_room = NOTEBOOK_OUTPUT
+        self.verdicts: dict[str, Verdict] = {}
+        self.remarks: list[str] = []
+        self.failure: str | None = None
+        for cell in self.marked.values():
+            if cell.metadata.nbgrader.solution:
+                self.bind_exercise(cell)
+
+    # -- the order of things
+
+    def run(self) -> None:
+        later: list[TestCell] = []
+        number = 0
+        for index, cell in enumerate(self.clean.cells):
+            if cell.cell_type != "code":
+                continue
+            number += 1
+            own = self.marked.get(_grade_id(cell) or "")
+            if own is None:
+                self.execute(index, cell.source, f"Cell {number}")
+            elif not is_test(own):
+                if own.metadata.nbgrader.solution:
+                    self.execute(index, cell.source, f"Cell {number}")
+                else:
+                    self.execute(index, own.source, f"Cell {number}")
+                    self.run_given(own)
+            else:
+                later += self.reach(self.tests[_grade_id(own) or ""])
+        for test in self.tests.values():
+            if test.id not in self.verdicts and test not in later:  # a notebook without this cell
+                later += self.reach(test)
+        for test in sorted(later, key=lambda t: bool(t.parts)):  # otherwise as they stand
+            self.judge_test(test, restored=True)
+
+    def reach(self, test: TestCell) -> list[TestCell]:
+        """Come to a test cell; the test is given back if its time is later."""
+        self.trees[test.file] = test.tree
+        with contextlib.suppress(Exception):  # a definition that needs an exercise at once: its tests will say so
+            exec(test.definitions(), self.names)
+        if not (test.parts or test.hidden or test.exercise == INTEGRATION):
+            self.judge_test(test)
+            return []
+        self.snapshots[test.id] = dict(self.names)
+        with contextlib.suppress(Stopped):
+            self.start()
+            self.link.ask("snapshot", test.id)
+            self.history.append(("snapshot", test.id))
+        return [test]
+
+    # -- cells
+
+    def execute(self, index: int, code: str, name: str) -> None:
+        """Run a cell in the student's kernel and keep what it puts out."""
+        outputs = Outputs(self.output_room)
+        try:
+            self.start()
+            seconds = self.share(1 / 2)
+        except Stopped:
+            return
+        assert self.conversation is not None
+        try:
+            self.conversation.execute(code, seconds, outputs)
+            self.history.append(("cell", code))
+        except Stopped as stopped:
+            self.remark(f"{name} {stopped.reason}{_question(stopped)}")
+        self.outputs[index] = outputs.cells
+        self.output_room = max(self.output_room - outputs.taken, 0)
+
+    def bind_exercise(self, own: NotebookNode) -> None:
+        for node in ast.parse(own.source).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.bind_theirs(node.name)
+
+    def bind_theirs(self, name: str) -> None:
+        self.theirs.add(name)
+        self.names[name] = Remote(self.link, name)
+
+    def run_given(self, own: NotebookNode) -> None:
+        """Run a given cell here too, unless it needs an exercise to run: then its names stay the student's."""
+        file = f"<{_grade_id(own)}>"
+        tree = ast.parse(own.source)
+        self.trees[file] = tree
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.uses[node.name] = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        if not self.needs_student(_read_at_once(tree)):
+            linecache.cache[file] = (len(own.source), None, own.source.splitlines(True), file)
+            try:
+                exec(compile(tree, file, "exec"), self.names)
+                return
+            except Exception as error:
+                self.failure = f"The given cell {_grade_id(own)} fails where tests run: {type(error).__name__}: {error}"
+        for name in _bound_at_once(tree):
+            self.bind_theirs(name)
+
+    def needs_student(self, names: set[str]) -> bool:
+        """Whether names lead to an exercise, themselves or by what their code reads."""
+        seen: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name in self.theirs:
+                return True
+            if name not in seen:
+                seen.add(name)
+                waiting += self.uses.get(name, ())
+        return False
+
+    # -- tests
+
+    def judge_test(self, test: TestCell, restored: bool = False) -> None:
+        self.exercise = test.exercise
+        if restored:
+            self.names.clear()
+            self.names.update(self.snapshots[test.id])
+        try:
+            self.start()
+            if restored:
+                self.link.ask("restore", test.id)
+            exec(test.block(), self.names)
+        except (Exception, Stopped) as error:
+            if isinstance(error, Stopped):
+                self.slow.add(test.exercise)
+            failure = told(error, test, self.trees)
+            earned = 0
+            verdict = Verdict(test.id, test.exercise, test.points, earned, **asdict(failure))
+        else:
+            verdict = Verdict(test.id, test.exercise, test.points, test.points, None, False, "", "", "")
+        self.verdicts[test.id] = verdict
+
+    def send(self, request: bytes) -> bytes:
+        """Carry a request to the student's kernel and its reply back."""
+        if self.conversation is None or not self.conversation.alive:
+            raise Stopped(self.gone or "Python has stopped.")
+        most = self.seconds * (_SLOW_SHARE if self.exercise in self.slow else _CALL_SHARE)
+        seconds = min(self.share(1 / 2), max(most, 1.0))
+        try:
+            return self.conversation.request(request, seconds)
+        except Stopped as stopped:
+            raise Stopped(f"{self.link.asked or 'Your code'} {stopped.reason}{_question(stopped)}") from None
+
+    # -- the kernel
+
+    def share(self, part: float) -> float:
+        """Seconds that the next thing may take, of what is left."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            self.stop_for_good(f"Python was stopped: the time for one submission, {self.seconds:.0f} seconds, is over.")
+        return max(left * part, 1.0)
+
+    def start(self) -> None:
+        """Have a kernel that can be asked, as the one before would be now. Raises Stopped if there is to be none."""
+        while self.conversation is None or not self.conversation.alive:
+            if self.gone is not None:
+                raise Stopped(self.gone)
+            if self.restarts >= MAX_RESTARTS:
+                self.stop_for_good(
+                    f"Python was started {MAX_RESTARTS + 1} times and stopped each time; it is not started again."
+                )
+            assert self.kernel is not None
+            self.restarts += 1
+            try:
+                self.conversation = Conversation(self.kernel)
+            except Exception as error:
+                self.failure = f"No kernel could be started: {type(error).__name__}: {error}"
+                self.stop_for_good("Python could not be started; this is not your fault. Tell your instructor.")
+            self.replay()
+
+    def replay(self) -> None:
+        assert self.conversation is not None
+        for step in list(self.history):
+            kind, what = step
+            try:
+                if kind == "cell":
+                    self.conversation.execute(what, self.share(1 / 2), Outputs(0))
+                else:
+                    self.link.ask("snapshot", what)
+            except Stopped:
+                if self.gone:
+                    raise
+                self.history.remove(step)  # what does not run a second time is left out
+                if not self.conversation.alive:
+                    return
+
+    def stop_for_good(self, sentence: str) -> None:
+        self.gone = sentence
+        self.remark(sentence)
+        if self.conversation is not None:
+            self.conversation.close()
+        raise Stopped(sentence)
+
+    def remark(self, sentence: str) -> None:
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
+
+    def give_up(self, reason: str) -> None:
+        """Give no points for what has not been judged."""
+        self.remark(reason)
+        self.failure = self.failure or reason
+        for test in self.tests.values():
+            if test.id not in self.verdicts:
+                self.verdicts[test.id] = Verdict(
+                    test.id, test.exercise, test.points, 0, None, test.hidden, reason, reason, reason
+                )
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception, Stopped):
+            self.kernel_seconds = max(float(self.link.ask("seconds")), 0.0)
+        if self.conversation is not None:
+            with contextlib.suppress(Exception):
+                self.conversation.close()
+
+
+def _question(stopped: Stopped) -> str:
+    return f": {_LOOP}" if stopped.reason.startswith("did not end") else "."
+
+
+# -------------------------------------------------------------------------------------------------- what a cell needs
+
+
+def _read_at_once(tree: ast.Module) -> set[str]:
+    """Names that running a cell reads, not counting those that only its functions' bodies read."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [*node.decorator_list, node.args, *filter(None, [node.returns])]
+        elif isinstance(node, ast.Lambda):
+            waiting.append(node.args)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _bound_at_once(tree: ast.Module) -> set[str]:
+    """Names that a cell binds."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found
