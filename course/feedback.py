@@ -111,8 +111,10 @@ class Grades(GetGrades):
             submission = self.gradebook.find_submission(names["assignment"], names["student"])
             student = submission.student
             names["name"] = " ".join(filter(None, (student.first_name, student.last_name))) or student.id
-            names["handed_in"], names["due"] = submission.timestamp, submission.duedate
-            names["extension"], names["late"] = submission.extension, submission.total_seconds_late
+            names["handed_in"] = submission.timestamp
+            if submission.assignment.duedate is not None:  # without one nbgrader's own sums fail
+                names["due"], names["extension"] = submission.duedate, submission.extension
+                names["late"] = submission.total_seconds_late if submission.timestamp else 0
         course = CourseDirectory(config=self.config)
         folder = Path(course.format_path(course.source_directory, ".", names["assignment"]))
         path = folder / f"{names['notebook']}.ipynb"
@@ -155,11 +157,9 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
     source = names.get("source")
     exercises = read_exercises(nb, source)
     report = nb.metadata.get("course_report")
-    report = report if isinstance(report, Mapping) else {}
-    failure = report.get("failure")
-    remarks = report.get("remarks")
+    remarks = report.get("remarks") if isinstance(report, Mapping) else None
     told = [plain(remark, LONGEST_MESSAGE) for remark in remarks] if isinstance(remarks, list) else []
-    failure = plain(failure, LONGEST_MESSAGE) if failure else ""
+    failure = why_ungraded(nb, exercises, told)
     course = (source if source is not None else nb).metadata.get("course")
     title = course.get("title") if isinstance(course, Mapping) else None
     styles = (TEMPLATES / "feedback.css").read_text(encoding="utf-8")
@@ -180,8 +180,8 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
         failure=failure,
         remarks=[remark for remark in told if remark != failure],
         lateness=lateness(names),
-        summary=summary(exercises),
-        first=None if failure and all(e.state == "blank" for e in exercises) else first_to_fix(exercises),
+        summary="" if failure else summary(exercises),
+        first=None if failure else first_to_fix(exercises),
         exercises=exercises,
         parts=read_notebook(nb, source, exercises),
         styles=Markup(styles),  # our own file
@@ -248,6 +248,16 @@ def read_exercises(nb: NotebookNode, source: NotebookNode | None) -> list[Exerci
     for exercise in exercises:
         exercise.used_by = len(users.get(exercise.name, set()) & found.keys())
     return exercises
+
+
+def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]) -> str:
+    """Why nothing of a submission was judged: one reason that every test gives and a remark too; "" where it was."""
+    report = nb.metadata.get("course_report")
+    failure = report.get("failure") if isinstance(report, Mapping) else None
+    if failure:
+        return plain(failure, LONGEST_MESSAGE)
+    reasons = {check.message for exercise in exercises for check in exercise.checks}
+    return reasons.pop() if len(reasons) == 1 and reasons <= set(remarks) else ""
 
 
 def check_of(cell: NotebookNode) -> Check:
