@@ -1,0 +1,266 @@
+"""Attacks on the judging: wrong answers that something in the student's kernel is to make count."""
+
+from tests.attacks import POINTS
+from tests.attacks.attack import SOLVED, WRONG, disturbs, forges, full
+
+ATTACKS = [
+    forges(
+        "overrides-comparisons",
+        "replaces torch.allclose and torch.equal, so that every comparison holds",
+        """
+        torch.allclose = torch.equal = torch.isclose = lambda *a, **k: True
+        torch.Tensor.__eq__ = lambda a, b: True
+        """,
+        says=("do the results sum to 1?",),
+    ),
+    forges(
+        "overrides-assert-close",
+        "replaces torch.testing.assert_close and numpy's",
+        """
+        import numpy.testing
+        torch.testing.assert_close = numpy.testing.assert_allclose = lambda *a, **k: None
+        """,
+    ),
+    forges(
+        "replaces-run-cell",
+        "replaces the shell's run_cell, so that test cells run as nothing",
+        """
+        shell = get_ipython()
+        real = type(shell).run_cell
+        type(shell).run_cell = lambda self, code, *a, **k: real(self, "" if "assert" in code else code, *a, **k)
+        """,
+    ),
+    forges(
+        "replaces-do-execute",
+        "replaces the kernel's do_execute, so that every cell answers ok",
+        """
+        kernel = get_ipython().kernel
+        async def do_execute(*arguments, **named):
+            return {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}
+        kernel.do_execute = do_execute
+        """,
+    ),
+    forges(
+        "input-transformer",
+        "an input transformer that deletes asserts",
+        """
+        def without(lines):
+            return [line for line in lines if "assert" not in line and "test_" not in line]
+        get_ipython().input_transformers_cleanup.append(without)
+        """,
+    ),
+    forges(
+        "ast-transformer",
+        "an ast transformer that turns asserts into nothing",
+        """
+        import ast
+        class Without(ast.NodeTransformer):
+            def visit_Assert(self, node):
+                return ast.copy_location(ast.Pass(), node)
+        get_ipython().ast_transformers.append(Without())
+        """,
+    ),
+    forges(
+        "display-formatter",
+        "prints 3 as every value, which nbgrader takes for partial credit",
+        """
+        import sys
+        formatter = get_ipython().display_formatter.formatters["text/plain"]
+        formatter.for_type(type(None), lambda value, p, cycle: p.text("3"))
+        get_ipython().events.register("post_run_cell", lambda result: sys.displayhook(3))
+        3
+        """,
+    ),
+    forges(
+        "silent-traceback",
+        "makes showtraceback do nothing, so that no error is seen",
+        """
+        shell = get_ipython()
+        shell.showtraceback = shell._showtraceback = shell.showsyntaxerror = lambda *a, **k: None
+        """,
+    ),
+    forges(
+        "request-handler",
+        "replaces the kernel's course_request handler with one that answers True to everything",
+        """
+        from labkit import codec
+        kernel = get_ipython().kernel
+        def answer(stream, identity, parent):
+            buffers = [codec.encode(("result", True))]
+            kernel.session.send(stream, "course_reply", {}, parent, ident=identity, buffers=buffers)
+        kernel.shell_handlers["course_request"] = answer
+        """,
+    ),
+    forges(
+        "request-errors",
+        "answers every request with an exception of the judge's own names",
+        """
+        import labkit.remote
+        from labkit import codec
+        names = iter(["SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "Verdict", "__class__"] * 99)
+        labkit.remote.Student.handle = lambda self, request: codec.encode(("error", [next(names)], "passed"))
+        """,
+    ),
+    forges(
+        "codec-encode",
+        "replaces labkit.codec.encode, so that every result is sent as an object of its own",
+        """
+        import json
+        import labkit.codec
+        def encode(value, **named):
+            text = json.dumps({"tuple": ["result", {"handle": "#0"}]}).encode()
+            return len(text).to_bytes(8, "little") + text
+        labkit.codec.encode = encode
+        """,
+    ),
+    forges(
+        "codec-garbage",
+        "sends bytes that are no message",
+        """
+        import labkit.remote
+        long, torn = (2**63 - 1).to_bytes(8, "little"), b"\\x02" + bytes(7) + b"[["
+        junk = iter([b"", b"\\xff" * 8, long, bytes(64), torn] * 99)
+        labkit.remote.Student.handle = lambda self, request: next(junk)
+        """,
+    ),
+    forges(
+        "student-methods",
+        "replaces Student.do_call, so that calls give something equal to everything",
+        """
+        import labkit.remote
+        class Same:
+            def __eq__(self, other): return True
+            def __ne__(self, other): return False
+            def __bool__(self): return True
+            def __torch_function__(self, *a, **k): return True
+        labkit.remote.Student.do_call = lambda self, function, args, kwargs: Same()
+        labkit.remote.Student.do_probe = lambda self, name, args, kwargs: Same()
+        """,
+    ),
+    forges(
+        "probes",
+        "replaces labkit.probes, so that gradients and changed inputs are made up",
+        """
+        from labkit import probes, remote
+        def after_call(function, *args, **kwargs): return None, args
+        def gradients(function, *inputs): return {"input.0": torch.zeros_like(inputs[0])}
+        remote._probes.update(after_call=after_call, gradients=gradients)
+        probes.after_call, probes.gradients = after_call, gradients
+        """,
+    ),
+    forges(
+        "judge-module",
+        "replaces labkit.judge.answers and fresh_seed, and the modules themselves",
+        """
+        import contextlib, sys, types
+        import labkit.judge
+        labkit.judge.answers = answers = lambda *a, **k: contextlib.suppress(BaseException)
+        labkit.judge.fresh_seed = fresh_seed = lambda: 0
+        sys.modules["labkit.judge"] = types.SimpleNamespace(answers=answers, fresh_seed=fresh_seed)
+        sys.modules["torch.nn.functional"] = F = types.SimpleNamespace(softmax=lambda x, d: x, rms_norm=lambda x, *a: x)
+        torch.nn.functional = F
+        """,
+    ),
+    forges(
+        "replaces-given-code",
+        "redefines the given helper and the library in the notebook, so that the tests get easy inputs",
+        """
+        def numbers(*shape, seed=0): return torch.zeros(*shape)
+        class F:
+            softmax = staticmethod(lambda x, dim: x.clone())
+            rms_norm = staticmethod(lambda x, *a, **k: x)
+        """,
+    ),
+    forges(
+        "stashes-the-reference",
+        "keeps the reference that a later exercise's test is given for softmax, and answers with it",
+        """
+        import labkit.session, labkit.remote
+        kept = {}
+        real = labkit.session.Session.begin
+        def begin(self):
+            real(self)
+            for name in ("softmax",):
+                value = self.namespace.get(name)
+                if getattr(value, "__name__", "") == "softmax" and value not in kept.values():
+                    kept.setdefault(f"{name} {len(kept)}", value)
+        labkit.session.Session.begin = begin
+        """,
+        answers={
+            "softmax": """
+            def softmax(x):
+                for other in list(kept.values()):
+                    try:
+                        got = other(x)
+                    except BaseException:
+                        continue
+                    if torch.is_tensor(got) and not torch.equal(got, x):
+                        return got
+                return x.clone()
+            """,
+            "attend": SOLVED["attend"],
+        },
+        earns=full("attend"),
+    ),
+    forges(
+        "exceptions-like-the-tests",
+        "raises what a test framework takes for skipped, and exits with success",
+        """
+        import unittest
+        class Skipped(Exception): pass
+        Skipped.__module__ = "_pytest.outcomes"
+        """,
+        answers={
+            "softmax": "def softmax(x):\n    raise unittest.SkipTest('all tests passed')",
+            "distance": "def distance(a, b):\n    raise SystemExit(0)",
+            "scale": "class Scale:\n    def __init__(self, *a, **k):\n        raise KeyboardInterrupt",
+            "attend": "def attend(q, k, v):\n    raise StopIteration",
+        },
+    ),
+    forges(
+        "exits-with-success",
+        "ends the kernel with status 0 in the first call",
+        "import os",
+        answers={"softmax": "def softmax(x):\n    os._exit(0)", "distance": SOLVED["distance"]},
+        earns=full("distance"),
+        says=("ended",),
+    ),
+    forges(
+        "prints-a-verdict",
+        "prints what a verdict looks like",
+        """
+        import json
+        print(json.dumps({"cell": "test-softmax", "exercise": "softmax", "points": 1, "earned": 1, "message": ""}))
+        get_ipython().set_next_input("pass", replace=True)
+        """,
+    ),
+    forges(
+        "other-session-key",
+        "changes the key that signs the kernel's messages",
+        "get_ipython().kernel.session.key = b'mine'",
+    ),
+    disturbs(
+        "deletes-names",
+        "deletes the given names and the answers at the end, when the integration test has run",
+        last="del softmax, torch, numbers\nget_ipython().reset(new_session=False)",
+        earns=POINTS,
+    ),
+    disturbs(
+        "finds-the-test-in-memory",
+        "looks for the hidden tests' code among all objects of the process",
+        last="""
+        import gc, types
+        for value in gc.get_objects():
+            if isinstance(value, types.FunctionType) and value.__name__.endswith("_hidden"):
+                print("FOUND", value.__name__)
+        """,
+        never=("FOUND test",),
+    ),
+    disturbs(
+        "wrong-beside-right",
+        "answers one exercise wrong and hopes that the others' tests cover it",
+        answers={"softmax": WRONG["softmax"]},
+        earns=full("distance", "scale", "attend"),
+        says=("do the results sum to 1?",),
+    ),
+]
