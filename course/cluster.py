@@ -23,8 +23,8 @@ from typing import Any
 
 from distributed import Client, KilledWorker, Worker, WorkerPlugin, as_completed, get_worker
 
-from course.grader import Assignment, Grader, GraderError, Key, Work, cores, failed
-from course.judge import Judged
+from course.grader import Assignment, Grader, GraderError, Key, Work, cores
+from course.judge import Judged, failed
 from course.receive import Received
 
 PATIENCE = 10.0
@@ -113,5 +113,5 @@ def _judged(future: Any, received: Received, assignment: Assignment) -> Judged:
         return Judged.from_json(future.result())
     if isinstance(error, KilledWorker):
         reason = "It could not be judged: every machine that tried was lost. Tell your instructor."
-        return failed(assignment, received, reason)
+        return failed(received.notebook, assignment.notebook, reason)
     raise GraderError(str(error)) from error

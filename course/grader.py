@@ -8,7 +8,6 @@ scheduler (`course.cluster`). What takes a warm process down costs a fresh start
 import ast
 import base64
 import contextlib
-import copy
 import functools
 import hashlib
 import itertools
@@ -22,7 +21,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -30,12 +29,11 @@ from typing import Protocol, TypeVar
 import nbformat
 from nbformat import NotebookNode
 
-from course.judge import Judged, Verdict
+from course.judge import Judged, failed
 from course.receive import Received
 from course.reference import references
 from course.sandbox import Room, RoomError, Sandbox, SandboxError, room_of
 from course.sandbox.room import data_files
-from course.testcell import test_cells
 from course.warm import receive, send
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,8 +46,10 @@ ATTEMPTS = 3
 ATTEMPTS_IN_TIME = 2
 """How often it is tried when it does not end."""
 MARGIN = 60.0
-"""Seconds a judge may take beyond the submission's own limit: it ends by itself before, unless something is broken."""
+"""Seconds a judge may take beyond twice the submission's limit: by then it has ended itself, unless it is broken."""
 ALWAYS_NEEDED = ("torch", "torch._dynamo", "nbformat", "jupyter_client", "labkit.judge")
+JUDGING = ("conversation", "judge", "reference", "testcell", "warm", "wording")
+"""Modules of this package that have a part in a mark."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -159,7 +159,7 @@ def _files_in(folder: Path | None) -> dict[str, bytes]:
 
 def code_fingerprint(modules: Iterable[str]) -> str:
     """SHA-256, in hex, of all code that has a part in a mark, where it is installed here."""
-    own = [ROOT / "course" / f"{name}.py" for name in ("judge", "reference", "testcell", "warm")]
+    own = [ROOT / "course" / f"{name}.py" for name in JUDGING]
     own += [ROOT / "solutions" / f"{name}.py" for name in modules]
     own += [*(ROOT / "course" / "sandbox").glob("*.py"), *(ROOT / "labkit").glob("*.py")]
     digest = hashlib.sha256(f"python {sys.version_info[:2]} torch {metadata.version('torch')}".encode())
@@ -272,7 +272,7 @@ class Grader:
                     return judged
                 lost.append(_Lost("its sandbox was ended"))
         reason = f"It could not be judged: {lost[-1]} ({len(lost)} attempts). Tell your instructor."
-        return failed(self.assignment, received, reason)
+        return failed(received.notebook, self.assignment.notebook, reason)
 
     def _running(self) -> "_Pair":
         """The warm processes; new ones where one of the two has ended."""
@@ -321,8 +321,8 @@ class _Pair:
                 stdout=self.log,
                 stderr=self.log,
                 cwd=self.folder or "/",
-                # What the caller can import, but nothing from the folder that it happens to stand in.
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+                # Not the caller's sys.path: its first entry is whatever folder a script lies in.
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path()])},
                 start_new_session=True,  # a Ctrl-C is for the command alone, which then ends this
             )
         modules = [*ALWAYS_NEEDED, *modules_of(assignment.notebook)]
@@ -357,7 +357,7 @@ class _Pair:
 
     def ask(self, received: Received, seed: int, seconds: float) -> Judged:
         """Have a child of the warm process judge a submission; `_Lost` when it does not answer."""
-        deadline = seconds + MARGIN
+        deadline = 2 * seconds + MARGIN
         ours, theirs = socket.socketpair()
         with ours:
             try:
@@ -407,6 +407,11 @@ class _Pair:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _python_path() -> list[str]:
+    """What PYTHONPATH names, for a process that starts in another folder."""
+    return [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 def _lay_out(data: Mapping[str, bytes]) -> Path:
     """A new folder with the assignment's data files, which the sandbox's user may read."""
     root = Path(tempfile.mkdtemp(prefix="course-data-"))
@@ -439,23 +444,6 @@ def _process(pid: int) -> Iterator[Callable[[], None]]:
 def _kill(handle: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-
-
-def failed(assignment: Assignment, received: Received, reason: str) -> Judged:
-    """The judgement of a submission that could not be judged: no points, and the reason in every test cell."""
-    notebook = copy.deepcopy(received.notebook)
-    verdicts = [
-        Verdict(cell.id, cell.exercise, cell.points, 0, None, False, reason, reason, "")
-        for cell in test_cells(assignment.notebook)
-    ]
-    told = {verdict.cell: verdict for verdict in verdicts}
-    for cell in notebook.cells:
-        verdict = told.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
-        if verdict is not None:
-            cell.metadata["course"] = asdict(verdict)
-            cell.outputs = [nbformat.v4.new_output("error", ename="NotJudged", evalue=reason, traceback=[reason])]
-    notebook.metadata["course_report"] = {"remarks": [reason], "seconds": 0.0, "failure": reason}
-    return Judged(notebook, verdicts, [reason])
 
 
 # --------------------------------------------------------------------------------------------------- many submissions

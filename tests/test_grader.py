@@ -168,7 +168,7 @@ def test_a_module_that_starts_threads_is_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "restless.py").write_text(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(grader, "ALWAYS_NEEDED", ("restless",))
     with (
         stand_in.stand_in(stand_in.assignment()) as broken,
