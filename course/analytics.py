@@ -28,7 +28,8 @@ from nbgrader.preprocessors import ClearSolutions
 
 from course.exports import number, write_whole
 from course.harmless import plain
-from course.mistakes import INTEGRATION, Failure, Mistake, NoBank, known_mistakes, tests_of, which
+from course.judge import INTEGRATION
+from course.mistakes import Failure, Mistake, NoBank, known_mistakes, tests_of, which
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MAX_BARS = 14
@@ -44,7 +45,6 @@ class Verdict:
     exercise: str
     points: float
     earned: float
-    hidden: bool
     detail: str
     pattern: str
 
@@ -57,7 +57,6 @@ class Verdict:
                 str(data["exercise"]),
                 float(data["points"]),
                 float(data["earned"]),
-                bool(data["hidden"]),
                 str(data["detail"]),
                 str(data["pattern"]),
             )
@@ -276,6 +275,7 @@ class Loss:
     possible: float = 0
     students: list[str] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
+    follows: list[str] = field(default_factory=list)  # whose integration fails for what failed before
     said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # {what a test says: students}
 
     @property
@@ -302,16 +302,20 @@ def losses(record: Record, by_test: bool) -> list[Loss]:
             if verdict is None or not verdict.failed:
                 continue
             loss.lost += verdict.points - verdict.earned
-            untouched = exercise in submission.untouched
-            for names in (loss.students, *([loss.untouched] if untouched else [])):
-                if submission.student not in names:
-                    names.append(submission.student)
-            if not untouched:
-                loss.said[words(verdict.pattern, verdict.detail)].append(submission.student)
+            groups = [loss.students]
+            if exercise in submission.untouched:
+                groups.append(loss.untouched)
+            elif exercise == INTEGRATION and len(submission.failures) > 1:
+                groups.append(loss.follows)
+            else:
+                groups.append(loss.said[sentence(verdict.pattern, verdict.detail)])
+            for group in groups:
+                if submission.student not in group:
+                    group.append(submission.student)
     return sorted((loss for loss in found.values() if loss.lost), key=lambda loss: (-loss.share, -loss.lost, loss.name))
 
 
-def words(pattern: str, detail: str) -> str:
+def sentence(pattern: str, detail: str) -> str:
     """What a failed test says, in the author's words where there are any."""
     text = plain(pattern or detail, LONGEST_SENTENCE).strip()
     return text or "fails without a word"
@@ -356,7 +360,7 @@ def mistakes_made(record: Record, known: Sequence[Mistake]) -> list[Mistakes]:
             elif own and (labels := which(failures, exercise, record.tests, known)):
                 matched[tuple(labels)].append(submission.student)
             elif own:
-                said = dict.fromkeys(words(f.pattern, f.detail or "") for f in own.values())
+                said = dict.fromkeys(sentence(f.pattern, f.detail) for f in own.values())
                 other[tuple(said)].append(submission.student)
         if matched or other or untouched:
             found.append(Mistakes(exercise, _made(matched), _made(other), untouched))
@@ -408,10 +412,10 @@ def lead(record: Record, tests: Sequence[Loss], mistakes: Sequence[Mistakes]) ->
         half = statistics.median(scores)
         sentences = [
             f"Half of the {len(scores)} graded submissions have {number(half)} of {most} or more; the mean is "
-            f"{number(statistics.mean(scores))}."
+            f"{statistics.mean(scores):.1f}."
         ]
     if tests:
-        worst = tests[0]
+        worst = min(tests, key=lambda loss: loss.exercise == INTEGRATION)
         sentences.append(
             f"The hardest test is {worst.name}: the class lost {worst.share:.0f}% of its points there "
             f"({students(len(worst.students))})."

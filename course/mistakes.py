@@ -20,11 +20,14 @@ from types import ModuleType
 
 from nbformat import NotebookNode
 
-from labkit.judge import SEED_VARIABLE
+from course.judge import INTEGRATION
+from course.testcell import test_cells
+from course.wording import told
+from labkit.judge import SEED_VARIABLE, forget
 
-INTEGRATION = "integration"
 # Hidden tests draw their shapes from the seed, and a mistake may fail another of a test's assertions on other shapes.
 SEEDS = ("1", "2", "3")
+OTHER_EXERCISE = "This test also uses your answer to "
 
 
 class NoBank(Exception):
@@ -33,10 +36,15 @@ class NoBank(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """A test that an answer fails: what it says in the author's words, and in full where its inputs are fixed."""
+    """How a test fails: in its author's words, and in full, with the values that it met."""
 
     pattern: str
-    detail: str | None  # None for a hidden test, whose values differ from submission to submission
+    detail: str
+
+    @classmethod
+    def of(cls, pattern: str, detail: str) -> "Failure":
+        """From what the judge wrote down; its hint at another exercise is no part of how this one fails."""
+        return cls(pattern, "\n".join(line for line in detail.splitlines() if not line.startswith(OTHER_EXERCISE)))
 
 
 Failures = Mapping[str, Failure]
@@ -51,31 +59,30 @@ class Mistake:
     label: str
     marks: tuple[dict[str, Failure], ...]
 
-    def leaves(self, failures: Failures, tests: set[str], full: bool = False) -> bool:
-        """Whether one of its marks is these failures, as far as `tests` go; with `full`, to the values reported."""
+    def fails_as(self, failures: Failures, tests: set[str]) -> bool:
+        """Whether it fails the same of these tests, for the same reasons."""
+        return any(_patterns(mark, tests) == _patterns(failures, tests) for mark in self.marks)
 
-        def of(all_failures: Failures) -> dict[str, tuple[str, str | None]]:
-            return {test: (f.pattern, f.detail if full else None) for test, f in all_failures.items() if test in tests}
+    def steady(self, test: str) -> bool:
+        """Whether a test says the same of it whatever the seed."""
+        return len({_detail(mark, test) for mark in self.marks}) == 1
 
-        return any(of(mark) == of(failures) for mark in self.marks)
+    def reports(self, failures: Failures, tests: set[str]) -> bool:
+        """Whether these tests, which must be steady, meet the same values."""
+        return all(_detail(self.marks[0], test) == _detail(failures, test) for test in tests)
 
 
-def exercise_of(source: str) -> str | None:
-    """The exercise that a test cell judges: the first argument of its `answers(...)`."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "answers" and node.args:
-            return str(ast.literal_eval(node.args[0]))
-    return None
+def _patterns(failures: Failures, tests: set[str]) -> dict[str, str]:
+    return {test: failure.pattern for test, failure in failures.items() if test in tests}
+
+
+def _detail(failures: Failures, test: str) -> str | None:
+    return failures[test].detail if test in failures else None
 
 
 def tests_of(source: NotebookNode) -> dict[str, str]:
     """`{id of a test cell: exercise it judges}`, in the notebook's order."""
-    found = {}
-    for cell in source.cells:
-        marks = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "code" and marks.get("grade") and (exercise := exercise_of(cell.source)):
-            found[str(marks["grade_id"])] = exercise
-    return found
+    return {test.id: test.exercise for test in test_cells(source)}
 
 
 def which(failures: Failures, exercise: str, tests: Mapping[str, str], known: Iterable[Mistake]) -> list[str]:
@@ -84,13 +91,14 @@ def which(failures: Failures, exercise: str, tests: Mapping[str, str], known: It
     `failures` are all of a submission's; `tests` is `tests_of` the assignment.
     """
     own = {test for test, e in tests.items() if e == exercise}
-    found = [m for m in known if m.exercise == exercise and m.leaves(failures, own)]
+    found = [m for m in known if m.exercise == exercise and m.fails_as(failures, own)]
     # What fails in the integration test speaks of this exercise only if nothing else is wrong.
     elsewhere = {tests.get(test) for test in failures} - {exercise, INTEGRATION}
     wider = own if elsewhere else own | {test for test, e in tests.items() if e == INTEGRATION}
-    for more, full in ((own, True), (wider, False), (wider, True)):
-        if len(found) > 1:
-            found = [m for m in found if m.leaves(failures, more, full)] or found
+    found = [m for m in found if m.fails_as(failures, wider)] or found
+    for more in (own, wider):
+        steady = {test for test in more if all(m.steady(test) for m in found)}
+        found = [m for m in found if m.reports(failures, steady)] or found
     return [m.label for m in found]
 
 
@@ -141,32 +149,34 @@ def _played(path: Path, name: str, source: NotebookNode) -> Iterator[Mistake]:
         raise NoBank(f"The bank {path} cannot be played, as the repository's tests are not at hand: {error}.") from None
     _load(path, f"tests.wrong.{name}")
     tests = tests_of(source)
+    words = Words(source).of
     for answer in bank("wrong", name):
         only = {t.removeprefix("test-") for t, e in tests.items() if e in (answer.exercise, INTEGRATION)}
         marks = []
         for seed in SEEDS:
             with _seed(seed):
                 said = play(source, answer.names, only=only, through_codec=True)
-            mark = {f"test-{test}": error for test, error in said.items() if error is not None}
-            marks.append({test: failure(error) for test, error in mark.items()})
+            marks.append(words({f"test-{test}": error for test, error in said.items() if error}))
         yield Mistake(answer.exercise, answer.label, tuple(marks))
 
 
-def failure(error: BaseException) -> Failure:
-    """What became of a test that ended in `error`."""
-    import re
-    import traceback
+class Words:
+    """Puts the exceptions of a notebook's tests into the words that the judge writes down."""
 
-    tests = [f.name for f in traceback.extract_tb(error.__traceback__) if f.name.startswith("test_")]
-    hidden = bool(tests) and tests[-1].endswith("_hidden")
-    message = str(error)
-    pattern = re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "…", message)
-    return Failure(pattern, None if hidden else message)
+    def __init__(self, source: NotebookNode):
+        self.trees = {f"<{cell.id}>": ast.parse(cell.source) for cell in source.cells if cell.cell_type == "code"}
+        self.cells = {test.id: test for test in test_cells(source)}
+
+    def of(self, errors: Mapping[str, Exception]) -> dict[str, Failure]:
+        """`{test cell: how it failed}` for `{test cell: what it raised}`."""
+        said = {test: told(error, self.cells[test], self.trees) for test, error in errors.items()}
+        return {test: Failure.of(failure.pattern, failure.detail) for test, failure in said.items()}
 
 
 @contextmanager
 def _seed(value: str) -> Iterator[None]:
-    """The grading seed of the hidden tests, for the duration of a block."""
+    """The grading seed of the hidden tests, for the duration of a block, in which nothing has failed before."""
+    forget()
     before = os.environ.get(SEED_VARIABLE)
     os.environ[SEED_VARIABLE] = value
     try:

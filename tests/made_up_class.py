@@ -14,6 +14,7 @@ import random
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -23,7 +24,8 @@ from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import PyFileConfigLoader
 
 from course.assemble import Assembler
-from course.mistakes import INTEGRATION, failure, tests_of
+from course.judge import INTEGRATION
+from course.mistakes import Words, tests_of
 from labkit.judge import SEED_VARIABLE
 from tests.bank import Answer, bank
 from tests.play import blanked, kind_of, play
@@ -44,6 +46,11 @@ def source_of(name: str) -> NotebookNode:
 
 
 @functools.cache
+def words_of(name: str) -> Words:
+    return Words(source_of(name))
+
+
+@functools.cache
 def said_of(name: str, exercise: str, label: str, seed: str) -> dict[str, dict]:
     """`{test cell: what the judge would write down}` for the tests that a bank's answer fails."""
     answer = next(a for a in bank("wrong", name) if (a.exercise, a.label) == (exercise, label))
@@ -56,11 +63,8 @@ def said_of(name: str, exercise: str, label: str, seed: str) -> dict[str, dict]:
         os.environ.pop(SEED_VARIABLE)
         if before is not None:
             os.environ[SEED_VARIABLE] = before
-    failures = {f"test-{test}": failure(error) for test, error in said.items() if error is not None}
-    return {
-        test: {"pattern": f.pattern, "detail": f.detail or f.pattern, "hidden": f.detail is None}
-        for test, f in failures.items()
-    }
+    failures = words_of(name).of({f"test-{test}": error for test, error in said.items() if error})
+    return {test: asdict(failure) for test, failure in failures.items()}
 
 
 def judged(name: str, answers: Mapping[str, str], seed: str = "7") -> NotebookNode:
@@ -71,7 +75,7 @@ def judged(name: str, answers: Mapping[str, str], seed: str = "7") -> NotebookNo
     for exercise, label in answers.items():
         own = [test for test, e in exercises.items() if e == exercise]
         if label == BLANK:
-            words = {"pattern": "", "detail": "NotImplementedError", "hidden": False}
+            words = {"pattern": "", "detail": "NotImplementedError"}
             said |= dict.fromkeys([*own, f"test-{INTEGRATION}"], words)
         elif label == NOVEL:
             words = {
@@ -96,8 +100,9 @@ def judged(name: str, answers: Mapping[str, str], seed: str = "7") -> NotebookNo
                 "points": points,
                 "earned": 0 if failed else points,
                 "test": None,
+                "hidden": False,
                 "message": "",
-            } | (failed or {"pattern": "", "detail": "", "hidden": False})
+            } | (failed or {"pattern": "", "detail": ""})
     notebook.metadata["course_report"] = {"remarks": [], "seconds": 1.0, "failure": None}
     return notebook
 
