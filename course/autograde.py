@@ -6,11 +6,15 @@ the gradebook lacks.
 """
 
 import contextlib
+import dataclasses
+import functools
 import itertools
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,8 +24,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from course.grader import Assignment, judge_many
 from course.receive import Received, receive
 from course.steps import CannotGrade, Grading, broken, seconds_of, unread, whoami
-from course.store import Damaged, Finished, Record, Store, grading_seed, secret, stamp_of
-from course.writer import Writer, enter, is_entered
+from course.store import MAX_TIMESTAMP, Damaged, Finished, Record, Store, grading_seed, read_plain, secret, stamp_of
+from course.term import Attempt, choose
+from course.term import read as read_term
+from course.writer import Writer, enter, is_entered, time_of
 
 
 @dataclass(frozen=True)
@@ -62,22 +68,24 @@ def alone(run: Path) -> Iterator[None]:
         raise CannotGrade("Another grading command is writing to this gradebook: wait until it has ended.") from None
 
 
+@dataclass
+class _Student:
+    """A student with something new: the submissions of which one counts, in the order in which they came in."""
+
+    name: str
+    stamp: str
+    timestamp: bytes | None
+    digests: list[str]
+    unjudged: set[str] = field(default_factory=set)
+    failure: str | None = None
+
+
 @dataclass(frozen=True)
 class _Job:
-    """One submission that is new, or asked for."""
+    """One submission to judge."""
 
-    student: str
+    student: _Student
     received: Received
-    stamp: str
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """One submission whose judgement is kept and is to be written."""
-
-    student: str
-    digest: str
-    stamp: str
 
 
 class Run:
@@ -100,6 +108,8 @@ class Run:
         self.again, self.scheduler, self.isolated = again, scheduler, isolated
         self.store = Store(Path(api.coursedir.root))
         self.secret = secret(self.store.run)
+        self.rules = read_term(self.store.root).of(assignment.name)
+        self.best = self.rules.submissions == "best"
         self.total, self.unchanged = len(self.students), 0
         self.told: list[str] = []  # sentences for the instructor, about kept files
 
@@ -118,51 +128,76 @@ class Run:
                 else:
                     yield self._write(writer, item)
 
-    def _judged(self, writer: Writer, found: Iterable[_Job | _Kept]) -> Iterator[Result]:
+    def _judged(self, writer: Writer, found: Iterable[_Job | _Student]) -> Iterator[Result]:
         """Judge what is not judged yet, and write everything as it comes."""
-        judging: dict[str, _Job] = {}
-        kept: deque[_Kept] = deque()
+        judging: dict[tuple[str, str], _Job] = {}
+        ready: deque[_Student] = deque()
 
-        def work() -> Iterator[tuple[str, Received, int]]:
+        def work() -> Iterator[tuple[tuple[str, str], Received, int]]:
             for item in found:
                 if isinstance(item, _Job):
-                    judging[item.student] = item
-                    yield item.student, item.received, grading_seed(item.received.digest, self.secret)
+                    key = item.student.name, item.received.digest
+                    judging[key] = item
+                    yield key, item.received, grading_seed(item.received.digest, self.secret)
                 else:
-                    kept.append(item)
+                    ready.append(item)
 
-        results = judge_many(self.assignment, work(), scheduler=self.scheduler, isolated=self.isolated)
-        with contextlib.closing(results):
-            for student, judged in results:
-                job = judging.pop(student)
+        judging_now = judge_many(self.assignment, work(), scheduler=self.scheduler, isolated=self.isolated)
+        with contextlib.closing(judging_now):
+            for key, judged in judging_now:
+                job = judging.pop(key)
+                student = job.student
                 finished = Finished(judged, job.received.remarks, job.received.files)
-                if (reason := broken(finished)) is not None:
-                    yield Result(student, None, None, seconds_of(finished), reason)
-                else:
-                    yield self._write(writer, self._keep(job, finished), finished)
-                while kept:
-                    yield self._write(writer, kept.popleft())
-        while kept:
-            yield self._write(writer, kept.popleft())
+                student.failure = broken(finished) or student.failure
+                student.unjudged.discard(job.received.digest)
+                if student.failure is None:
+                    self._keep(student.name, job.received.digest, finished)
+                if not student.unjudged:
+                    yield self._write(writer, student)
+                while ready:
+                    yield self._write(writer, ready.popleft())
+        while ready:
+            yield self._write(writer, ready.popleft())
 
-    def _found(self, writer: Writer) -> Iterator[_Job | _Kept]:
-        """What is new, read as it is needed: submissions to judge, and those whose judgement is only to be written."""
+    def _found(self, writer: Writer) -> Iterator[_Job | _Student]:
+        """What is new, read as it is needed: submissions to judge, and students of whom all is judged."""
         held, records = writer.held_scores(), self.store.records(self.assignment.name)
-        for student in self.students:
-            folder = self._folder(student)
+        for name in self.students:
+            folder = self._folder(name)
             stamp = stamp_of(folder)
-            graded = writer.graded_notebook(student)
-            if not self.again and self._is_held(records.get(student), stamp, held.get(student), graded):
+            if not self.again and self._is_held(records.get(name), stamp, held.get(name), writer.graded_notebook(name)):
                 self.unchanged += 1
                 continue
-            job = _Job(student, receive(folder, self.assignment.notebook, self.assignment.name), stamp)
-            self.store.archive(self.assignment.name, student, job.received.digest, folder)
-            if not job.received.readable:
-                yield self._keep(job, Finished(unread(self.assignment, job.received), job.received.remarks))
-            elif not self.again and self._is_kept(job):
-                yield _Kept(student, job.received.digest, stamp)
+            received = receive(folder, self.assignment.notebook, self.assignment.name)
+            self.store.archive(self.assignment.name, name, received.digest, folder)
+            timestamp = read_plain(folder / "timestamp.txt", MAX_TIMESTAMP)
+            student = _Student(name, stamp, timestamp, [received.digest])
+            attempts = [received]
+            if self.best:
+                earlier = [d for d in self.store.archived(self.assignment.name, name) if d != received.digest]
+                student.digests = [*earlier, received.digest]
+                attempts += map(functools.partial(self._restored, name), earlier)
+            jobs = [_Job(student, attempt) for attempt in attempts if not self._is_done(name, attempt)]
+            student.unjudged = {job.received.digest for job in jobs}
+            if jobs:
+                yield from jobs
             else:
-                yield job
+                yield student
+
+    def _is_done(self, student: str, received: Received) -> bool:
+        """Whether there is a judgement; one that cannot be read has its own at once."""
+        if not received.readable:
+            judged = unread(self.assignment, received)
+            self._keep(student, received.digest, Finished(judged, received.remarks))
+            return True
+        return not self.again and self._kept(student, received.digest) is not None
+
+    def _restored(self, student: str, digest: str) -> Received:
+        """A student's earlier submission, read again."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.store.restore(self.assignment.name, student, digest, Path(folder))
+            received = receive(Path(folder), self.assignment.notebook, self.assignment.name)
+        return dataclasses.replace(received, digest=digest)
 
     def _is_held(self, record: Record | None, stamp: str, held: dict[str, float | None] | None, notebook: Path) -> bool:
         """Whether the gradebook holds what a student handed in, graded by this version of the assignment."""
@@ -170,36 +205,69 @@ class Run:
             record is not None
             and (record.stamp, record.version) == (stamp, self.assignment.version)
             and record.scores == held
+            and (record.counts is not None) == self.best
             and notebook.is_file()
         )
 
-    def _is_kept(self, job: _Job) -> bool:
+    def _kept(self, student: str, digest: str) -> Finished | None:
         try:
-            kept = self.store.get(self.assignment.name, job.student, job.received.digest, self.assignment.version)
+            return self.store.get(self.assignment.name, student, digest, self.assignment.version)
         except Damaged as damage:
             self.told.append(str(damage))
-            return False
-        return kept is not None
+            return None
 
-    def _keep(self, job: _Job, finished: Finished) -> _Kept:
-        self.store.put(self.assignment.name, job.student, job.received.digest, self.assignment.version, finished)
-        return _Kept(job.student, job.received.digest, job.stamp)
+    def _keep(self, student: str, digest: str, finished: Finished) -> None:
+        self.store.put(self.assignment.name, student, digest, self.assignment.version, finished)
 
-    def _write(self, writer: Writer, kept: _Kept, finished: Finished | None = None) -> Result:
-        """Write one kept judgement; `finished` saves reading it again."""
-        name, version = self.assignment.name, self.assignment.version
-        finished = finished or self.store.get(name, kept.student, kept.digest, version)
-        if finished is None:
-            raise FileNotFoundError(f"the kept result of {kept.student} was removed while grading")
-        grading = Grading(kept.student, kept.digest, version, kept.stamp, finished, self.isolated, asked=self.again)
-        seconds = seconds_of(finished)
+    def _write(self, writer: Writer, student: _Student) -> Result:
+        """Write the submission that counts."""
+        if student.failure is not None:
+            return Result(student.name, None, None, 0.0, student.failure)
+        grading = self._counts(writer, student)
+        finished = grading.finished
+        seconds, remark = seconds_of(finished), next(iter(finished.all_remarks), None)
         try:
             written = writer.write(grading)
         except (SQLAlchemyError, OSError):
             raise
         except Exception as error:  # this one stops no other: its judgement is kept, and the next run writes it
-            return Result(kept.student, None, None, seconds, f"{type(error).__name__}: {error}")
-        return Result(kept.student, written.score, written.max_score, seconds, next(iter(finished.all_remarks), None))
+            return Result(student.name, None, None, seconds, f"{type(error).__name__}: {error}")
+        return Result(student.name, written.score, written.max_score, seconds, remark)
+
+    def _counts(self, writer: Writer, student: _Student) -> Grading:
+        """The one of a student's submissions that counts: the last, or by term.toml the best after its penalty."""
+        attempts: dict[str, tuple[Attempt, Grading]] = {}
+        extension = writer.extension(student.name) if self.rules.due is not None else timedelta()
+        for digest in student.digests:
+            finished = self._kept(student.name, digest)
+            if finished is None:
+                raise FileNotFoundError(f"the kept result of {student.name} was removed while grading")
+            timestamp = student.timestamp
+            if digest != student.digests[-1]:
+                timestamp = self.store.timestamp(self.assignment.name, student.name, digest)
+            moment = time_of(timestamp) if timestamp is not None else None
+            score = float(sum(verdict.earned for verdict in finished.judged.verdicts))
+            late = 0.0
+            if moment is not None and self.rules.due is not None:
+                due = self.rules.due.astimezone(UTC).replace(tzinfo=None) + extension
+                late = max(0.0, (moment - due).total_seconds())
+            attempts[digest] = (
+                Attempt(digest, self.assignment.version, score, moment, self.rules.penalty(score, late)),
+                Grading(
+                    student=student.name,
+                    digest=digest,
+                    version=self.assignment.version,
+                    stamp=student.stamp,
+                    finished=finished,
+                    # The last one's: nbgrader takes a submission with another time for not graded yet.
+                    timestamp=student.timestamp,
+                    isolated=self.isolated,
+                    asked=self.again,
+                    counts=(moment.replace(tzinfo=UTC).isoformat() if moment else "") if self.best else None,
+                ),
+            )
+        chosen = choose([attempt for attempt, _ in attempts.values()], self.rules.submissions)
+        return attempts[chosen.digest][1]
 
     def _folder(self, student: str) -> Path:
         course = self.api.coursedir

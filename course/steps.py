@@ -45,6 +45,7 @@ class Grading:
     version: str
     stamp: str
     finished: Finished
+    timestamp: bytes | None = None  # what nbgrader's timestamp.txt says
     isolated: bool = True
     asked: bool = False  # somebody asked for this student by name
     noted_by_writer: bool = False
@@ -132,7 +133,9 @@ class TakeJudgement(NbGraderPreprocessor):
             if (reason := broken(finished)) is not None:
                 raise CannotGrade(reason)
             store.put(name, student, received.digest, assignment.version, finished)
-        return Grading(student, received.digest, assignment.version, stamp_of(folder), finished, isolated, asked=True)
+        return Grading(
+            student, received.digest, assignment.version, stamp_of(folder), finished, isolated=isolated, asked=True
+        )
 
 
 def graft(nb: NotebookNode, finished: Finished) -> None:

@@ -34,6 +34,8 @@ from course.judge import Judged
 MAX_ARCHIVE = 100 * 2**20
 """Bytes of one submission that are kept; nbgrader's exchange takes no more than this either."""
 
+MAX_TIMESTAMP = 1000
+
 
 class Damaged(Exception):
     """A kept file cannot be read; the text says which."""
@@ -85,6 +87,7 @@ class Store:
     """The kept results of the course at `root`. Reading never writes; any process may read while one writes."""
 
     def __init__(self, root: Path):
+        self.root = root
         self.run = root / "course" / "run"
         self.audit = self.run / "audit.jsonl"
 
@@ -134,8 +137,8 @@ class Store:
         packed = io.BytesIO()
         left = MAX_ARCHIVE
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
-            # Notebooks first: they are what counts if there is too much.
-            for file in sorted(plain_files(submission), key=lambda f: (f.suffix != ".ipynb", f)):
+            # The time and the notebooks first: they are what counts if there is too much.
+            for file in sorted(plain_files(submission), key=_importance):
                 data = read_plain(file, left)
                 if data is None:
                     continue
@@ -149,6 +152,16 @@ class Store:
         """Digests of the student's kept submissions, the oldest first."""
         kept = self.folder(assignment, student).glob("*/submission.tar.gz")
         return [path.parent.name for path in sorted(kept, key=lambda path: (path.stat().st_mtime_ns, path))]
+
+    def timestamp(self, assignment: str, student: str, digest: str) -> bytes | None:
+        """When a kept submission was handed in, as nbgrader's timestamp.txt says it; None where it does not say."""
+        path = self.folder(assignment, student) / digest / "submission.tar.gz"
+        try:
+            with tarfile.open(path) as tar:
+                file = tar.extractfile("timestamp.txt")
+                return file.read(MAX_TIMESTAMP) if file is not None else None
+        except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError):
+            return None
 
     def restore(self, assignment: str, student: str, digest: str, to: Path) -> None:
         """Unpack a kept submission into the folder `to`.
@@ -265,6 +278,10 @@ def plain_files(folder: Path) -> Iterator[Path]:
             path = Path(here, name)
             if stat.S_ISREG(path.lstat().st_mode):
                 yield path
+
+
+def _importance(path: Path) -> tuple[bool, bool, Path]:
+    return path.name != "timestamp.txt", path.suffix != ".ipynb", path
 
 
 def read_plain(path: Path, most: int) -> bytes | None:

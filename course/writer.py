@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +290,7 @@ class Writer:
         try:
             self.pipeline.convert(self._stage(grading, submitted), grading)
             self.session.flush()
-            row = self.pipeline_submission(student)
+            row = self.submission(student)
             written = Written(float(row.score), float(row.max_score))
             self.session.commit_all()
         except BaseException:
@@ -301,7 +302,14 @@ class Writer:
         note(self.store, name, grading)
         return written
 
-    def pipeline_submission(self, student: str) -> tables.SubmittedAssignment:
+    def extension(self, student: str) -> timedelta:
+        """The time that was granted to the student beyond the due date."""
+        try:
+            return self.submission(student).extension or timedelta()
+        except MissingEntry:
+            return timedelta()
+
+    def submission(self, student: str) -> tables.SubmittedAssignment:
         """The gradebook's row of the student's submission."""
         with self.api.gradebook as gradebook:
             return gradebook.find_submission(self.assignment.name, student)
@@ -316,11 +324,12 @@ class Writer:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+        if grading.timestamp is not None and time_of(grading.timestamp) is not None:
+            (folder / "timestamp.txt").write_bytes(grading.timestamp)
         original = self._folder(self.api.coursedir.submitted_directory, grading.student)
-        for name in ("timestamp.txt", "submission_secret.txt"):
-            data = read_plain(original / name, 1000)
-            if data is not None and (name != "timestamp.txt" or _is_time(data)):
-                (folder / name).write_bytes(data)
+        address = read_plain(original / "submission_secret.txt", 1000)  # where nbgrader returns feedback to
+        if address is not None:
+            (folder / "submission_secret.txt").write_bytes(address)
         notebook = folder / f"{self.assignment.name}.ipynb"
         # Its outputs are cleared, and its metadata made the assignment's, by nbgrader's first step.
         nbformat.write(grading.finished.judged.notebook, notebook)
@@ -335,9 +344,10 @@ class Writer:
         shutil.move(new, to)
 
 
-def _is_time(data: bytes) -> bool:
-    """Whether nbgrader can read this as a time; a student may have written it."""
+def time_of(timestamp: bytes) -> datetime | None:
+    """The moment, in UTC without a zone, that a timestamp.txt says; None where a student wrote something else."""
     try:
-        return parse_utc(data.decode().strip()) is not None
+        moment: datetime | None = parse_utc(timestamp.decode().strip())
     except (ValueError, OverflowError, TypeError, AttributeError):
-        return False
+        return None
+    return moment
