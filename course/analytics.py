@@ -82,7 +82,7 @@ class Submission:
 
     @property
     def failures(self) -> dict[str, Failure]:
-        return {v.cell: Failure(v.pattern, None if v.hidden else v.detail) for v in self.verdicts.values() if v.failed}
+        return {v.cell: Failure.of(v.pattern, v.detail) for v in self.verdicts.values() if v.failed}
 
 
 @dataclass(frozen=True)
