@@ -236,6 +236,90 @@ def test_malformed_tensors_are_refused():
         decode(message('{"tensor":["0","float32"]}', len(header).to_bytes(8, "little") + header))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [2**15_000, "," * 2_000_000 * 3, [torch.zeros(())] * 10_001, "é" * 12_000_000],
+    ids=["int", "signs", "tensors", "text"],
+)
+def test_what_would_be_refused_on_arrival_is_not_sent(value):
+    with pytest.raises(CodecError, match="sent"):
+        encode(value)
+
+
+def many_tensors(number: int) -> bytes:
+    entries = {str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(number)}
+    header = json.dumps(entries).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        '{"int":"0x' + "f" * 5_000 + '"}',
+        "[" + "[]," * 5_000_000 + "[]]",
+        '["' + "x" * codec.MAX_JSON + '"]',
+        '{"float":"nan","float":"nan"}',
+        '{"config":["Sizes",{"width":1,"width":2,"names":[],"eps":1}]}',
+        '"\u00e9"',
+    ],
+    ids=["int", "items", "text", "tag twice", "field twice", "not ascii"],
+)
+def test_messages_that_take_much_to_read_or_say_a_thing_twice_are_refused(tree):
+    with pytest.raises(CodecError):
+        decode(message(tree), classes=classes)
+
+
+def test_the_number_of_tensors_is_looked_at_first(monkeypatch):
+    def load(blob: bytes) -> dict:
+        raise AssertionError("the tensors were made")
+
+    monkeypatch.setattr(codec.safetensors.torch, "load", load)
+    with pytest.raises(CodecError, match="more than 10,000 tensors"):
+        decode(message("1", many_tensors(10_001)))
+    with pytest.raises(CodecError, match="more than 10,000 tensors"):
+        decode(message("1", (2**40).to_bytes(8, "little") + b"{}"))
+
+
+def test_what_a_config_raises_is_a_codec_error():
+    @dataclass
+    class Picky:
+        width: int
+
+        def __post_init__(self):
+            raise LookupError("never")
+
+    with pytest.raises(CodecError, match="never"):
+        decode(message('{"config":["Picky",{"width":1}]}'), classes=lambda name: Picky)
+
+
+def test_what_finding_an_object_raises_passes():
+    def gone(name: str) -> None:
+        raise LookupError(name)
+
+    with pytest.raises(LookupError, match="#1"):
+        decode(message('{"handle":"#1"}'), handle=gone)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3), st.data())
+def test_any_change_to_a_message_with_tensors_gives_a_value_or_a_codec_error(dtype, shape, data):
+    config = Sizes(3, ("a",))
+    bytes_ = bytearray(encode([torch.zeros(shape, dtype=dtype), config, {1: 2**70}], classes=classes))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(bytes_) - 1))
+        match data.draw(st.sampled_from(["change", "cut", "double"])):
+            case "change":
+                bytes_[at] = data.draw(st.integers(0, 255))
+            case "cut":
+                del bytes_[at : at + data.draw(st.integers(1, 9))]
+            case "double":
+                bytes_[at:at] = bytes_[at : at + 9]
+        if not bytes_:
+            return
+    with contextlib.suppress(CodecError):
+        decode(bytes(bytes_), classes=classes)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60), values, st.data())
 def test_any_bytes_give_a_value_or_a_codec_error(noise, value, data):
