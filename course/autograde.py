@@ -14,7 +14,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,7 +25,7 @@ from course.grader import Assignment, judge_many
 from course.receive import Received, receive
 from course.steps import CannotGrade, Grading, broken, seconds_of, unread, whoami
 from course.store import MAX_TIMESTAMP, Damaged, Finished, Record, Store, grading_seed, read_plain, secret, stamp_of
-from course.term import Attempt, choose
+from course.term import Attempt, choose, seconds_late, update
 from course.term import read as read_term
 from course.writer import Writer, enter, is_entered, time_of
 
@@ -237,7 +237,7 @@ class Run:
     def _counts(self, writer: Writer, student: _Student) -> Grading:
         """The one of a student's submissions that counts: the last, or by term.toml the best after its penalty."""
         attempts: dict[str, tuple[Attempt, Grading]] = {}
-        extension = writer.extension(student.name) if self.rules.due is not None else timedelta()
+        due, extension = writer.times(student.name)
         for digest in student.digests:
             finished = self._kept(student.name, digest)
             if finished is None:
@@ -246,11 +246,9 @@ class Run:
             if digest != student.digests[-1]:
                 timestamp = self.store.timestamp(self.assignment.name, student.name, digest)
             moment = time_of(timestamp) if timestamp is not None else None
+            moment = moment.replace(tzinfo=UTC) if moment is not None else None
             score = float(sum(verdict.earned for verdict in finished.judged.verdicts))
-            late = 0.0
-            if moment is not None and self.rules.due is not None:
-                due = self.rules.due.astimezone(UTC).replace(tzinfo=None) + extension
-                late = max(0.0, (moment - due).total_seconds())
+            late = seconds_late(moment, due, extension)
             attempts[digest] = (
                 Attempt(digest, self.assignment.version, score, moment, self.rules.penalty(score, late)),
                 Grading(
@@ -263,7 +261,7 @@ class Run:
                     timestamp=student.timestamp,
                     isolated=self.isolated,
                     asked=self.again,
-                    counts=(moment.replace(tzinfo=UTC).isoformat() if moment else "") if self.best else None,
+                    counts=(moment.isoformat() if moment else "") if self.best else None,
                 ),
             )
         chosen = choose([attempt for attempt, _ in attempts.values()], self.rules.submissions)
@@ -280,6 +278,9 @@ def gradebook_for(api: NbGraderAPI, assignment: Assignment) -> Iterator[None]:
     with alone(Path(api.coursedir.root) / "course" / "run"):
         with api.gradebook as gradebook:
             entered = is_entered(gradebook, assignment)
+        update(api, [assignment.name])  # notes what people gave for cells that may go now
         if not entered:
             enter(api, assignment)
+            update(api, [assignment.name])
         yield
+        update(api, [assignment.name])

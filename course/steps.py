@@ -48,6 +48,7 @@ class Grading:
     timestamp: bytes | None = None  # what nbgrader's timestamp.txt says
     isolated: bool = True
     asked: bool = False  # somebody asked for this student by name
+    counts: str | None = None  # see `Record`
     noted_by_writer: bool = False
     scores: dict[str, float | None] = field(default_factory=dict)
 
@@ -209,6 +210,7 @@ def note(store: Store, assignment: str, grading: Grading) -> None:
         remarks=grading.finished.all_remarks,
         time=now,
         isolated=grading.isolated,
+        counts=grading.counts,
     )
     store.note(assignment, grading.student, record, changes)
 

@@ -67,6 +67,7 @@ class Record:
     remarks: list[str]
     time: str
     isolated: bool = True
+    counts: str | None = None  # where the best submission counts: when this one was handed in, "" if nobody noted it
 
 
 @dataclass(frozen=True)

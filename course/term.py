@@ -31,7 +31,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -262,6 +262,13 @@ def choose(attempts: Sequence[Attempt], policy: str) -> Attempt:
 # ------------------------------------------------------------------------------------------------------- the gradebook
 
 
+def seconds_late(handed_in: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
+    """Seconds from the due date, which is the gradebook's (in UTC, without a zone), to when a submission came."""
+    if handed_in is None or due is None:
+        return 0.0
+    return max(0.0, (handed_in - due.replace(tzinfo=UTC) - (extension or timedelta())).total_seconds())
+
+
 class LatePenalty(LateSubmissionPlugin):
     """nbgrader's late penalty by the rules in term.toml."""
 
@@ -295,7 +302,7 @@ def update(api: NbGraderAPI, names: Iterable[str] | None = None, why: str = trai
                 )
         gradebook.db.commit()
         for row in rows:
-            settle(gradebook, row, term.of(row.name))
+            settle(gradebook, row, term.of(row.name), Store(root))
         rules = {row.name: term.of(row.name).sentence() for row in rows if term.of(row.name) != Rules()}
         trail.notice(gradebook, Store(root), [row.name for row in rows], rules=rules, why=why)
 
@@ -308,7 +315,7 @@ def _extended(gradebook: Gradebook, row: Assignment) -> str | None:
     return next((student for (student,) in found), None)
 
 
-def settle(gradebook: Gradebook, row: Assignment, rules: Rules) -> None:
+def settle(gradebook: Gradebook, row: Assignment, rules: Rules, store: Store) -> None:
     """Compute the late penalties of an assignment's submissions from their scores as they now are."""
     late = SubmittedAssignment.timestamp > row.duedate if row.duedate is not None else false()
     found = (
@@ -318,7 +325,12 @@ def settle(gradebook: Gradebook, row: Assignment, rules: Rules) -> None:
         .filter(or_(late, SubmittedNotebook.late_submission_penalty.isnot(None)))
     )
     for notebook in found:
-        seconds = notebook.assignment.total_seconds_late
+        submission = notebook.assignment
+        seconds = submission.total_seconds_late
+        record = store.record(row.name, submission.student_id) if rules.submissions == "best" else None
+        if record is not None and record.counts is not None:
+            counts = datetime.fromisoformat(record.counts) if record.counts else None
+            seconds = seconds_late(counts, row.duedate, submission.extension)
         notebook.late_submission_penalty = rules.penalty(notebook.score, seconds) or None if seconds else None
     gradebook.db.commit()
 
@@ -359,9 +371,17 @@ def extend(api: NbGraderAPI, assignment: str, student: str, by: timedelta) -> st
         except MissingEntry:
             _expect(gradebook, assignment, student)
         gradebook.grant_extension(assignment, student, minutes=by.total_seconds() / 60)
+    _choose_again(Store(Path(api.coursedir.root)), assignment, student)
     update(api, [assignment], why="the extend command")
     with api.gradebook as gradebook:
         return _granted(gradebook.find_submission(assignment, student), by)
+
+
+def _choose_again(store: Store, assignment: str, student: str) -> None:
+    """Let the next autograde command compare the student's submissions anew: another may be the best now."""
+    record = store.record(assignment, student)
+    if record is not None and record.counts is not None:
+        store.note(assignment, student, replace(record, stamp=""), [])
 
 
 def _expect(gradebook: Gradebook, assignment: str, student: str) -> None:

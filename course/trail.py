@@ -23,6 +23,7 @@ from sqlalchemy import or_
 from course.store import Change, Store
 
 DUE, RULES, EXTENSION, PENALTY = "due date", "rules", "extension", "late penalty"
+COUNTS = "submission that counts"
 MANUAL, EXTRA, COMMENT = "manual score of ", "extra credit of ", "comment on "
 NOTICED = "noticed"
 """Why, of a line that compares the gradebook with the trail: nobody said why."""
@@ -44,7 +45,7 @@ def notice(
     Without `rules`, those that the trail knows stand.
     """
     known = {key: value for key, value in _known(store.changes()).items() if key[0] in assignments}
-    now = _held(gradebook, assignments)
+    now = _held(gradebook, assignments) | _counting(store, assignments)
     if rules is None:
         now |= {key: value for key, value in known.items() if key[2] == RULES}
     else:
@@ -61,7 +62,7 @@ def notice(
 
 
 def _is_ours(what: str) -> bool:
-    return what in (DUE, RULES, EXTENSION, PENALTY) or what.startswith((MANUAL, EXTRA, COMMENT))
+    return what in (DUE, RULES, EXTENSION, PENALTY, COUNTS) or what.startswith((MANUAL, EXTRA, COMMENT))
 
 
 def _known(changes: Iterable[Change]) -> dict[Key, Any]:
@@ -92,6 +93,16 @@ def _held(gradebook: Gradebook, assignments: Sequence[str]) -> dict[Key, Any]:
         if comment:
             held[name, student, COMMENT + cell] = comment
     return held
+
+
+def _counting(store: Store, assignments: Sequence[str]) -> dict[Key, Any]:
+    """When the submission was handed in that counts, where the best does."""
+    return {
+        (name, student, COUNTS): f"that of {record.counts[:16].replace('T', ' ')} UTC" if record.counts else "untimed"
+        for name in assignments
+        for student, record in store.records(name).items()
+        if record.counts is not None
+    }
 
 
 def _of(gradebook: Gradebook, assignments: Sequence[str], *columns: Any, cells_of: Any = None) -> Iterator[Any]:

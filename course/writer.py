@@ -302,12 +302,15 @@ class Writer:
         note(self.store, name, grading)
         return written
 
-    def extension(self, student: str) -> timedelta:
-        """The time that was granted to the student beyond the due date."""
-        try:
-            return self.submission(student).extension or timedelta()
-        except MissingEntry:
-            return timedelta()
+    def times(self, student: str) -> tuple[datetime | None, timedelta | None]:
+        """The due date, in UTC without a zone, and the time that was granted to the student beyond it."""
+        with self.api.gradebook as gradebook:
+            due: datetime | None = gradebook.find_assignment(self.assignment.name).duedate
+            try:
+                extension: timedelta | None = gradebook.find_submission(self.assignment.name, student).extension
+            except MissingEntry:
+                extension = None
+            return due, extension
 
     def submission(self, student: str) -> tables.SubmittedAssignment:
         """The gradebook's row of the student's submission."""
