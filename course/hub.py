@@ -59,6 +59,8 @@ def prepare(spawner):
         "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, settings)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+    if instructor and "COURSE_WITHOUT_SANDBOX" in os.environ:  # set by course.up where the sandbox cannot run
+        spawner.environment["COURSE_WITHOUT_SANDBOX"] = os.environ["COURSE_WITHOUT_SANDBOX"]
     if not instructor:
         spawner.environment["COURSE_EXCHANGE"] = str(run / "exchange")
 

@@ -24,7 +24,8 @@ if tools not in os.environ["PATH"].split(os.pathsep):
 
 c.CourseDirectory.course_id = "llm"
 c.CourseDirectory.root = str(root)
-c.CourseDirectory.db_url = f"sqlite:///{root / 'course' / 'gradebook.db'}"
+# A file beside this one, or what the environment names, such as postgresql+psycopg2://user:password@host/course.
+c.CourseDirectory.db_url = os.environ.get("COURSE_DATABASE") or f"sqlite:///{root / 'course' / 'gradebook.db'}"
 c.CourseDirectory.source_directory = "course/source"
 c.CourseDirectory.release_directory = "exercises"
 c.CourseDirectory.submitted_directory = "course/submitted"
@@ -38,19 +39,25 @@ c.CourseDirectory.solution_directory = "course/run/solution"
 exchange = os.environ.get("COURSE_EXCHANGE")
 c.Exchange.root = exchange or str(root / "course" / "run" / "exchange")
 c.ExchangeCollect.check_owner = exchange is not None
-c.ExchangeFactory.collect = "course.grading.CollectOwned"
+c.ExchangeFactory.collect = "course.collect.CollectOwned"
 
-# The step that runs and scores a submission; course/grading.py says what each part adds to nbgrader's own.
+# Students' code runs in the sandbox and tests beside it (course/grader.py); nbgrader's step that runs both is left out.
+c.Autograde.exporter_class = "course.receive.SubmissionExporter"
+# What a submission brings goes no further than that exporter, so the ids and metadata that follow are the instructor's
+# own, which nbgrader checked when the assignment was entered.
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+]
 c.Autograde.autograde_preprocessors = [
-    "course.grading.RunSubmission",
-    "course.grading.DropStderr",
-    "nbgrader.preprocessors.IgnorePattern",
+    "course.steps.TakeJudgement",
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
+    "course.steps.NoteGrades",
 ]
-c.RunSubmission.extra_arguments = ["--IPKernelApp.log_level=40"]  # a kernel's own notices are nothing for the grader
+c.NotebookExporter.optimistic_validation = True  # the notebook is validated after the last step, not after each
 
 # Feedback: the gradebook's scores and comments, and our own page (course/feedback.py).
 c.GenerateFeedback.preprocessors = ["course.feedback.Grades"]
@@ -64,3 +71,6 @@ c.HTMLExporter.filters = {"markdown2html": "course.harmless.prose"}
 c.HTMLExporter.template_name = "course_formgrade"
 c.HTMLExporter.extra_template_basedirs = [str(root / "course" / "templates"), str(templates)]
 c.HTMLExporter.extra_template_paths = [str(templates)]
+
+# Late penalties by course/term.toml.
+c.AssignLatePenalties.plugin_class = "course.term.LatePenalty"

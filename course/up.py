@@ -168,6 +168,8 @@ def serve_book(port: int) -> http.server.ThreadingHTTPServer:
 
 def start_hub(port: int, book_port: int) -> subprocess.Popen[bytes]:
     """Start the hub in a process group of its own and wait until it answers."""
+    from course.sandbox import why_not  # imports what `check_modules` looks for
+
     log = RUN / "hub.log"
     environment = os.environ | {
         "COURSE_PORT": str(port),
@@ -177,6 +179,9 @@ def start_hub(port: int, book_port: int) -> subprocess.Popen[bytes]:
         "COURSE_STUDENT_PASSWORD": password("student_password", 8),
         "COURSE_INSTRUCTOR_PASSWORD": password("instructor_password", 32),
     }
+    if (reason := why_not()) is not None:
+        print(f"{reason} Here, for trying, submissions are graded without it, with your own rights.", flush=True)
+        environment["COURSE_WITHOUT_SANDBOX"] = "1"
     with log.open("w") as file:
         hub = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "--config", str(ROOT / "course" / "hub.py")],
