@@ -402,11 +402,10 @@ def test_block_any_sizes_hidden():
 # translates; with it your model can hold the weights of any GPT-2.
 
 # %% given="gpt2"
-import transformers
-
-
 def random_gpt2(config, seed):
     """A GPT-2 of `transformers` with random weights and biases."""
+    import transformers
+
     transformers.logging.set_verbosity_error()
     sizes = transformers.GPT2Config(
         vocab_size=config.vocab_size,
@@ -800,9 +799,11 @@ if __name__ == "__main__":
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     try:
+        import transformers
+
         gpt2 = transformers.GPT2LMHeadModel.from_pretrained("gpt2", local_files_only=True)
         gpt2_tokenizer = transformers.AutoTokenizer.from_pretrained("gpt2", local_files_only=True)
-    except (OSError, ValueError):
+    except (ImportError, OSError, ValueError):
         print("GPT-2's weights are not on this machine. To see your model write with them, let transformers fetch them")
         print('once (0.5 GB): transformers.pipeline("text-generation", "gpt2"). Then run this cell again.')
     else:
