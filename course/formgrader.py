@@ -18,7 +18,7 @@ from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
 
 from course.harmless import WITHOUT_SANDBOX
 
-BANNER = Path(__file__).parent / "templates" / "course_formgrade" / "banner.html.j2"
+BANNER = Path(__file__).parent / "templates" / "banner.html.j2"
 # What lies below a submission's page and is not one of formgrader's own pages.
 FILES = r"/formgrader/submissions/((?!components/)[^/]+/(?!(?:next|prev)(?:_incorrect)?/?$).+)"
 

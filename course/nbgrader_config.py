@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import nbgrader
-
 c = get_config()  # handed in by whoever loads this file
 root = Path(__file__).resolve().parents[1]
 
@@ -65,12 +63,9 @@ c.GenerateFeedback.exporter_class = "course.feedback.FeedbackExporter"
 
 # formgrader shows a submission through nbconvert's HTMLExporter: nothing of a student's may run there, nor any page ask
 # another server for anything.
-templates = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
 c.HTMLExporter.preprocessors = ["course.harmless.Harmless"]
 c.HTMLExporter.filters = {"markdown2html": "course.harmless.prose"}
-c.HTMLExporter.template_name = "course_formgrade"
-c.HTMLExporter.extra_template_basedirs = [str(root / "course" / "templates"), str(templates)]
-c.HTMLExporter.extra_template_paths = [str(templates)]
+c.HTMLExporter.template_file = str(root / "course" / "templates" / "formgrade.html.j2")
 
 # Late penalties by course/term.toml.
 c.AssignLatePenalties.plugin_class = "course.term.LatePenalty"

@@ -210,8 +210,8 @@ def test_the_gradebook_wins(course: Course) -> None:
     assert "<script" not in page
     assert "No response." not in page
     assert "Ann O'<b>Lee, handed in 20 November 2026, 10:00 UTC" in told(soup)
-    assert "4.5 of 11 points" in told(soup)
-    assert "For the delay 1 point is taken off the 5.5 you earned." in told(soup)
+    assert "6.5 of 11 points" in told(soup)
+    assert "For the delay 1 point is taken off the 7.5 you earned." in told(soup)
     assert "extension" not in told(soup)  # from no deadline
 
 
@@ -283,7 +283,10 @@ def test_the_policy_allows_what_the_page_has_and_no_more() -> None:
 def show_in_formgrader(course: Course, nb: NotebookNode, **resources: str) -> str:
     """A submission as formgrader's handler renders it."""
     given = {"base_url": "", "student": "mallory", "notebook_id": "doubling", "index": 0, "total": 1} | resources
-    page, _ = HTMLExporter(config=grading.settings(course.root)).from_notebook_node(nb, resources=given)
+    config = grading.settings(course.root)
+    config.HTMLExporter.template_name = "formgrade"  # nbgrader's extension sets these two over the course's settings
+    config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
+    page, _ = HTMLExporter(config=config).from_notebook_node(nb, resources=given)
     return page
 
 
@@ -381,4 +384,4 @@ def test_the_settings_name_what_exists() -> None:
     ]
     for module, _, name in (path.rpartition(".") for path in paths):
         assert hasattr(importlib.import_module(module), name)
-    assert all(Path(folder).is_dir() for folder in config.HTMLExporter.extra_template_basedirs)
+    assert Path(config.HTMLExporter.template_file).is_file()
