@@ -482,7 +482,7 @@ _WITHOUT_BWRAP = (
 
 @functools.cache
 def why_not() -> str | None:
-    """None where the sandbox works; else one sentence that says what is missing and what to do. Tries the real thing."""
+    """None where the sandbox works; else one sentence on what is missing and what to do. It tries the real thing."""
     if sys.platform != "linux":
         return "Submissions run inside bubblewrap, which there is for Linux only: grade on a Linux machine."
     if shutil.which("bwrap") is None:

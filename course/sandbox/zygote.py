@@ -9,8 +9,8 @@ the connection why the kernel ended, and ends everything of the kernel when the 
 kernel's own file systems and reaps. The kernel holds no privilege and cannot gain any.
 
 Connection: the client sends a length (8 bytes, little-endian) and that many bytes of JSON, `{"key": ..., "files":
-{name: base64}}`, then one byte for each signal. It gets lines of JSON: `{"ready": folder}` or `{"failed": text}`, and at
-the end `{"ended": reason or null, "code": exit status}`.
+{name: base64}}`, then one byte for each signal. It gets lines of JSON: `{"ready": folder}` or `{"failed": text}`, and
+at the end `{"ended": reason or null, "code": exit status}`.
 
 Without isolation there is no init and there are no namespaces: the monitor's child is the kernel.
 """
@@ -18,6 +18,7 @@ Without isolation there is no init and there are no namespaces: the monitor's ch
 import base64
 import contextlib
 import ctypes
+import errno
 import gc
 import json
 import math
@@ -54,8 +55,17 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 )
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 CAPABILITY_VERSION_3 = 0x20080522
 LAST_CAPABILITY = 63
+
+# System calls that take memory which no limit counts (memfd_create, memfd_secret, shmget, semget, msgget), or that a
+# student's code has no use for and that were the door to too many kernel bugs (bpf, perf_event_open, userfaultfd,
+# io_uring_setup, io_uring_enter, io_uring_register, add_key, request_key, keyctl): the architecture's number, theirs.
+FORBIDDEN = {
+    "x86_64": (0xC000003E, (319, 447, 29, 64, 68, 321, 298, 323, 425, 426, 427, 248, 249, 250)),
+    "aarch64": (0xC00000B7, (279, 447, 194, 190, 186, 280, 241, 282, 425, 426, 427, 217, 218, 219)),
+}
 
 LINUX = sys.platform == "linux"
 INTERVAL = 0.25
@@ -65,6 +75,20 @@ OWN_RUNTIME = "/run/kernel"
 SUBMISSION = "/tmp/submission"
 FILES_ON_TMPFS = 16384  # each costs kernel memory that the size limit does not count
 CONNECTION_FILE = "connection.json"
+# What a kernel imports while it starts.
+KERNEL_PARTS = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "IPython.utils.wildcard",
+    "faulthandler",
+    "ipykernel.debugger",
+    "tornado.gen",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+)
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "hb_port": 4, "control_port": 5}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -119,6 +143,23 @@ def _drop_privileges() -> None:
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
     _checked(libc.capset(header, struct.pack("6I", *[0] * 6)), "capset")
+
+
+def _forbid_calls() -> None:
+    """Make the system calls of FORBIDDEN fail, here and in every program that is run from here."""
+    machine = FORBIDDEN.get(platform.machine())
+    if machine is None:
+        return
+    architecture, numbers = machine
+    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06  # words of the kernel's filter language
+    allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM
+    tests = [(equal, n) for n in numbers] + ([(at_least, 0x40000000)] if machine is FORBIDDEN["x86_64"] else [])
+    program = [(load, 0, 0, 4), (equal, 0, len(tests) + 2, architecture), (load, 0, 0, 0)]
+    program += [(test, len(tests) - place, 0, value) for place, (test, value) in enumerate(tests)]
+    program += [(answer, 0, 0, allow), (answer, 0, 0, refuse)]
+    text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    head = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(text)))
+    _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(head))
 
 
 def _become(user: int) -> None:
@@ -187,7 +228,7 @@ def limit(settings: Settings) -> None:
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_CPU: (soft_cpu, soft_cpu + 2),
         resource.RLIMIT_FSIZE: (settings.disk, settings.disk),
-        resource.RLIMIT_NOFILE: (1024, 1024),
+        resource.RLIMIT_NOFILE: (256, 256),
     }
     if LINUX:
         # What is mapped already, most of it libraries, does not count.
@@ -232,6 +273,7 @@ def run_kernel(settings: Settings, key: str, runtime: str, files: dict[str, str]
         connection_file.write_text(json.dumps(connection))
         if settings.isolated:
             _drop_privileges()
+            _forbid_calls()
         limit(settings)
         random.seed()
         if "numpy" in sys.modules:
@@ -484,7 +526,7 @@ def warm(settings: Settings) -> None:
             sys.modules[name] = None  # type: ignore[assignment]
     from course.sandbox import kernel  # noqa: F401
 
-    for name in settings.preload:
+    for name in (*KERNEL_PARTS, *settings.preload):
         with contextlib.suppress(ImportError, AttributeError, ValueError):
             pkgutil.resolve_name(name)
     threads = len(os.listdir("/proc/self/task")) if LINUX else 1
@@ -517,7 +559,7 @@ def serve(settings: Settings) -> NoReturn:
 
 
 def trial(settings: Settings) -> None:
-    """Whether a kernel's room can be made here: raises OSError where it cannot."""
+    """Try whether a kernel's room can be made here; where it cannot, say why and exit with 1."""
     folder = tempfile.mkdtemp(dir=settings.folder)
     between = os.fork()
     if between == 0:
@@ -529,14 +571,14 @@ def trial(settings: Settings) -> None:
                 furnish(folder, settings.disk)
                 close_runtime_folder()
                 _drop_privileges()
+                _forbid_calls()
                 os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
         except BaseException:
             traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)
-    if os.waitpid(between, 0)[1]:
-        raise OSError("a room for a kernel cannot be made")
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(between, 0)[1]))
 
 
 def main() -> None:
