@@ -178,7 +178,7 @@ class Conversation:
             reply = self._step(asked, kind, min(end - now, BEAT_SECONDS), outputs)
             if reply is not None:
                 return reply
-        reason = f"did not end within {max(round(seconds), 1)} second{'s' * (seconds >= 1.5)}"
+        reason = f"did not end within {seconds_of(seconds)}"
         try:
             self.manager.interrupt_kernel()
             end = time.monotonic() + GRACE_SECONDS
@@ -215,6 +215,12 @@ class Conversation:
             for socket, message in self._messages(end - now):
                 if socket is self.iopub and _parent(message) == asked:
                     outputs.add(message)
+
+
+def seconds_of(seconds: float) -> str:
+    """A time in words."""
+    whole = max(round(seconds), 1)
+    return f"{whole} second{'s' * (whole > 1)}"
 
 
 def _parent(message: dict) -> Any:

@@ -30,7 +30,7 @@ import nbformat.v4
 from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 
-from course.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped
+from course.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
 from course.testcell import TestCell, is_test, test_cells
 from course.wording import told
 from labkit import judge as labkit_judge
@@ -38,8 +38,8 @@ from labkit.judge import SEED_VARIABLE
 from labkit.remote import Link, Remote
 
 MAX_RESTARTS = 4
-# One request may use this share of the whole time, and once one of an exercise was too slow, that share.
-_CALL_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
+# A test may use this share of the whole time, and once one of its exercise was too slow, that share.
+_TEST_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
 # Beyond the submission's time: for the judge's own work on what a student returned.
 _OWN_SECONDS = 10.0
 # The exercise whose test runs all of the student's parts together.
@@ -235,7 +235,7 @@ class _Run:
         # What a new kernel must do again: cells that ran to their end, and where snapshots were taken.
         self.history: list[tuple[str, str]] = []
         self.slow: set[str] = set()
-        self.exercise = ""
+        self.test_seconds, self.test_end = 0.0, 0.0  # what the test that runs may take, and until when
         self.outputs: dict[int, list[NotebookNode]] = {}
         self.output_room = NOTEBOOK_OUTPUT
         self.verdicts: dict[str, Verdict] = {}
@@ -282,6 +282,7 @@ class _Run:
         self.snapshots[test.id] = dict(self.names)
         with contextlib.suppress(Stopped):
             self.start()
+            self.allow(_SLOW_SHARE)
             self.link.ask("snapshot", test.id)
             self.history.append(("snapshot", test.id))
         return [test]
@@ -348,12 +349,12 @@ class _Run:
     # -- tests
 
     def judge_test(self, test: TestCell, restored: bool = False) -> None:
-        self.exercise = test.exercise
         if restored:
             self.names.clear()
             self.names.update(self.snapshots[test.id])
         try:
             self.start()
+            self.allow(_SLOW_SHARE if test.exercise in self.slow else _TEST_SHARE)
             if restored:
                 self.link.ask("restore", test.id)
             exec(test.block(), self.names)
@@ -371,12 +372,15 @@ class _Run:
         """Carry a request to the student's kernel and its reply back."""
         if self.conversation is None or not self.conversation.alive:
             raise Stopped(self.gone or "Python has stopped.")
-        most = self.seconds * (_SLOW_SHARE if self.exercise in self.slow else _CALL_SHARE)
-        seconds = min(self.share(1 / 2), max(most, 1.0))
+        what = self.link.asked or "Your code"
         try:
-            return self.conversation.request(request, seconds)
+            left = self.test_end - time.monotonic()
+            if left <= 0:  # many calls, each of which did end
+                raise Stopped(f"did not end within {seconds_of(self.test_seconds)}")
+            return self.conversation.request(request, left)
         except Stopped as stopped:
-            raise Stopped(f"{self.link.asked or 'Your code'} {stopped.reason}{_question(stopped)}") from None
+            self.test_end = max(self.test_end, time.monotonic() + 1.0)  # to take back what the test changed
+            raise Stopped(f"{what} {stopped.reason}{_question(stopped)}") from None
 
     # -- the kernel
 
@@ -386,6 +390,11 @@ class _Run:
         if left <= 0:
             self.stop_for_good(f"Python was stopped: the time for one submission, {self.seconds:.0f} seconds, is over.")
         return max(left * part, 1.0)
+
+    def allow(self, part: float) -> None:
+        """Give what comes next a part of the whole time, at most half of what is left and at least a second."""
+        self.test_seconds = min(self.share(1 / 2), max(self.seconds * part, 1.0))
+        self.test_end = time.monotonic() + self.test_seconds
 
     def start(self) -> None:
         """Have a kernel that can be asked, as the one before would be now. Raises Stopped if there is to be none."""
@@ -398,11 +407,13 @@ class _Run:
                 )
             assert self.kernel is not None
             self.restarts += 1
+            begun = time.monotonic()
             try:
                 self.conversation = Conversation(self.kernel)
             except Exception as error:
                 self.failure = f"No kernel could be started: {type(error).__name__}: {error}"
                 self.stop_for_good("Python could not be started; this is not your fault. Tell your instructor.")
+            self.end += time.monotonic() - begun  # how long a kernel takes to start is not the student's doing
             self.replay()
 
     def replay(self) -> None:
@@ -413,6 +424,7 @@ class _Run:
                 if kind == "cell":
                     self.conversation.execute(what, self.share(1 / 2), Outputs(0))
                 else:
+                    self.allow(_SLOW_SHARE)
                     self.link.ask("snapshot", what)
             except Stopped:
                 if self.gone:
@@ -444,6 +456,7 @@ class _Run:
 
     def close(self) -> None:
         with contextlib.suppress(Exception, Stopped):
+            self.test_end = time.monotonic() + 1.0
             self.kernel_seconds = max(float(self.link.ask("seconds")), 0.0)
         if self.conversation is not None:
             with contextlib.suppress(Exception):

@@ -45,7 +45,8 @@ def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module]) 
     elif isinstance(error, AssertionError) and not _is_students(error):
         full, pattern = text or "the test fails", _authors_words(steps, trees) or _in_words(test)
     else:
-        full, pattern = f"{kind}: {text}" if text else kind, _pattern_of(error, cell)
+        pattern = _pattern_of(error, cell)
+        full = pattern if text in ("", pattern) else f"{pattern}: {text}"
     notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
     message = "\n".join([_short(pattern if hidden else full, MAX_MESSAGE), *notes])
     detail = full if isinstance(error, Stopped) else "\n".join([f"{kind}: {text}" if text else kind, *notes])

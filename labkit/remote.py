@@ -163,11 +163,11 @@ class Link:
 
     def __init__(self, send: Callable[[bytes], bytes], namespace: dict, reference: Mapping[str, str] | None = None):
         self.send, self.namespace, self.reference = send, namespace, reference
-        self.asked = ""  # the student's name that the last request was about
+        self.asked = ""  # the student's name that the running test asked for last
 
     def ask(self, do: str, *arguments: Any) -> Any:
         """The result of a request; what the student's side raised is raised here, with `by_student` set."""
-        self.asked = _name_in(arguments)
+        self.asked = _name_in(arguments) or self.asked
         request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
         reply = self.send(request)
         try:
@@ -213,6 +213,7 @@ class _RemoteSession:
         self.kept: list[str] = []
 
     def begin(self) -> None:
+        self.link.asked = ""
         known = self.link.reference
         sources = None if known is None else {name: known[name] for name in self.parts if name in known}
         self.kept = self.link.ask("begin", self.replaces, self.parts, sources)
