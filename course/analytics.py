@@ -26,15 +26,21 @@ from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.preprocessors import ClearSolutions
 
+from course import term
 from course.exports import number, write_whole
 from course.harmless import plain
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, tests_of, which
+from course.steps import CannotGrade
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MAX_BARS = 14
 LONGEST_SENTENCE = 300
 """Characters of a student's or a test's words that are shown."""
+
+
+class CannotAnalyse(CannotGrade):
+    """One sentence for the person who asked for the page: what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +112,13 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
     """What the gradebook and the autograded notebooks say of an assignment.
 
     Raises:
-        SystemExit: there is no such assignment.
+        CannotAnalyse: there is no such assignment.
     """
     course = api.coursedir
     path = Path(course.format_path(course.source_directory, ".", name), f"{name}.ipynb")
     if not path.is_file():
         known = ", ".join(sorted(api.get_source_assignments())) or "none yet: run `make exercises`"
-        raise SystemExit(f"There is no assignment {name!r}; this course has {known}.")
+        raise CannotAnalyse(f"There is no assignment {name!r}; this course has {known}.")
     source = nbformat.read(path, as_version=4)
     submitted = frozenset(api.get_submitted_students(name))
     blank = _blank_exercises(source, api)
@@ -122,7 +128,7 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
         try:
             max_score = float(gradebook.find_assignment(name).max_score)
         except MissingEntry:
-            raise SystemExit(
+            raise CannotAnalyse(
                 f"The gradebook does not know {name!r} yet: run `python -m course.grading publish` first."
             ) from None
         for entry in gradebook.assignment_submissions(name):
@@ -481,16 +487,19 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
 
 def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     """Write the page and say where it is."""
-    record = read_record(api, arguments.assignment)
+    assignment = arguments.assignment
+    if assignment in api.get_source_assignments():
+        term.update(api, [assignment])  # penalties follow from manual scores, which may be new
+    record = read_record(api, assignment)
     known, no_bank = [], None
     if any(s.failures for s in record.graded):
         print("Comparing with the known mistakes; the first time after a change this takes half a minute.", flush=True)
         try:
-            known = read_mistakes(api, arguments.assignment)
+            known = read_mistakes(api, assignment)
         except NoBank as reason:
             no_bank = str(reason)
             print(no_bank)
-    path = arguments.to or Path(f"{arguments.assignment}-analytics.html")
+    path = arguments.to or Path(f"{assignment}-analytics.html")
     write_whole(path, page(record, known, no_bank, datetime.datetime.now()))
     print(f"{' '.join(lead(record, losses(record, by_test=True), mistakes_made(record, known)))}\nThe page is {path}.")
 

@@ -28,6 +28,9 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import CsvExportPlugin, ExportPlugin
 from traitlets import Unicode
 
+from course import term
+from course.steps import CannotGrade
+
 FORMATS = ("csv", "canvas", "moodle")
 BYTE_ORDER_MARK = "\ufeff"
 SEPARATORS = ",;\t"
@@ -39,7 +42,7 @@ MOODLE_IDENTITIES = {"username": "id", "idnumber": "lms_user_id", "email": "emai
 """What Moodle may know a student by, and the field of nbgrader's student that holds it."""
 
 
-class CannotExport(ValueError):
+class CannotExport(CannotGrade):
     """One sentence for the person who asked for the file: what is wrong with it and what to do."""
 
 
@@ -140,7 +143,8 @@ class LearningSystemExport(ExportPlugin):
                 submission = gradebook.find_submission(assignment.name, student.id)
             except MissingEntry:
                 continue
-            found[student.id] = Score.of(submission)
+            if _is_graded(submission):
+                found[student.id] = Score.of(submission)
         if waiting := [name for name, score in found.items() if score.waiting]:
             self.remark(
                 f"{assignment.name}: {count(waiting, 'submission waits', 'submissions wait')} for a person to grade a "
@@ -361,6 +365,12 @@ class _CanvasTable:
         return self.mark + out.getvalue()
 
 
+def _is_graded(submission: SubmittedAssignment) -> bool:
+    """Whether there is a score in it: an extension makes an entry too, for what is yet to come."""
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    return any(grade.auto_score is not None or grade.manual_score is not None for grade in grades)
+
+
 def _folded(name: str) -> str:
     return name.strip().casefold()
 
@@ -374,11 +384,9 @@ def export_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     if arguments.format == "canvas" and arguments.roster:
         settings["roster"] = str(arguments.roster)
     exporter = kind(config=api.config, **settings)
-    try:
-        with api.gradebook as gradebook:
-            exporter.export(gradebook)
-    except CannotExport as refusal:
-        raise SystemExit(str(refusal)) from None
+    term.update(api, arguments.assignment or None)  # penalties follow from manual scores, which may be new
+    with api.gradebook as gradebook:
+        exporter.export(gradebook)
     for sentence in getattr(exporter, "remarks", ()):
         print(sentence)
     print(f"{'All grades are' if not arguments.assignment else 'The grades are'} in {arguments.to}.")

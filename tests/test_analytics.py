@@ -1,7 +1,9 @@
 """The instructor's page: what it counts, what it says of small and odd classes, and which mistakes it recognises."""
 
 import argparse
+import copy
 import datetime
+import inspect
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -9,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
 from nbgrader.apps.api import NbGraderAPI
 
 from course import analytics
 from course.analytics import (
+    CannotAnalyse,
     Histogram,
     Record,
     Submission,
@@ -27,6 +31,8 @@ from course.analytics import (
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, which
 from course.mistakes import tests_of as exercises_of
+from course.reference import references
+from tests import outside
 from tests.bank import bank
 from tests.made_up_class import BLANK, hand_in, judged, make_class, make_course, source_of
 
@@ -436,7 +442,7 @@ def test_the_command_goes_on_without_a_bank(
 
 
 def test_the_command_refuses_an_unknown_assignment(klass: NbGraderAPI, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no assignment 'tpy'; this course has tokenizer"):
+    with pytest.raises(CannotAnalyse, match="no assignment 'tpy'; this course has tokenizer"):
         run(klass, "tpy", "--to", str(tmp_path / "page.html"))
     assert not list(tmp_path.iterdir())
 
@@ -465,3 +471,37 @@ def test_a_class_of_sixty(tmp_path: Path, known: list[Mistake]) -> None:
     }
     assert "&lt;b&gt;unit&lt;/b&gt;" in html
     assert len(html) < 200_000
+
+
+MADE = {
+    "pre-tokenize": "no contractions",
+    "count-pairs": "each word counts once",
+    "best-pair": "the rarest pair",
+    "merge-pair": "one merge a word",
+}
+
+
+def handed_in(made: dict[str, str]) -> NotebookNode:
+    """The assignment with some of the bank's answers in the student's cells, as text."""
+    chosen = {a.exercise: a for a in bank("wrong", NAME) if made.get(a.exercise) == a.label}
+    assert len(chosen) == len(made)
+    clean = new_notebook()
+    for cell in copy.deepcopy(source_of(NAME).cells):
+        if answer := chosen.get(cell.id.removeprefix("exercise-")):
+            _, _, definition = inspect.getsource(answer.answer).partition("\ndef ")
+            cell.source = f"import regex\nfrom itertools import pairwise\n\n\ndef {definition}"
+        if not cell.id.startswith("run-"):  # they show something, and take most of the time
+            clean.cells.append(cell)
+    return clean
+
+
+def test_mistakes_are_recognised_in_what_the_judge_writes_down(known: list[Mistake]) -> None:
+    """Four at once, through the student's kernel: what the judge says of each is what it says of the bank's answer."""
+    source = source_of(NAME)
+    lent = references(source, ROOT)
+    result = outside.judged(source, handed_in(MADE), seed=2026, seconds=300, reference=lent)
+    failures = submission_of(result.notebook).failures
+    tests = exercises_of(source)
+    found = {exercise: which(failures, exercise, tests, known) for exercise in dict.fromkeys(tests.values())}
+    assert {exercise: labels for exercise, labels in found.items() if labels} == {e: [m] for e, m in MADE.items()}
+    assert {tests[test] for test in failures} == {*MADE, INTEGRATION}
