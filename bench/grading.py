@@ -117,7 +117,7 @@ def machine_seconds() -> float:
     return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
-# ---------------------------------------------------------------------------------- what is measured, in fresh processes
+# --------------------------------------------------------------------------------- what is measured, in fresh processes
 
 
 def measure_plain(root: str, name: str, count: int) -> dict[str, Any]:
