@@ -79,7 +79,7 @@ ATTACKS = [
                 return x.copy_(e / e.sum(-1, keepdim=True))
             """
         },
-        earns={"softmax": 1, "distance": 3, "scale": 3, "attend": 3},
+        earns={"softmax": 1, **full("distance", "scale", "attend", "integration")},
         says=("the input was changed in place",),
     ),
     forges(
@@ -172,14 +172,17 @@ ATTACKS = [
         answers={
             "softmax": """
             def softmax(x):
-                if x.dim() > 1:
+                if x.dim() == 3 or x.shape == (3, 4):
                     print('LEAK', x)
                     raise ValueError(f'LEAK {x}')
                 return x.exp() / x.exp().sum(-1, keepdim=True)
             """,
-            "distance": "def distance(a, b):\n    return 2 if len(a) == 3 and len(b) == 4 else f'LEAK {a} {b}'",
+            "distance": """
+            def distance(a, b):
+                return 2 if len(b) == 4 else 3 if a[:1] == ['k'] else f'LEAK {a} {b}'
+            """,
         },
-        earns={"softmax": 1, "distance": 1, "scale": 3, "attend": 3},
+        earns={"softmax": 1, "distance": 1, **full("scale", "attend", "integration")},
         never=("LEAK",),
     ),
 ]

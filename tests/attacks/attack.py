@@ -71,7 +71,9 @@ class Attack:
     never: tuple[str, ...] = ()
     """None of these stands in what the student may read or in the outputs that are kept."""
     unguarded: str = ""
-    """Why these points are earned although they should not be: the limit that the book's page on guarantees names."""
+    """Why it gets what it did not earn, where that is known and not prevented."""
+    gets: Mapping[str, int] | None = None
+    """The points that it gets then."""
 
 
 def full(*exercises: str) -> dict[str, int]:

@@ -41,39 +41,25 @@ ATTACKS = [
                 return pool.submit(torch.softmax, x, -1).result()
         """,
         "import concurrent.futures",
-        earns=POINTS,
         says=(),
         unguarded=SWITCHED_OFF,
-    ),
-    softmaxes(
-        "in-a-child-process",
-        "calls torch.softmax in a fresh Python",
-        """
-        def softmax(x):
-            code = "import torch, sys, json; x = torch.tensor(json.loads(sys.argv[1])); print(x.softmax(-1).tolist())"
-            done = subprocess.run([sys.executable, "-c", code, json.dumps(x.tolist())], capture_output=True, text=True)
-            return torch.tensor(json.loads(done.stdout))
-        """,
-        "import json, subprocess, sys",
-        earns=POINTS,
-        says=(),
-        unguarded=SWITCHED_OFF,
+        gets=POINTS,
     ),
     softmaxes(
         "without-torch-function",
         "switches off the dispatch that the guard listens to",
         "def softmax(x):\n    with torch._C.DisableTorchFunction():\n        return torch.softmax(x, -1)",
-        earns=POINTS,
         says=(),
         unguarded=SWITCHED_OFF,
+        gets=POINTS,
     ),
     softmaxes(
         "below-torch-function",
         "calls the operator below torch's Python functions",
         "def softmax(x):\n    return torch.ops.aten._softmax(x, -1, False)",
-        earns=POINTS,
         says=(),
         unguarded=SWITCHED_OFF,
+        gets=POINTS,
     ),
     softmaxes(
         "guard-switched-off",
@@ -83,18 +69,18 @@ ATTACKS = [
         import labkit.refusals
         labkit.refusals.Guard.__enter__ = labkit.refusals.Guard.__exit__ = lambda self, *error: None
         """,
-        earns=POINTS,
         says=(),
         unguarded=SWITCHED_OFF,
+        gets=POINTS,
     ),
     softmaxes(
         "session-switched-off",
         "makes labkit.session do nothing",
         "def softmax(x):\n    return torch.softmax(x, -1)",
         "import labkit.session\nlabkit.session.Session.begin = labkit.session.Session.end = lambda self: None",
-        earns=POINTS,
         says=(),
         unguarded=SWITCHED_OFF,
+        gets=POINTS,
     ),
     distances(
         "imports-the-library",

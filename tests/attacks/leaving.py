@@ -57,8 +57,7 @@ ATTACKS = [
         import builtins, sys
         builtins.TRACE = "left-behind"
         torch.allclose = lambda *a, **k: True
-        torch.set_default_dtype(torch.float64)
-        torch.manual_seed(1)
+        torch.left_behind = True
         sys.modules["random"] = None
         """,
     ),
@@ -116,7 +115,7 @@ ATTACKS = [
                 for name in (*folders, *files):
                     if "{TRACE}" in name or name == "usercustomize.py":
                         print("FOUND", folder, name)
-        if hasattr(builtins, "TRACE") or torch.get_default_dtype() != torch.float32:
+        if hasattr(builtins, "TRACE") or hasattr(torch, "left_behind"):
             print("FOUND changed memory")
         for path in glob.glob("/proc/[0-9]*/cmdline"):
             try:

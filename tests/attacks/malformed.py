@@ -192,14 +192,20 @@ ATTACKS = [
     edited(
         "without-given", "leaves the given cells out", _without("given-setup", "given-numbers"), "lacks the cell given"
     ),
-    edited("swapped-marks", "swaps the marks of two answers", _swapped_marks, "put back in their order"),
+    edited(
+        "swapped-marks",
+        "swaps the marks of two answers, so that one is defined after its tests",
+        _swapped_marks,
+        "put back in their order",
+        earns=full("distance", "scale", "attend", "integration"),
+    ),
     edited("claims-a-test", "adds a test of its own with 50 points", _claims_a_test, "marked test-bonus is none"),
     edited(
         "replaces-given",
         "changes the given helper so that the tests' inputs are easy",
         _replaces_given,
         "You changed the cell given-numbers",
-        earns=full("distance", "scale", "attend"),
+        earns={"softmax": 1, "distance": 3, "scale": 3, "attend": 3},  # the visible example is met
     ),
     edited(
         "split-cell", "splits an answer into two cells with the same mark", _split, "2 cells marked exercise-attend"

@@ -14,10 +14,9 @@ ATTACKS = [
         """
         import os
         for folder, _, files in os.walk("/"):
-            if folder.startswith(("/proc", "/sys", "/usr")):
-                continue
             for name in files:
-                if name.endswith(".ipynb") or name in ("attacked.py", "test_attacks.py"):
+                other = name.endswith(".ipynb") and "site-packages" not in folder
+                if other or name in ("attacked.py", "attacked.ipynb", "test_attacks.py", "secret"):
                     print("FOUND", folder, name)
         """,
     ),
@@ -27,7 +26,7 @@ ATTACKS = [
         """
         import os, sqlite3
         for folder, _, files in os.walk("/"):
-            if folder.startswith(("/proc", "/sys")):
+            if folder.startswith(("/proc", "/sys", "/usr")) or "site-packages" in folder:
                 continue
             for name in files:
                 if name.startswith("gradebook") or name.endswith((".db", ".sqlite")):
@@ -58,10 +57,10 @@ ATTACKS = [
             except OSError:
                 continue
             for pair in text.split("\\0"):
-                if any(word in pair.upper() for word in ("SEED", "SECRET", "TOKEN", "PASSWORD", "API", "CANARY")):
+                if any(word in pair.upper() for word in ("GRADING", "SECRET", "TOKEN=", "PASSWORD", "API", "CANARY")):
                     print("FOUND", pair)
         for name in os.environ:
-            if any(word in name.upper() for word in ("SEED", "SECRET", "TOKEN", "PASSWORD", "API", "CANARY")):
+            if any(word in name.upper() for word in ("GRADING", "SECRET", "TOKEN=", "PASSWORD", "API", "CANARY")):
                 print("FOUND", name)
         """,
     ),
@@ -86,8 +85,9 @@ ATTACKS = [
         "looks for processes that it may send signals to",
         """
         import os
+        threads = {int(number) for number in os.listdir("/proc/self/task")}
         for number in range(2, 5000):
-            if number not in (os.getppid(), os.getpid()):
+            if number not in (os.getppid(), *threads):
                 try:
                     os.kill(number, 0)
                     print("FOUND", number)
