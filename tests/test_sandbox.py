@@ -24,7 +24,7 @@ from tests.sandboxed import needs_sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 2**20
-PATIENCE = 120  # seconds that anything here may take on a busy machine
+PATIENCE = 60  # seconds that anything here may take on a busy machine
 
 
 class Kernel:
@@ -207,7 +207,8 @@ def test_devices_and_kernel_settings_cannot_be_written(kernel: Kernel) -> None:
             for file in files:
                 path = os.path.join(folder, file)
                 try:
-                    with open(path, "w"):
+                    with open(path, "wb", buffering=0) as setting:
+                        setting.write(b"1")
                         found.append(path)
                 except OSError:
                     pass
@@ -370,7 +371,7 @@ def test_a_background_process_ends_with_its_kernel(sandbox: Sandbox) -> None:
             subprocess.Popen(["setsid", "sleep", "98765"], start_new_session=True)
         """)
         until(lambda: any("98765" in p.cmdline() for p in processes_of(sandbox)))
-    assert nothing_is_left(sandbox)
+    until(lambda: nothing_is_left(sandbox))
     assert not any("98765" in (p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]))
 
 
@@ -385,7 +386,7 @@ def test_many_kernels_leave_nothing(sandbox: Sandbox) -> None:
     for n in range(30):
         with kernel_of(sandbox) as kernel:
             assert kernel.run(f"print({n})") == str(n)
-        assert nothing_is_left(sandbox)
+        until(lambda: nothing_is_left(sandbox))
     descriptors = psutil.Process().num_fds()
     for _ in range(3):
         with kernel_of(sandbox):
@@ -423,7 +424,7 @@ def test_many_processes_with_much_memory_end_with_the_reason(sandbox: Sandbox, k
                 signal.pause()
     """)
     assert kernel.wait_for_end() == "memory"
-    assert not processes_of(sandbox)
+    until(lambda: not processes_of(sandbox))
 
 
 def test_one_process_with_too_much_memory_gets_an_error(kernel: Kernel) -> None:
@@ -470,7 +471,7 @@ def test_a_loop_that_swallows_interrupts_is_killed(sandbox: Sandbox) -> None:
         start = time.monotonic()
     assert time.monotonic() - start < 30
     assert kernel.ended() is None  # it did not end by itself
-    assert nothing_is_left(sandbox)
+    until(lambda: nothing_is_left(sandbox))
 
 
 @pytest.mark.parametrize(
@@ -545,7 +546,7 @@ def test_nbclient_works_through_it(sandbox: Sandbox) -> None:
     assert notebook.cells[0].outputs[0].text == "42\n"
     assert notebook.cells[1].outputs[0].ename == "ZeroDivisionError"
     assert "image/png" in notebook.cells[2].outputs[0].data
-    assert nothing_is_left(sandbox)
+    until(lambda: nothing_is_left(sandbox))
 
 
 def test_shell_commands_work(kernel: Kernel) -> None:
@@ -639,7 +640,6 @@ def test_a_killed_parent_takes_all_with_it_and_the_next_start_tidies_up() -> Non
     parent.stdout.close()
     _, alive = psutil.wait_procs(everything, timeout=PATIENCE)
     assert not alive
-    assert folder.exists()
     with Sandbox(Room("next", preload=())):
         assert not folder.exists()
 

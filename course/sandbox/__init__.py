@@ -17,6 +17,7 @@ import contextlib
 import functools
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -250,6 +251,7 @@ def _new_folder() -> Path:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as trial:
             if old.parent.lstat().st_uid != os.geteuid() or old.parent.is_symlink():
                 continue
+            trial.settimeout(1)
             try:
                 trial.connect(str(old))
             except ConnectionRefusedError:
@@ -306,9 +308,9 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     process.wait()
     if process.stdout is not None:
         # The warm process and its monitors hold the other end, so this ends when they are gone.
-        with contextlib.suppress(ValueError):
-            process.stdout.read()
-            process.stdout.close()
+        while select.select([process.stdout], [], [], KILL_SECONDS)[0] and os.read(process.stdout.fileno(), 4096):
+            pass
+        process.stdout.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -379,21 +381,16 @@ class SandboxProvisioner(KernelProvisionerBase):
             "key": key.decode(),
             "files": {name: base64.b64encode(content).decode() for name, content in self.files.items()},
         }
-        self.connection, answer = await asyncio.to_thread(self._ask, json.dumps(request).encode())
+        connection, answer = await asyncio.to_thread(self._ask, json.dumps(request).encode())
         if "ready" not in answer:
-            self.connection.close()
-            self.connection = None
+            connection.close()
             raise SandboxError(f"The kernel could not start: {answer.get('failed', 'its warm process ended')}")
+        self.connection = connection
         folder = Path(self.address).parent
         self._runtime = folder / "kernels" / Path(answer["ready"]).name
         manager.connection_file = str(folder / f"{self._runtime.name}.json")
-        self.connection_info = {
-            "transport": "ipc",
-            "ip": f"{self._runtime}/k",
-            "key": key,
-            "signature_scheme": "hmac-sha256",
-            **PORTS,
-        }
+        info: Any = {"transport": "ipc", "ip": f"{self._runtime}/k", "key": key, "signature_scheme": "hmac-sha256"}
+        self.connection_info = info | PORTS
         return self.connection_info
 
     def _ask(self, request: bytes) -> tuple[socket.socket, dict[str, Any]]:
@@ -413,7 +410,7 @@ class SandboxProvisioner(KernelProvisionerBase):
             why = "it took too long" if isinstance(error, TimeoutError) else _what_happened(Path(self.address).parent)
             raise SandboxError(f"No kernel could be started. {why}") from None
         connection.setblocking(False)
-        return connection, json.loads(line)
+        return connection, json.loads(line.splitlines()[0])  # after a failure the end may be told already
 
     def _take(self) -> bool:
         """Read what the monitor has said so far; whether the kernel has ended."""

@@ -354,6 +354,8 @@ class Monitor:
         reason, code = None, 0
         try:
             request = self.request()
+            if request is None:
+                return
             if LINUX:
                 _prctl(PR_SET_CHILD_SUBREAPER, 1)
             self.start(request)
@@ -368,11 +370,12 @@ class Monitor:
             self.end()
             self.say({"ended": reason, "code": code})
 
-    def request(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any] | None:
+        """What is asked; None if the client only wanted to know whether anybody listens."""
         with self.connection.makefile("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
-            content: dict[str, Any] = json.loads(stream.read(size))
-        return content
+            text = stream.read(size)
+        return json.loads(text) if text and len(text) == size else None
 
     def say(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # the client may be gone
@@ -438,7 +441,7 @@ class Monitor:
 
     def watch(self) -> tuple[str | None, int]:
         """Wait for the end: `(reason, exit status)`; no reason if the client wanted it."""
-        sources = [self.connection, self.zygote]
+        sources: list[Any] = [self.connection, self.zygote]
         if self.settings.isolated:
             sources.append(self.status.fileno())
         while True:
