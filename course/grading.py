@@ -20,7 +20,6 @@ from typing import Any
 
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
-from nbgrader.utils import temp_attrs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -34,6 +33,7 @@ from course.autograde import Result, Run
 from course.grader import Assignment, GraderError
 from course.steps import CannotGrade, is_isolated
 from course.term import TermError, update
+from course.writer import enter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,10 +85,9 @@ def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
         for student in students:
             gradebook.update_or_create_student(student)
     api.config.ExchangeReleaseAssignment.force = True
+    update(api)  # notes what people gave for cells that may go now
     for name in names:
-        # nbgrader enters an assignment into the gradebook while it writes the students' version; that one is not kept.
-        with temp_attrs(api.coursedir, release_directory="course/run/release"):
-            _must(api.generate_assignment(name), f"{name} could not be entered into the gradebook")
+        enter(api, Assignment.load(Path(api.coursedir.root), name))
         _must(api.release_assignment(name), f"{name} could not be released")
     return names
 
