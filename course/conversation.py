@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from labkit import codec
 
 REQUEST, REPLY = "course_request", "course_reply"
+TOO_LARGE = "too large to be read"
 
 START_SECONDS = 60.0
 # What an interrupted kernel has to come back.
@@ -27,7 +28,9 @@ GRACE_SECONDS = 1.0
 BEAT_SECONDS = 0.2
 
 MAX_REPLY = codec.MAX_BYTES + 2**20
-MAX_OUTPUT_MESSAGE = 4 * 2**20
+# Beyond this a channel ends; what is beyond MAX_CONTENT is not read.
+MAX_OUTPUT_MESSAGE = 64 * 2**20
+MAX_CONTENT = 4 * 2**20
 MAX_FRAMES = 32
 
 # Kept of what a cell, and a whole notebook, puts out: characters and number of outputs.
@@ -57,7 +60,8 @@ class _Client(BlockingKernelClient):
         is_output = channel == "iopub"
         # The context's options are those of the sockets that it makes next.
         self.context.setsockopt(zmq.MAXMSGSIZE, MAX_OUTPUT_MESSAGE if is_output else MAX_REPLY)
-        self.context.setsockopt(zmq.RCVHWM, 200 if is_output else 4)
+        # What waits here takes our memory; the kernel's own queues are longer.
+        self.context.setsockopt(zmq.RCVHWM, 4 if is_output else 1)
         socket = super()._create_connected_socket(channel, identity)
         socket.linger = 0
         return socket
@@ -81,9 +85,6 @@ class Conversation:
             )
             self.client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
             self.shell, self.iopub = self.client.shell_channel.socket, self.client.iopub_channel.socket
-            self.poller = zmq.Poller()
-            self.poller.register(self.shell, zmq.POLLIN)
-            self.poller.register(self.iopub, zmq.POLLIN)
             self._wait_until_ready()
         except BaseException:
             self.close()
@@ -131,6 +132,9 @@ class Conversation:
 
     def _wait_until_ready(self) -> None:
         """Until the kernel answers and its outputs arrive: what is printed before that would be lost."""
+        self.poller = zmq.Poller()
+        self.poller.register(self.shell, zmq.POLLIN)
+        self.poller.register(self.iopub, zmq.POLLIN)
         end = time.monotonic() + START_SECONDS
         answered = heard = False
         asked = set()
@@ -164,9 +168,12 @@ class Conversation:
         try:
             _, parts = self.client.session.feed_identities(frames)
             # Signature, header, parent, metadata and content: all but the buffers is JSON.
-            if not whole or sum(map(len, parts[:5])) > MAX_OUTPUT_MESSAGE:
+            if not whole or sum(map(len, parts[:4])) > MAX_CONTENT:
                 return None
-            message = self.client.session.deserialize(parts)
+            readable = len(parts[4]) <= MAX_CONTENT
+            message = self.client.session.deserialize(parts, content=readable)
+            if not readable:
+                message |= {"msg_type": TOO_LARGE, "content": {}}
             return message if isinstance(message["content"], dict) else None
         except Exception:  # whatever a kernel that is the student's may send
             return None
@@ -215,6 +222,12 @@ class Conversation:
             for socket, message in self._messages(end - now):
                 if socket is self.iopub and _parent(message) == asked:
                     outputs.add(message)
+        if not outputs.ended:  # the channel ended over a message that was too large, or the kernel plays tricks
+            assert self.client is not None
+            outputs.cut()
+            self.iopub.close()
+            self.iopub = self.client.connect_iopub()
+            self._wait_until_ready()
 
 
 def seconds_of(seconds: float) -> str:
@@ -274,6 +287,8 @@ class Outputs:
                 # The last word of a cell, also of one that said too much before.
                 lines = [line[:MAX_LINE] for line in lines[-30:] if type(line) is str]
                 self._put(nbformat.v4.new_output("error", ename=name[:200], evalue=value[:MAX_LINE], traceback=lines))
+            case str(kind), _ if kind == TOO_LARGE:
+                self.cut()
             case "clear_output", {"wait": bool(wait)}:
                 self._clear = True
                 if not wait:
@@ -304,11 +319,17 @@ class Outputs:
             self.room -= len(text)
             self.taken += len(text)
             return text
+        text = text[: self.room] + CUT
         self._cut = True
-        text = text[: self.room] + CUT if joins or len(self.cells) < CELL_OUTPUTS else CUT
         self.taken += self.room
         self.room = 0
         return text
+
+    def cut(self) -> None:
+        """Keep no more, and say so."""
+        if not self._cut:
+            self._cut = True
+            self._put(nbformat.v4.new_output("stream", name="stdout", text=CUT))
 
 
 def _is_png(text: str) -> bool:
