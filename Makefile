@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check publish autograde feedback export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export checkpoints test test-long bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,14 +41,23 @@ exercises: $(READY) ## assemble the assignments and write the students' notebook
 check: $(READY) ## ASSIGNMENT=tokenizer: run a student's notebook and report its visible tests
 	@$(BIN)/python -m labkit.check $(ASSIGNMENT)
 
+renew: $(READY) ## ASSIGNMENT=tokenizer: take a student's answers over into a corrected release
+	@$(BIN)/python -m labkit.renew $(ASSIGNMENT)
+
 publish: $(READY) ## put the assembled assignments into the exchange, for students to fetch
 	@$(BIN)/python -m course.grading publish
 
-autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what was submitted
+autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what is new, in parallel and in the sandbox
 	@$(BIN)/python -m course.grading autograde $(ASSIGNMENT)
 
 feedback: $(READY) ## ASSIGNMENT=tokenizer: write and release feedback
 	@$(BIN)/python -m course.grading feedback $(ASSIGNMENT)
+
+analytics: $(READY) ## ASSIGNMENT=tokenizer: a page on how the class did and which mistakes it made
+	@$(BIN)/python -m course.grading analytics $(ASSIGNMENT)
+
+audit: $(READY) ## ASSIGNMENT=tokenizer: every change of a score, when and why
+	@$(BIN)/python -m course.grading audit $(ASSIGNMENT)
 
 export: $(READY) ## write all grades to grades.csv
 	@$(BIN)/python -m course.grading export
