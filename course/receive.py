@@ -28,6 +28,7 @@ import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, ClearSolutions
+from nbgrader.utils import compute_checksum
 
 MAX_NOTEBOOK = 16 * 2**20
 """Bytes of a notebook file, outputs and all."""
@@ -531,6 +532,8 @@ class _Merged:
         if _is_exercise(original):
             text = released.source if student is None else student.text
         self.add(original.cell_type, text, original.id, original.metadata)
+        if student is None and original.metadata.get("course", {}).get("private"):
+            return  # no student has it (course/private)
         if student is None:
             self.remarks.add(
                 f"Your notebook lacks the cell {name}; "
@@ -539,11 +542,28 @@ class _Merged:
             return
         if student.kind != original.cell_type:
             self.remarks.add(f"The cell {name} was turned into {student.kind}; it counts as {original.cell_type}.")
-        if not _is_exercise(original) and not _same_text(student.text, original.source, released.source):
-            self.remarks.add(f"You changed the cell {name}, which is given; grading uses the assignment's own.")
         ours = original.metadata.nbgrader
-        if any(key in student.marks and student.marks[key] != ours.get(key) for key in _MARKS):
+        other_text = not _is_exercise(original) and not _same_text(student.text, original.source, released.source)
+        other_marks = any(key in student.marks and student.marks[key] != ours.get(key) for key in _MARKS)
+        if (other_text or other_marks) and _is_as_released(student):
+            self.remarks.add(
+                f"The cell {name} was corrected after you got the assignment; the corrected one was used. "
+                "To have it too: python -m labkit.renew"
+            )
+            return
+        if other_text:
+            self.remarks.add(f"You changed the cell {name}, which is given; grading uses the assignment's own.")
+        if other_marks:
             self.remarks.add(f"The points or locks of the cell {name} were changed; the assignment's own hold.")
+
+
+def _is_as_released(cell: _Cell) -> bool:
+    """Whether a cell is as some release had it, by the checksum that came with it; this decides a remark, no more."""
+    made = nbformat.from_dict({"cell_type": cell.kind, "source": cell.text, "metadata": {"nbgrader": cell.marks}})
+    try:
+        return bool(compute_checksum(made) == cell.marks.get("checksum"))
+    except (AttributeError, KeyError, TypeError, ValueError):  # marks that somebody else wrote
+        return False
 
 
 def _same_text(text: str, *others: str) -> bool:
