@@ -134,7 +134,7 @@ def autograded(*, blank: tuple[str, ...] = ()) -> NotebookNode:
 def hostile() -> NotebookNode:
     """A submission that tries to run script in the browser of who looks at it, or to call another server."""
     nb = autograded()
-    run = "window.top.ran = window.ran = document.title = 'ran'; fetch('http://evil.invalid/x')"
+    run = "console.log(/ran/)"  # fits into attributes and addresses of every kind
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" onload="{run}"><script>{run}</script></svg>'
     nb.cells += [
         new_markdown_cell(
@@ -178,7 +178,9 @@ def hostile() -> NotebookNode:
         ),
         nbformat.v4.new_raw_cell(f"<script>{run}</script>", id="mine-4", metadata={"raw_mimetype": "text/html"}),
     ]
-    nb.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"x": f"</script><script>{run}</script>"}}
+    nb.metadata["widgets"] = {
+        "application/vnd.jupyter.widget-state+json": {"state": {"x": f"</script><script>{run}</script>"}}
+    }
     nb.metadata["title"] = f"</title><script>{run}</script>"
     nb.metadata["course_report"]["remarks"] = [f"<script>{run}</script>"]
     failing(nb, "double", f"<script>{run}</script>", f"test_<script>{run}</script>")

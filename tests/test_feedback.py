@@ -95,7 +95,8 @@ def test_a_failing_exercise_is_told_with_property_message_and_way_to_the_code() 
 def test_the_earliest_that_others_need_comes_first() -> None:
     nb = autograded(blank=("eight",))
     failing(nb, "double-any", "no", "test_double")
-    exercises = feedback.read_exercises(nb | names(nb) and nb, source())
+    names(nb)
+    exercises = feedback.read_exercises(nb, source())
     assert [(e.name, e.used_by) for e in exercises] == [("double", 2), ("quad", 1), ("eight", 0), ("integration", 0)]
     first = feedback.first_to_fix(exercises)
     assert first is not None
@@ -303,7 +304,7 @@ def test_a_hostile_notebook_in_formgrader(course: Course) -> None:
         str(s.get("src", "/")).startswith("/formgrader/static/") for s in soup.find_all("script") if s.get("src")
     )
     assert "://" not in "".join(str(s) for s in soup.find_all(("script", "link")))
-    assert "ran" not in "".join(s.get_text() for s in soup.find_all("script") if "window" in s.get_text())
+    assert "/ran/" not in "".join(s.get_text() for s in soup.find_all("script"))
     assert "alert(1)" not in "".join(s.get_text() for s in soup.find_all("script"))
     assert "DETAIL_5518" in page  # the instructor sees why
     assert "def hidden_helper" in told(container)

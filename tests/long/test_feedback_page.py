@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nbconvert.exporters import HTMLExporter
 from playwright.sync_api import Page
 
 from tests.graded import Course, autograded, hostile
@@ -22,7 +23,7 @@ from tests.long.browser import DESKTOP, PHONE, chromium, new_page, serve
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
-EVIL = "<h1>Mine</h1><script>document.title = 'ran'; fetch('/api/contents')</script>"
+EVIL = "<h1>Mine</h1><script>console.log(/ran/); fetch('/api/contents')</script>"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,10 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     course = Course(tmp_path_factory.mktemp("course"))
     course.grade("ann", autograded())
     course.grade(
-        "mallory", hostile(), first_name="<script>window.ran = 1</script>", last_name="<img src=x onerror=ran()>"
+        "mallory",
+        hostile(),
+        first_name="<script>console.log(/ran/)</script>",
+        last_name="<img src=x onerror=console.log(/ran/)>",
     )
     (course.root / "course" / "autograded" / "mallory" / "doubling" / "evil.html").write_text(EVIL)
     for file in (ROOT / "course").glob("*.py"):  # what the settings name
@@ -46,18 +50,17 @@ class Watched:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.asked: list[str] = []
-        self.complaints: list[str] = []
+        self.printed: list[str] = []
         page.on("request", lambda request: self.asked.append(request.url))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.printed.append(message.text))
+        page.on("pageerror", lambda error: self.printed.append(str(error)))
 
     def check(self, home: str) -> None:
         """Everything was asked of `home`, nothing ran, and the page's policy had nothing to stop."""
         self.page.wait_for_load_state("networkidle")
         assert [url for url in self.asked if not url.startswith((home, "data:image/png"))] == []
-        assert self.page.evaluate("window.ran") is None
-        assert self.page.title() != "ran"
-        assert [line for line in self.complaints if "Content Security Policy" in line] == []
+        assert "/ran/" not in self.printed
+        assert [line for line in self.printed if "Content Security Policy" in line] == []
 
 
 @contextmanager
@@ -101,6 +104,19 @@ def submission_id(course: Course, student: str) -> str:
         return str(gradebook.find_submission_notebook("doubling", "doubling", student).id)
 
 
+def test_the_hostile_notebook_is_hostile(tmp_path: Path) -> None:
+    """Shown by nbconvert as it comes, it runs and calls: what the tests below say is missing can be there."""
+    nb = hostile()
+    nb.cells = [cell for cell in nb.cells if cell.id != "mine-2"]  # on this one nbconvert itself stops
+    page_source, _ = HTMLExporter(template_name="classic").from_notebook_node(nb)
+    (tmp_path / "page.html").write_text(page_source)
+    with chromium() as browser, new_page(browser) as page, serve(tmp_path) as address:
+        watched = Watched(page)
+        with page.expect_console_message(lambda message: message.text == "/ran/"):
+            page.goto(f"{address}/page.html", wait_until="commit")
+        assert [url for url in watched.asked if "evil.invalid" in url]
+
+
 @pytest.mark.parametrize("student", ["ann", "mallory"])
 @pytest.mark.parametrize(("viewport", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop", "phone"])
 def test_the_feedback_page(course: Course, student: str, viewport: dict[str, int], dark: bool) -> None:
@@ -135,7 +151,7 @@ def test_formgrader(course: Course) -> None:
 
         page.goto(f"{address}/formgrader/submissions/{submission_id(course, 'mallory')}/")
         page.locator(".name-hidden.glyphicon").click()
-        assert "<script>window.ran" in page.locator("a.name-shown").inner_text()
+        assert "<script>console.log" in page.locator("a.name-shown").inner_text()
         watched.check(address)
         box = page.locator("input.score").first  # the page's own scripts work
         box.wait_for()
@@ -147,7 +163,7 @@ def test_formgrader(course: Course) -> None:
 
         page.goto(f"{address}/formgrader/submissions/{submission_id(course, 'mallory')}/evil.html")
         assert page.inner_text("h1") == "Mine"
-        assert page.title() != "ran"
+        assert "/ran/" not in watched.printed
         assert [url for url in watched.asked if "/api/contents" in url] == []
 
 
