@@ -32,9 +32,12 @@ from course.harmless import plain
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, tests_of, which
 from course.steps import CannotGrade
+from course.wording import GAP
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MAX_BARS = 14
+FEWEST_WORDS = 4
+"""A test's message with fewer, besides gaps for values, says too little by itself."""
 LONGEST_SENTENCE = 300
 """Characters of a student's or a test's words that are shown."""
 
@@ -283,6 +286,7 @@ class Loss:
     untouched: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)  # whose integration fails for what failed before
     said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # {what a test says: students}
+    examples: dict[str, str] = field(default_factory=dict)  # {what a test says: how it said so once}
 
     @property
     def share(self) -> float:
@@ -291,7 +295,9 @@ class Loss:
 
     @property
     def properties(self) -> list[tuple[str, list[str]]]:
-        return sorted(self.said.items(), key=lambda item: (-len(item[1]), item[0]))
+        """What the test says, the commonest first, and whom it says it of."""
+        said = sorted(self.said.items(), key=lambda item: (-len(item[1]), item[0]))
+        return [(with_example(text, self.examples[text]), names) for text, names in said]
 
 
 def losses(record: Record, by_test: bool) -> list[Loss]:
@@ -314,7 +320,9 @@ def losses(record: Record, by_test: bool) -> list[Loss]:
             elif exercise == INTEGRATION and len(submission.failures) > 1:
                 groups.append(loss.follows)
             else:
-                groups.append(loss.said[sentence(verdict.pattern, verdict.detail)])
+                text = sentence(verdict.pattern, verdict.detail)
+                loss.examples.setdefault(text, sentence(verdict.detail, ""))
+                groups.append(loss.said[text])
             for group in groups:
                 if submission.student not in group:
                     group.append(submission.student)
@@ -325,6 +333,13 @@ def sentence(pattern: str, detail: str) -> str:
     """What a failed test says, in the author's words where there are any."""
     text = plain(pattern or detail, LONGEST_SENTENCE).strip()
     return text or "fails without a word"
+
+
+def with_example(text: str, example: str) -> str:
+    """The words of a test, and an example where they are mostly gaps."""
+    if len(re.findall(r"[^\W\d_]{2,}", text)) >= FEWEST_WORDS or GAP not in text:
+        return text
+    return f"{text} For example: {example}"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from course.analytics import (
     mistakes_made,
     page,
     read_record,
+    with_example,
 )
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, which
@@ -251,6 +252,15 @@ def test_who_made_which_mistake() -> None:
     assert [(m.labels, m.students) for m in a.unknown] == [(("odd",), ["cyd"])]
     assert a.untouched == ["dan"]
     assert [(m.labels, m.students) for m in integration.unknown] == [(("together",), ["eve"])]
+
+
+def test_words_that_are_mostly_gaps_get_an_example() -> None:
+    assert with_example("… becomes …: …", "'a' becomes 'b'") == "… becomes …: … For example: 'a' becomes 'b'"
+    assert with_example("weight … should multiply the vector", "weight 3") == "weight … should multiply the vector"
+    assert with_example("wrong", "wrong: 3") == "wrong"
+    verdict = Verdict("test-a", "a", 2, 0, "'x' becomes 'y'", "… becomes …")
+    klass = record(Submission("ann", 0, False, {"test-a": verdict}, frozenset(), [], None))
+    assert losses(klass, by_test=True)[0].properties == [("… becomes … For example: 'x' becomes 'y'", ["ann"])]
 
 
 def test_remarks_are_counted_by_kind() -> None:
