@@ -372,7 +372,7 @@ def test_a_background_process_ends_with_its_kernel(sandbox: Sandbox) -> None:
         """)
         until(lambda: any("98765" in p.cmdline() for p in processes_of(sandbox)))
     until(lambda: nothing_is_left(sandbox))
-    assert not any("98765" in (p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]))
+    assert not any("98765" in (p.info["cmdline"] or []) for p in all_processes())
 
 
 def test_the_connection_closing_ends_everything(sandbox: Sandbox) -> None:
@@ -542,7 +542,11 @@ def test_nbclient_works_through_it(sandbox: Sandbox) -> None:
             new_code_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]);"),
         ]
     )
-    NotebookClient(notebook, km=sandbox.kernel(), timeout=PATIENCE).execute()
+    manager = sandbox.kernel()
+    try:
+        NotebookClient(notebook, km=manager, timeout=PATIENCE).execute()
+    finally:
+        manager.shutdown_kernel(now=True)  # nbclient leaves a manager that it was given as it is
     assert notebook.cells[0].outputs[0].text == "42\n"
     assert notebook.cells[1].outputs[0].ename == "ZeroDivisionError"
     assert "image/png" in notebook.cells[2].outputs[0].data
@@ -644,6 +648,19 @@ def test_a_killed_parent_takes_all_with_it_and_the_next_start_tidies_up() -> Non
         assert not folder.exists()
 
 
+def test_one_that_is_closed_while_it_starts_leaves_nothing() -> None:
+    needs_sandbox()
+    for pause in (0, 0.002, 0.01, 0.05, 0.2):
+        running = Sandbox(Room("closed", preload=()))
+        time.sleep(pause)  # to hit it in different states
+        running.close()
+        assert not any(str(running.folder) in " ".join(p.info["cmdline"] or []) for p in all_processes())
+
+
+def all_processes() -> Iterator[psutil.Process]:
+    return psutil.process_iter(["cmdline"])
+
+
 def test_a_thread_that_started_it_may_end() -> None:
     needs_sandbox()
     import threading
@@ -671,7 +688,7 @@ def test_without_isolation_kernels_start_and_end(open_sandbox: Sandbox) -> None:
         assert kernel.run("import tokenizers").startswith("ModuleNotFoundError")
         kernel.run("import subprocess; subprocess.Popen(['sleep', '98764'], start_new_session=True)")
     assert not list((open_sandbox.folder / "kernels").iterdir())
-    assert not any("98764" in (p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]))
+    assert not any("98764" in (p.info["cmdline"] or []) for p in all_processes())
     assert len(descendants(open_sandbox)) == 0
 
 

@@ -280,7 +280,7 @@ def _start(command: list[str], environment: dict[str, str], log: Path, listener:
                     command,
                     env=environment,
                     cwd="/",
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     pass_fds=[listener],
@@ -306,6 +306,9 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
         return
     process.kill()
     process.wait()
+    if process.stdin is not None:
+        # One that bubblewrap was about to start when it was killed sees this.
+        process.stdin.close()
     if process.stdout is not None:
         # The warm process and its monitors hold the other end, so this ends when they are gone.
         while select.select([process.stdout], [], [], KILL_SECONDS)[0] and os.read(process.stdout.fileno(), 4096):

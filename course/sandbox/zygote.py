@@ -546,6 +546,9 @@ def serve(settings: Settings) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)
     while True:
+        # The starter holds the other end of standard input: when it is gone, so is the reason to be here.
+        if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+            os._exit(0)
         connection, _address = listener.accept()
         if os.fork() == 0:
             code = 1
