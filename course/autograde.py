@@ -228,7 +228,7 @@ class Run:
         seconds, remark = seconds_of(finished), next(iter(finished.all_remarks), None)
         try:
             written = writer.write(grading)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, OSError, ImportError):
             raise
         except Exception as error:  # this one stops no other: its judgement is kept, and the next run writes it
             return Result(student.name, None, None, seconds, f"{type(error).__name__}: {error}")

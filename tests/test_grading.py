@@ -1,90 +1,42 @@
-"""The grading step and its commands, on a small course in a temporary folder: real nbgrader, real kernels."""
+"""The grading commands on a small course in a temporary folder: real nbgrader, the real judge, the real sandbox."""
 
 import csv
 import json
 import os
 import pwd
 import shutil
-import signal
-import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.auth import Authenticator
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
 from traitlets.config import Config, PyFileConfigLoader
 
-from course import grading
-from course.grading import CollectOwned, Refusal, Result
+from course import grading, steps
+from course.autograde import Result
+from course.collect import CollectOwned
+from course.grading import Refusal
+from course.steps import WITHOUT_SANDBOX, CannotGrade, is_isolated
+from course.store import Store
+from tests.sandboxed import needs_sandbox
+from tests.toy_course import SUBMISSIONS, StandIn, make_course, put_in, submit, toy
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 240  # the toy notebook's time limit: out of reach on a busy machine
-
-
-def cell(grade_id: str, source: str, points: int = 0) -> nbformat.NotebookNode:
-    """An exercise cell, or a test cell where there are points."""
-    marks = {
-        "grade_id": grade_id,
-        "schema_version": 3,
-        "grade": points > 0,
-        "solution": points == 0,
-        "locked": points > 0,
-    }
-    if points:
-        marks["points"] = points
-    return new_code_cell(source, id=grade_id, metadata={"nbgrader": marks | {"task": False}})
-
-
-def toy(double: str, count: str) -> nbformat.NotebookNode:
-    """An assignment of two exercises; the arguments are the bodies of the two functions."""
-    return new_notebook(
-        cells=[
-            cell("double", f"def double(x):\n    {double}"),
-            cell("test-double", "assert double(2) == 4, 'double(2) should be 4'", 3),
-            cell("count", f"def count(words):\n    {count}"),
-            cell("test-count", "assert count(['a', 'b']) == 2, 'two words'", 2),
-            cell("seed", "import os\nprint('seed', os.environ['COURSE_GRADING_SEED'])", 1),
-        ],
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "course": {"title": "Toy", "points": 6, "seconds": SECONDS},
-        },
-    )
-
-
-SOLVED = ("return x * 2", "return len(words)")
-SUBMISSIONS = {
-    "solved": toy(*SOLVED),
-    "other": toy("return x + x", "return len(words)"),
-    "half": toy("return x + 1", "return len(words)"),
-    "warns": toy("import torch; torch.tensor(torch.ones(1)); return x * 2", "return len(words)"),
-    "exits": toy("import os; os._exit(1)", "return len(words)"),
-}
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course with the real settings and the toy assignment released; `new_course` copies it."""
     root = tmp_path_factory.mktemp("template")
-    source = root / "course" / "source" / "toy"
-    source.mkdir(parents=True)
-    for name in ("__init__.py", "nbgrader_config.py", "grading.py"):
-        shutil.copy(ROOT / "course" / name, root / "course" / name)
-    marked = toy(*(f"### BEGIN SOLUTION\n    {body}\n    ### END SOLUTION" for body in SOLVED))
-    nbformat.write(marked, source / "toy.ipynb")
-    exchange = root / "course" / "run" / "exchange"
-    exchange.mkdir(parents=True)
-    exchange.chmod(0o777)
-    outcome = grading.open_course(root).generate_assignment("toy")
-    assert outcome["success"], outcome
+    make_course(root)
+    for name in ("labkit", "solutions"):
+        (root / name).symlink_to(ROOT / name)
     return root
 
 
@@ -92,164 +44,168 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_course(template: Path, tmp_path: Path) -> tuple[NbGraderAPI, Path]:
     """A fresh copy of the course, and where it lies."""
     root = tmp_path / "new"
-    shutil.copytree(template, root)
+    shutil.copytree(template, root, symlinks=True)
     return grading.open_course(root), root
 
 
-def submit_file(root: Path, student: str, text: str) -> None:
-    """Put a submission where collect would."""
-    folder = root / "course" / "submitted" / student / "toy"
-    folder.mkdir(parents=True)
-    (folder / "toy.ipynb").write_text(text)
+@pytest.fixture
+def stand_in(new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The commands work on that copy, and nothing is run."""
+    for name in ("open_course", "is_isolated", "Assignment"):
+        monkeypatch.setattr(grading, name, getattr(grading, name))  # so that they are put back
+    monkeypatch.setattr("course.autograde.judge_many", None)
+    put_in(new_course[1], stand_in := StandIn(new_course[1]))
+    return stand_in
+
+
+HALF = toy("import warnings; warnings.warn('mind'); return x + 1")
+DIES = toy("import os; os._exit(1)")
 
 
 @pytest.fixture(scope="module")
 def graded(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[NbGraderAPI, Path, dict[str, Result]]:
     """The course with every submission graded once, in one batch with a damaged one."""
+    needs_sandbox()
     root = tmp_path_factory.mktemp("graded") / "course"
-    shutil.copytree(template, root)
+    shutil.copytree(template, root, symlinks=True)
     api = grading.open_course(root)
-    for student, notebook in SUBMISSIONS.items():
-        submit_file(root, student, nbformat.writes(notebook))
-    submit_file(root, "damaged", '{"cells": [')
-    return api, root, {result.student: result for result in grading.autograde(api, "toy")}
+    for student, notebook in {**SUBMISSIONS, "half": HALF, "dies": DIES}.items():
+        submit(root, student, notebook)
+    submit(root, "damaged", '{"cells": [')
+    return api, root, {result.student: result for result in grading.autograde(api, "toy").results()}
 
 
-def seed_of(root: Path, student: str) -> str:
-    """The grading seed that the submission's last cell printed."""
-    notebook = nbformat.read(root / "course" / "autograded" / student / "toy" / "toy.ipynb", as_version=4)
-    return str(notebook.cells[-1].outputs[0].text)
+def test_points_and_reasons(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
+    _, root, results = graded
+    assert {student: result.score for student, result in results.items()} == {
+        "solved": 5,
+        "half": 2,
+        "blank": 0,
+        "dies": 2,
+        "damaged": 0,
+    }
+    assert "could not be read" in (results["damaged"].remark or "")
+    cells = nbformat.read(root / "course" / "autograded" / "dies" / "toy" / "toy.ipynb", as_version=4).cells
+    assert next(cell for cell in cells if cell.id == "test-double").metadata.course.message
+    assert {result.problem for result in results.values()} == {None}
+    assert results["solved"].seconds > 0
 
 
-def test_release_keeps_the_solution_back(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
-    _, root, _ = graded
-    text = (root / "exercises" / "toy" / "toy.ipynb").read_text()
-    assert "def double(x)" in text
-    assert "x * 2" not in text
-
-
-def test_points(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
-    _, _, results = graded
-    assert (results["solved"].score, results["solved"].max_score) == (6, 6)
-    assert results["half"].score == 3
-
-
-def test_a_failed_submission_stops_no_other(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
-    _, _, results = graded
-    assert set(results) == {*SUBMISSIONS, "damaged"}
-    assert "not a readable file" in (results["damaged"].problem or "")
-    assert "ended before its time" in (results["exits"].problem or "")
-    assert [name for name, result in results.items() if result.problem] == ["damaged", "exits"]
-
-
-def test_a_warning_costs_nothing(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
-    api, root, results = graded
-    assert results["warns"].score == 6
-    # the control: without that one part of the step, the same submission loses the test's points
-    config = grading.settings(root)
-    config.Autograde.autograde_preprocessors.remove("course.grading.DropStderr")
-    bare = NbGraderAPI(config=config)
-    assert [r.score for r in grading.autograde(bare, "toy", "warns")] == [3]
-    assert [r.score for r in grading.autograde(api, "toy", "warns")] == [6]
-
-
-def test_an_endless_loop_costs_its_own_points_only(new_course: tuple[NbGraderAPI, Path]) -> None:
-    api, root = new_course
-    source = root / "course" / "source" / "toy" / "toy.ipynb"
-    notebook = nbformat.read(source, as_version=4)
-    notebook.metadata.course.seconds = 12
-    nbformat.write(notebook, source)
-    submit_file(root, "loops", nbformat.writes(toy("while True: pass", "return len(words)")))
-    (result,) = grading.autograde(api, "toy")
-    assert result.score == 3
-    # nbgrader knows limits for a cell only, and its own is 30 seconds; half of what is left is at most 6 here
-    graded = nbformat.read(root / "course" / "autograded" / "loops" / "toy" / "toy.ipynb", as_version=4)
-    assert graded.cells[1].outputs[-1].ename == "CellTimeoutError"
-    assert result.seconds < 30
-
-
-def test_the_seed_is_the_submissions_own(graded: tuple[NbGraderAPI, Path, dict[str, Result]]) -> None:
-    api, root, _ = graded
-    seeds = {name: seed_of(root, name) for name in ("solved", "other", "half")}
-    assert len(set(seeds.values())) == 3
-    list(grading.autograde(api, "toy", "half"))
-    assert seed_of(root, "half") == seeds["half"]
-    assert stat.S_IMODE((root / "course" / "run" / "secret").stat().st_mode) == 0o600
-
-
-def test_the_seed_needs_the_secret(tmp_path: Path) -> None:
-    submission = tmp_path / "a.ipynb"
-    submission.write_text("the same")
-    one, two = (grading.secret(tmp_path / name) for name in "ab")
-    assert grading.secret(tmp_path / "a") == one
-    assert grading.grading_seed(submission, one) == grading.grading_seed(submission, one)
-    assert grading.grading_seed(submission, one) != grading.grading_seed(submission, two)
-
-
-def test_feedback_and_export(graded: tuple[NbGraderAPI, Path, dict[str, Result]], tmp_path: Path) -> None:
-    api, root, _ = graded
-    written, released = grading.feedback(api, "toy")
-    assert (written, released) == (4, 0)  # these came as files: there is nobody to release them to
-    page = (root / "course" / "feedback" / "half" / "toy" / "toy.html").read_text()
-    assert "double(2) should be 4" in page
-    assert "3.0 / 6.0" in " ".join(page.split())
-    grading.export(api, tmp_path / "grades.csv")
-    rows = {row["student_id"]: row for row in csv.DictReader((tmp_path / "grades.csv").open())}
-    assert (rows["half"]["score"], rows["half"]["max_score"]) == ("3.0", "6.0")
-
-
-def test_only_new_submissions_are_graded(
-    graded: tuple[NbGraderAPI, Path, dict[str, Result]], capsys: pytest.CaptureFixture[str]
+def test_feedback_and_export(
+    graded: tuple[NbGraderAPI, Path, dict[str, Result]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, root, _ = graded
-    submit_file(root, "late", nbformat.writes(SUBMISSIONS["solved"]))
-    assert {r.student for r in grading.autograde(api, "toy")} == {"late", "damaged", "exits"}
+    written, released = grading.feedback(api, "toy")
+    assert (written, released) == (5, 0)  # these came as files: there is nobody to release them to
+    page = (root / "course" / "feedback" / "half" / "toy" / "toy.html").read_text()
+    assert "double(2) should be 4" in page
+    monkeypatch.setattr(grading, "open_course", lambda: api)
+    monkeypatch.setattr(sys, "argv", ["grading", "export", "--to", str(tmp_path / "grades.csv")])
+    grading.main()
+    rows = {row["student_id"]: row for row in csv.DictReader((tmp_path / "grades.csv").open())}
+    assert (rows["half"]["score"], rows["half"]["max_score"]) == ("2.0", "5.0")
 
 
-def test_nbgraders_own_command_takes_the_same_step(new_course: tuple[NbGraderAPI, Path]) -> None:
+def test_nbgraders_own_command_takes_the_same_steps(new_course: tuple[NbGraderAPI, Path]) -> None:
+    needs_sandbox()
     api, root = new_course
-    submit_file(root, "warns", nbformat.writes(SUBMISSIONS["warns"]))
+    submit(root, "ann", HALF)
+    submit(root, "bad", "nothing")
     command = [sys.executable, "-m", "nbgrader", "autograde", "toy"]
-    done = subprocess.run(command, cwd=root / "course", capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=root / "course", env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     with api.gradebook as gradebook:
-        assert gradebook.find_submission("toy", "warns").score == 6
-    assert seed_of(root, "warns").startswith("seed ")
+        assert gradebook.find_submission("toy", "ann").score == 2
+        assert gradebook.find_submission("toy", "bad").score == 0
+    record = Store(root).record("toy", "ann")
+    assert record is not None
+    assert record.scores == {"test-double": 0, "test-count": 2}
+    run = grading.autograde(api, "toy")  # finds all of it in the gradebook
+    assert list(run.results()) == []
+    assert run.unchanged == 2
 
 
-def test_an_interrupt_stops_the_batch_and_the_next_run_goes_on(new_course: tuple[NbGraderAPI, Path]) -> None:
+def test_without_the_sandbox_grading_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "why_not", lambda: "bubblewrap is missing: install the package bubblewrap.")
+    monkeypatch.delenv(WITHOUT_SANDBOX, raising=False)
+    with pytest.raises(CannotGrade, match=r"bubblewrap is missing.*--without-sandbox"):
+        is_isolated()
+    assert not is_isolated(without_sandbox=True)
+    monkeypatch.setenv(WITHOUT_SANDBOX, "1")
+    assert not is_isolated()
+    monkeypatch.delenv(WITHOUT_SANDBOX)
+    monkeypatch.setattr(steps, "why_not", lambda: None)
+    assert is_isolated()
+
+
+def test_without_the_sandbox_by_name(new_course: tuple[NbGraderAPI, Path]) -> None:
     api, root = new_course
-    started = root / "started"
-    waits = toy(f"open({str(started)!r}, 'w').close()\n    while True: pass", "return len(words)")
-    submit_file(root, "ann", nbformat.writes(waits))
-    submit_file(root, "zoe", nbformat.writes(SUBMISSIONS["half"]))
-    command = [sys.executable, "-m", "course.grading", "autograde", "toy"]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not started.exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert told.splitlines()[-1].startswith("Interrupted; what was graded before is saved")
-    assert api.get_autograded_students("toy") == set()
-    submit = root / "course" / "submitted" / "ann" / "toy" / "toy.ipynb"
-    submit.write_text(nbformat.writes(SUBMISSIONS["solved"]))
-    assert [(r.student, r.score) for r in grading.autograde(api, "toy")] == [("ann", 6), ("zoe", 3)]
+    submit(root, "ann", HALF)
+    assert [r.score for r in grading.autograde(api, "toy", isolated=False).results()] == [2]
+    record = Store(root).record("toy", "ann")
+    assert record is not None
+    assert not record.isolated
 
 
-def test_the_command_prints_a_table_and_fails(new_course: tuple[NbGraderAPI, Path]) -> None:
+# --------------------------------------------------------------------------------------------------- what is shown
+
+
+def test_the_command_prints_a_table(
+    new_course: tuple[NbGraderAPI, Path],
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     _, root = new_course
-    submit_file(root, "ann", nbformat.writes(SUBMISSIONS["half"]))
-    submit_file(root, "zoe", "nothing")
-    command = [sys.executable, "-m", "course.grading", "autograde", "toy"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "3 of 6" in done.stdout
-    assert "not a readable file" in done.stdout
-    assert done.stderr == "Could not grade zoe: the table says why. The others' grades are saved.\n"
+    submit(root, "ann", SUBMISSIONS["half"])
+    submit(root, "bad", "nothing")
+    submit(root, "breaks", SUBMISSIONS["half"])
+    monkeypatch.setattr(sys, "argv", ["grading", "autograde", "toy", "--scheduler", "tcp://there:8786"])
+    with pytest.raises(SystemExit, match=r"^Not graded: breaks; the table says why"):
+        grading.main()
+    assert stand_in.options == {"scheduler": "tcp://there:8786", "isolated": True}
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines[:3]) == ["ann ... graded", "bad ... graded", "breaks ... not graded"]
+    student, points, seconds, *_ = lines[4].split()
+    assert (student, points, seconds) == ("student", "points", "seconds")
+    assert "2 of 5" in lines[5]
+    assert "could not be read" in lines[6]
+    assert "not graded" in lines[7]
+    assert "the judge broke" in lines[7]
+    (root / "go").touch()
+    grading.main()
+    assert "breaks" in capsys.readouterr().out
+    grading.main()
+    assert "Every submission of toy is graded already" in capsys.readouterr().out
+
+
+def test_a_terminal_sees_the_progress(new_course: tuple[NbGraderAPI, Path], stand_in: StandIn) -> None:
+    _, root = new_course
+    for number in range(3):
+        submit(root, f"student-{number}", SUBMISSIONS["half"])
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tests.toy_course", str(root), "autograde", "toy"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # how Linux says that the other side has closed
+            pass
+        table, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, shown
+    assert b"3/3" in shown
+    assert b"0 failed" in shown
+    assert b"a minute" in shown
+    assert table.count(b"2 of 5") == 3
 
 
 def as_student(action: str, config: Config, student: str) -> None:
@@ -261,7 +217,7 @@ def as_student(action: str, config: Config, student: str) -> None:
 
 
 def test_through_the_exchange(
-    new_course: tuple[NbGraderAPI, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_course: tuple[NbGraderAPI, Path], stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, root = new_course
     assert grading.publish(api, ["ann"]) == ["toy"]
@@ -277,11 +233,11 @@ def test_through_the_exchange(
     (home / "toy" / "toy.ipynb").write_text(nbformat.writes(SUBMISSIONS["half"]))
     as_student("Submit", student, "ann")
     grading.collect(api, "toy")
-    assert [(r.student, r.score) for r in grading.autograde(api, "toy")] == [("ann", 3)]
+    assert [(r.student, r.score) for r in grading.autograde(api, "toy").results()] == [("ann", 2)]
     assert grading.feedback(api, "toy") == (1, 1)
     as_student("FetchFeedback", student, "ann")
     (page,) = home.glob("toy/feedback/*/toy.html")
-    assert "3.0 / 6.0" in " ".join(page.read_text().split())
+    assert "double is wrong" in page.read_text()
 
 
 @pytest.fixture
@@ -333,21 +289,53 @@ def test_collect_leaves_out_what_another_user_made(
     ],
 )
 def test_refusals(
-    new_course: tuple[NbGraderAPI, Path], arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+    new_course: tuple[NbGraderAPI, Path],
+    stand_in: StandIn,
+    arguments: list[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    api, _ = new_course
-    monkeypatch.setattr(grading, "open_course", lambda: api)
     monkeypatch.setattr(sys, "argv", ["grading", *arguments])
     with pytest.raises(SystemExit, match=sentence):
         grading.main()
 
 
-def test_a_damaged_gradebook_is_named(new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_cannot_be_read_is_named(
+    new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     api, root = new_course
-    (root / "course" / "gradebook.db").write_text("not a database, but long enough to be taken for one" * 100)
+    submit(root, "ann", SUBMISSIONS["half"])
     monkeypatch.setattr(grading, "open_course", lambda: api)
+    monkeypatch.setattr(grading, "is_isolated", lambda _: True)
+    monkeypatch.setattr(sys, "argv", ["grading", "autograde", "toy"])
+    path = root / "course" / "source" / "toy" / "toy.ipynb"
+    path.write_text("{")
+    with pytest.raises(SystemExit, match=r"cannot be read.*run `make exercises` again"):
+        grading.main()
+    path.unlink()
+    with pytest.raises(SystemExit, match="run `make exercises` first"):
+        grading.main()
+
+
+def test_a_damaged_gradebook_is_named(
+    new_course: tuple[NbGraderAPI, Path], stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, root = new_course
+    (root / "course" / "gradebook.db").write_text("not a database, but long enough to be taken for one" * 100)
     monkeypatch.setattr(sys, "argv", ["grading", "autograde", "toy"])
     with pytest.raises(SystemExit, match=r"gradebook\.db cannot be used"):
+        grading.main()
+
+
+def test_a_part_that_is_missing_is_named(
+    new_course: tuple[NbGraderAPI, Path], stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, root = new_course
+    submit(root, "ann", SUBMISSIONS["half"])
+    api.config.Autograde.autograde_preprocessors = ["course.no_such_part.Step"]
+    monkeypatch.setattr(grading, "open_course", lambda: api)
+    monkeypatch.setattr(sys, "argv", ["grading", "autograde", "toy"])
+    with pytest.raises(SystemExit, match=r"nbgrader_config\.py names.*no_such_part"):
         grading.main()
 
 
@@ -361,7 +349,8 @@ def test_no_assignment_is_assembled(new_course: tuple[NbGraderAPI, Path]) -> Non
 def test_unused_names_are_gone() -> None:
     """The settings name classes by text: each must exist."""
     config = grading.settings()
-    for name in [*config.Autograde.autograde_preprocessors, config.ExchangeFactory.collect]:
+    named = [*config.Autograde.sanitize_preprocessors, *config.Autograde.autograde_preprocessors]
+    for name in [*named, config.Autograde.exporter_class, config.ExchangeFactory.collect]:
         module, _, attribute = name.rpartition(".")
         assert hasattr(__import__(module, fromlist=[attribute]), attribute), name
     assert config.ExchangeFactory.collect.endswith(CollectOwned.__name__)
