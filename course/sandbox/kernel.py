@@ -39,12 +39,6 @@ class StudentKernel(IPythonKernel):
         self.student = Student(self.shell.user_ns)
         self.shell_handlers[REQUEST] = self.course_request
 
-    def _publish_status(self, status: str, channel: str, parent: dict | None = None) -> None:
-        """Say whether the kernel is busy; not for requests, which come by the hundred and have a reply each."""
-        asked = parent or self.get_parent(channel)
-        if asked.get("header", {}).get("msg_type") != REQUEST:
-            super()._publish_status(status, channel, parent)
-
     def course_request(self, stream: Any, identity: list[bytes], parent: dict) -> None:
         """Do what the judge asks and reply, whatever happens: a student's exit() or an interrupt ends the call only."""
         try:
