@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -456,7 +456,7 @@ def judge_many(
     lanes: int | None = None,
     scheduler: str | None = None,
     isolated: bool = True,
-) -> Iterator[tuple[Key, Judged]]:
+) -> Generator[tuple[Key, Judged], None, None]:
     """Judge submissions, each with its seed, and yield them by their keys as they are done.
 
     `lanes` submissions are judged at a time on this machine (three for each core when not given), or as many as the

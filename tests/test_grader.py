@@ -2,22 +2,31 @@
 
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from distributed import Client, LocalCluster
+from nbformat import NotebookNode
 
 from course import cluster, grader
-from course.grader import Grader, GraderError, in_lanes, modules_of
+from course.assemble import assemble
+from course.grader import Assignment, Grader, GraderError, in_lanes, modules_of
+from course.receive import Received, receive
 from tests import stand_in
+from tests.play import blanked
+from tests.sandboxed import needs_sandbox
 from tests.stand_in import NAME, NoSandbox, facts, submission
+from tests.toy import ROOT as TOY
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds that a condition may take on a busy machine
@@ -188,6 +197,70 @@ def test_a_missing_assignment_is_a_sentence(tmp_path: Path) -> None:
         grader.Assignment.load(tmp_path, "nothing")
 
 
+# ---------------------------------------------------------------------------------------------------- the whole chain
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
+    """The toy assignment, with a data file."""
+    needs_sandbox()
+    root = tmp_path_factory.mktemp("toy")
+    shutil.copytree(TOY / "solutions", root / "solutions")
+    assemble("toy", TOY, to=root / "course" / "source" / "toy" / "toy.ipynb")
+    (root / "course" / "source" / "toy" / "words.txt").write_text("given")
+    return Assignment.load(root, "toy")
+
+
+def handed_in(
+    toy: Assignment, tmp_path: Path, change: Callable[[NotebookNode], None] = lambda notebook: None
+) -> Received:
+    """The solved toy notebook, changed."""
+    notebook = nbformat.reads(toy.source, as_version=4)
+    change(notebook)
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    nbformat.write(notebook, folder / "toy.ipynb")
+    return receive(folder, toy.notebook, "toy")
+
+
+def leave_blank(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.id.startswith("exercise-"):
+            cell.source = blanked(cell.source)
+
+
+def read_the_data(notebook: NotebookNode) -> None:
+    notebook.cells.append(nbformat.v4.new_code_cell("print(open('words.txt').read())"))
+
+
+def test_real_judges_in_the_real_sandbox(toy: Assignment, tmp_path: Path) -> None:
+    jobs = [
+        ("solved", handed_in(toy, tmp_path), 1),
+        ("blank", handed_in(toy, tmp_path, leave_blank), 2),
+        ("reads", handed_in(toy, tmp_path, read_the_data), 3),
+    ]
+    judged = dict(grader.judge_many(toy, jobs, lanes=2))
+    assert {key: points(j) for key, j in judged.items()} == {"solved": (12, 12), "blank": (0, 12), "reads": (12, 12)}
+    assert judged["reads"].notebook.cells[-1].outputs[0].text == "given\n"
+    assert [j.remarks for j in judged.values()] == [[], [], []]
+
+
+def test_without_a_sandbox_when_asked(toy: Assignment, tmp_path: Path) -> None:
+    ((_, judged),) = grader.judge_many(toy, [(0, handed_in(toy, tmp_path, read_the_data), 1)], lanes=1, isolated=False)
+    assert points(judged) == (12, 12)
+    assert judged.notebook.cells[-1].outputs[0].text == "given\n"
+
+
+def test_a_sandbox_that_is_killed_costs_a_retry(toy: Assignment, tmp_path: Path) -> None:
+    with Grader(toy) as running:
+        received = handed_in(toy, tmp_path)
+        first = running.judge(received, seed=1)
+        pair = running._running()
+        pair.sandbox.process.kill()
+        again = running.judge(received, seed=1)
+        assert running._running() is not pair
+    assert again.verdicts == first.verdicts and points(again) == (12, 12)
+
+
 # -------------------------------------------------------------------------------------------------------------- lanes
 
 
@@ -302,6 +375,12 @@ def test_a_worker_with_other_code_refuses(two_workers: LocalCluster) -> None:
     make = functools.partial(Grader, other, judge=NAME, sandbox=NoSandbox)
     with pytest.raises(GraderError, match="install the same release"):
         list(cluster.judge_on_cluster(other, [(0, submission(), 0)], two_workers.scheduler_address, make))
+
+
+def test_real_judges_on_workers(two_workers: LocalCluster, toy: Assignment, tmp_path: Path) -> None:
+    jobs = [(n, handed_in(toy, tmp_path), n) for n in range(4)]
+    judged = dict(grader.judge_many(toy, jobs, scheduler=two_workers.scheduler_address))
+    assert {key: points(j) for key, j in judged.items()} == dict.fromkeys(range(4), (12, 12))
 
 
 def test_nobody_at_the_address_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
