@@ -1,23 +1,29 @@
-"""An assignment that changes while a term goes on, graded for real: everyone it touches, and nothing that people gave.
+"""An assignment that changes while a term goes on: everyone it touches is graded again, what people gave stays.
 
-Students' code runs without the sandbox here, so that these run everywhere; what the sandbox does is tested elsewhere.
+The gradebook, the store and the writer are the real ones. Judging is played in this process (`tests.play`) but for one
+test, which goes through the grader, without the sandbox so that it runs everywhere.
 """
 
 import functools
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course import grading, term, trail
+from course import autograde, grading, term, trail
 from course.assemble import Assembler, assemble, released
 from course.autograde import Result, Run
 from course.grader import Assignment
+from course.judge import Judged, Verdict
+from course.receive import Received
 from course.store import Store
 from labkit.renew import renew
+from tests.play import play
 from tests.toy import ROOT as TOY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +61,27 @@ def root(tmp_path: Path) -> Path:
     shutil.copy(TOY / "solutions/toy.py", root / "solutions")
     write(root, BROKEN)
     return root
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge by running the submission's cells here: they are this file's own."""
+
+    def judge_many(
+        assignment: Assignment, jobs: Iterable[tuple[Any, Received, int]], **_: Any
+    ) -> Iterator[tuple[Any, Judged]]:
+        for key, received, _seed in jobs:
+            said = play(received.notebook)
+            cells = [c for c in assignment.notebook.cells if c.id.startswith("test-")]
+            points = {cell.id: cell.metadata.nbgrader.points for cell in cells}
+            errors = [said[cell.id.removeprefix("test-")] for cell in cells]
+            verdicts = [
+                Verdict(c.id, "", points[c.id], 0 if e else points[c.id], None, False, "", "", "")
+                for c, e in zip(cells, errors, strict=True)
+            ]
+            yield key, Judged(received.notebook, verdicts, [])
+
+    monkeypatch.setattr(autograde, "judge_many", judge_many)
 
 
 def write(root: Path, assignment: str) -> NotebookNode:
@@ -104,7 +131,7 @@ def told(root: Path, student: str) -> list[tuple[str, str]]:
     return [(trail.sentence(c), c.why) for c in Store(root).changes() if c.student == student]
 
 
-def test_a_corrected_test_regrades_everyone_and_keeps_what_people_gave(root: Path):
+def test_a_corrected_test_regrades_everyone_and_keeps_what_people_gave(root: Path, played: None):
     old = write(root, BROKEN)
     hand_in(root, "ann", old)
     hand_in(root, "bob", old, CENTRE)
@@ -136,7 +163,7 @@ def test_a_corrected_test_regrades_everyone_and_keeps_what_people_gave(root: Pat
     assert grade(root) == {}, "and nothing twice"
 
 
-def test_a_renewed_notebook_is_the_corrected_release_and_is_graded_alike(root: Path):
+def test_a_renewed_notebook_is_the_corrected_release_and_is_graded_alike(root: Path, played: None):
     old = write(root, BROKEN)
     hand_in(root, "ann", old)
     path = root / "course/submitted/ann/toy/toy.ipynb"
@@ -164,10 +191,10 @@ def test_a_private_test_regrades_everyone_and_students_never_see_it(root: Path):
     grading.feedback(api, "toy")
     page = (root / "course/feedback/cid/toy/toy.html").read_text()
     assert "four equal chances hold two bits" in page
-    assert "0.25" not in page and "test_bits_of_four_hidden" not in page
+    assert "[0.25] * 4" not in page and "test_bits_of_four_hidden" not in page
 
 
-def test_the_best_submission_counts_and_all_are_regraded_before_it_is_chosen(root: Path):
+def test_the_best_submission_counts_and_all_are_regraded_before_it_is_chosen(root: Path, played: None):
     rules = '[toy]\ndue = 2026-12-01T12:00:00Z\nlose_per_day = 0.5\nsubmissions = "best"\n'
     (root / "course/term.toml").write_text(rules)
     release = write(root, BROKEN)
@@ -205,7 +232,7 @@ def penalty(root: Path, student: str) -> float:
         return float(gradebook.find_submission("toy", student).late_submission_penalty)
 
 
-def test_a_wrong_term_file_stops_grading_before_it_begins(root: Path):
+def test_a_wrong_term_file_stops_grading_before_it_begins(root: Path, played: None):
     hand_in(root, "ann", write(root, BROKEN))
     (root / "course/term.toml").write_text("[toy]\ndue = tomorrow\n")
     with pytest.raises(term.TermError, match=r"course/term\.toml:2: "):
