@@ -22,6 +22,11 @@ The penalty is taken off the whole score, manual scores included. nbgrader compu
 alone afterwards; here it is computed again as well when an extension is granted, and, from the manual scores of that
 moment, before feedback is written and grades are exported.
 
+Where the best submission counts, all that a student handed in and that was graded are kept. Before one is chosen they
+are all judged by the present version of the assignment; compared are the tests' points less the late penalty, each
+submission with its own time. Manual scores belong to the test and stay whichever counts. formgrader's own button grades
+the last submission; the next autograde command chooses again. A student with an extension is chosen for anew as well.
+
     python -m course.grading extend gpt alice --days 2     # before or after she hands in; --days 0 takes it back
     python -m course.grading audit gpt --student alice     # what changed, when, and why
 """
