@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import os
 import shutil
 import sysconfig
 import tempfile
@@ -64,7 +63,12 @@ BATCH = batch()
 def traces() -> list[str]:
     """Whatever the leaving attacks left where the next student, or this course, would meet it."""
     folders = [Path(p) for p in ("/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/run", "/home", "/etc", Path.home())]
-    folders += [Path.cwd(), Path(labkit.__file__).parent, *map(Path, sysconfig.get_paths().values())]
+    folders += [
+        Path(tempfile.gettempdir()),
+        Path.cwd(),
+        Path(labkit.__file__).parent,
+        *map(Path, sysconfig.get_paths().values()),
+    ]
     folders += [folder / "__pycache__" for folder in folders] + [Path.home() / ".ipython/profile_default/startup"]
     names = (TRACE, f"{TRACE}.pth", f"{TRACE}.pyc", f"00-{TRACE}.py", "usercustomize.py")
     found = [str(folder / name) for folder in folders for name in names if (folder / name).exists()]
@@ -165,6 +169,6 @@ def test_the_control_is_seen() -> None:
     path = Path(tempfile.gettempdir()) / TRACE
     path.touch()
     try:
-        assert str(path) in traces() or os.fspath(path.parent) != "/tmp"
+        assert str(path) in traces()
     finally:
         path.unlink()

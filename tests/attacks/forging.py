@@ -240,6 +240,21 @@ ATTACKS = [
         "get_ipython().kernel.session.key = b'mine'",
     ),
     disturbs(
+        "lies-about-its-input",
+        "changes its input in place and replaces the probe that would tell",
+        first="""
+        from labkit import remote
+        def after_call(function, *args, **kwargs):
+            kept = [a.clone() for a in args]
+            return function(*args, **kwargs), tuple(kept)
+        remote._probes["after_call"] = after_call
+        """,
+        answers={"softmax": "def softmax(x):\n    e = x.exp()\n    return x.copy_(e / e.sum(-1, keepdim=True))"},
+        earns={"softmax": 1, **full("distance", "scale", "attend", "integration")},
+        unguarded="a probe reports from the student's process",
+        gets=POINTS,
+    ),
+    disturbs(
         "deletes-names",
         "deletes the given names and the answers at the end, when the integration test has run",
         last="del softmax, torch, numbers\nget_ipython().reset(new_session=False)",
