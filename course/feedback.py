@@ -62,6 +62,7 @@ class Exercise:
     comments: list[Markup] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     used_by: int = 0  # later exercises that need this one
+    likely: str = ""  # the known mistake that fails just so
 
     @property
     def title(self) -> str:
@@ -119,6 +120,8 @@ class Grades(GetGrades):
         folder = Path(course.format_path(course.source_directory, ".", names["assignment"]))
         path = folder / f"{names['notebook']}.ipynb"
         names["source"] = nbformat.read(path, as_version=4) if path.is_file() else None
+        if names["source"] is not None:
+            names["likely"] = likely_mistakes(nb, names["source"], Path(course.root), names["assignment"])
         return nb, resources
 
     def _get_score(self, cell: NotebookNode, resources: ResourcesDict) -> None:
@@ -151,11 +154,13 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
     """The feedback as one HTML file.
 
     `nb` is the autograded notebook with scores and comments in its cells; `names` is what `Grades` wrote: assignment,
-    student, name, score (the penalty taken off), max_score, late_penalty, handed_in, due, extension, late (seconds) and
-    source, the instructor's notebook or None.
+    student, name, score (the penalty taken off), max_score, late_penalty, handed_in, due, extension, late (seconds),
+    source, the instructor's notebook or None, and likely, the known mistakes by exercise.
     """
     source = names.get("source")
     exercises = read_exercises(nb, source)
+    for exercise in exercises:
+        exercise.likely = names.get("likely", {}).get(exercise.name, "")
     report = nb.metadata.get("course_report")
     remarks = report.get("remarks") if isinstance(report, Mapping) else None
     told = [plain(remark, LONGEST_MESSAGE) for remark in remarks] if isinstance(remarks, list) else []
@@ -258,6 +263,31 @@ def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]
         return plain(failure, LONGEST_MESSAGE)
     reasons = {check.message for exercise in exercises for check in exercise.checks}
     return reasons.pop() if len(reasons) == 1 and reasons <= set(remarks) else ""
+
+
+def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: str) -> dict[str, str]:
+    """For each exercise the one known mistake that fails as this submission does: its public label.
+
+    None where the bank was not played for this version of the assignment: `course.grading analytics` does that.
+    """
+    cache = root / "course" / "run" / "mistakes"
+    if not any(cache.glob(f"{name}-*.json")):
+        return {}
+    from course.mistakes import Failure, played_mistakes, tests_of, which  # loads PyTorch
+
+    tests, known = tests_of(source), played_mistakes(root, name, source, cache)
+    failures = {}
+    for cell in nb.cells:
+        verdict = verdict_of(cell)
+        if is_graded(cell) and verdict.get("pattern") and verdict.get("earned", 0) < verdict.get("points", 0):
+            pattern, detail = str(verdict["pattern"]), str(verdict.get("detail", ""))
+            failures[str(marks_of(cell).get("grade_id"))] = Failure.of(pattern, detail)
+    found = {}
+    for exercise in {tests[test] for test in failures if test in tests} - {INTEGRATION}:
+        labels = which(failures, exercise, tests, known)
+        if len(labels) == 1:
+            found[exercise] = labels[0]
+    return found
 
 
 def check_of(cell: NotebookNode) -> Check:

@@ -111,11 +111,7 @@ def known_mistakes(root: Path, name: str, source: NotebookNode, cache: Path) -> 
     path = root / "tests" / "wrong" / f"{name}.py"
     if not path.is_file():
         raise NoBank(f"The repository has no bank of known mistakes for {name} (tests/wrong/{name}.py).")
-    reference = root / "solutions"
-    parts = [json.dumps(source, sort_keys=True).encode(), path.read_bytes(), Path(__file__).read_bytes()]
-    parts += [module.read_bytes() for module in sorted(reference.glob("*.py"))]
-    version = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
-    kept = cache / f"{name}-{version}.json"
+    kept = _kept(root, path, name, source, cache)
     if (mistakes := _read(kept)) is None:
         mistakes = list(_played(path, name, source))
         cache.mkdir(parents=True, exist_ok=True)
@@ -125,6 +121,21 @@ def known_mistakes(root: Path, name: str, source: NotebookNode, cache: Path) -> 
         draft.write_text(json.dumps([asdict(mistake) for mistake in mistakes]))
         draft.replace(kept)
     return mistakes
+
+
+def played_mistakes(root: Path, name: str, source: NotebookNode, cache: Path) -> list[Mistake]:
+    """The same where they were played before; else none, at once."""
+    path = root / "tests" / "wrong" / f"{name}.py"
+    return (_read(_kept(root, path, name, source, cache)) or []) if path.is_file() else []
+
+
+def _kept(root: Path, path: Path, name: str, source: NotebookNode, cache: Path) -> Path:
+    """The file in `cache` for this version of the assignment, its bank and its reference."""
+    reference = root / "solutions"
+    parts = [json.dumps(source, sort_keys=True).encode(), path.read_bytes(), Path(__file__).read_bytes()]
+    parts += [module.read_bytes() for module in sorted(reference.glob("*.py"))]
+    version = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
+    return cache / f"{name}-{version}.json"
 
 
 def _read(kept: Path) -> list[Mistake] | None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import importlib
+import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.server_extensions.formgrader import handlers
 
-from course import feedback, grading
+from course import feedback, grading, mistakes
 from course.formgrader import WithBanner
 from course.harmless import LONGEST_TEXT, plain, png, prose, shown
 from tests.graded import PNG, SECRETS, Course, autograded, failing, hostile, source, test_cell
@@ -171,6 +172,26 @@ def test_lateness() -> None:
     assert "Handed in 2 hours and 2 minutes after the deadline." in text
     assert "For the delay 2 points are taken off the 11 you earned." in text
     assert "Nothing is taken off for that." in told(read(nb, late=30))
+
+
+def test_the_known_mistake_is_named(tmp_path: Path) -> None:
+    nb = autograded()
+    failing(nb, "quad-any", "… instead of …", "test_quad_of_negatives_hidden", hidden=True)
+    test_cell(nb, "quad-any").metadata["course"]["pattern"] = "… instead of …"
+    assert feedback.likely_mistakes(nb, source(), tmp_path, "doubling") == {}
+    (tmp_path / "tests" / "wrong").mkdir(parents=True)
+    (tmp_path / "tests" / "wrong" / "doubling.py").write_text("# the bank")
+    cache = tmp_path / "course" / "run" / "mistakes"
+    cache.mkdir(parents=True)
+    played = [
+        {"exercise": "quad", "label": label, "marks": [{test: {"pattern": "… instead of …", "detail": ""}}]}
+        for label, test in (("doubles once", "test-quad-any"), ("does nothing", "test-quad"))
+    ]
+    kept = mistakes._kept(tmp_path, tmp_path / "tests" / "wrong" / "doubling.py", "doubling", source(), cache)
+    kept.write_text(json.dumps(played))
+    likely = feedback.likely_mistakes(nb, source(), tmp_path, "doubling")
+    assert likely == {"quad": "doubles once"}
+    assert "Likely mistake: doubles once." in told(line_of(read(nb, likely=likely), "quad"))
 
 
 def test_a_notebook_that_plain_nbgrader_graded() -> None:
