@@ -417,8 +417,8 @@ def add_commands(subparsers: Any) -> None:
     command = subparsers.add_parser("extend", help="give a student more time")
     command.add_argument("assignment")
     command.add_argument("student")
-    command.add_argument("--days", type=float, default=0, help="after the due date; 0 takes the extension back")
-    command.add_argument("--hours", type=float, default=0, help="on top of the days")
+    command.add_argument("--days", type=float, help="after the due date; 0 takes the extension back")
+    command.add_argument("--hours", type=float, help="on top of the days")
     command.set_defaults(run=extend_command)
     command = subparsers.add_parser("audit", help="what changed in the gradebook, when and why")
     command.add_argument("assignment", nargs="?", help="only this assignment")
@@ -427,8 +427,10 @@ def add_commands(subparsers: Any) -> None:
 
 
 def extend_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
+    if arguments.days is None and arguments.hours is None:
+        raise TermError("Say for how long, as in --days 2; --days 0 takes an extension back.")
     try:
-        by = timedelta(days=arguments.days, hours=arguments.hours)
+        by = timedelta(days=arguments.days or 0, hours=arguments.hours or 0)
     except (OverflowError, ValueError):
         raise TermError("That is no length of time: give --days a number of days.") from None
     print(extend(api, arguments.assignment, arguments.student, by))

@@ -426,6 +426,9 @@ def test_the_commands_are_there(course: NbGraderAPI, capsys: pytest.CaptureFixtu
     assert run("extend", "toy", "alice", "--hours", "6") == "alice may hand in toy until 2026-12-01 18:00 UTC.\n"
     assert "extension: 6 hours" in run("audit", "toy", "--student", "alice")
     assert "alice" not in run("audit", "--student", "bob")
+    with pytest.raises(TermError, match="Say for how long"):
+        run("extend", "toy", "alice")
+    assert "6 hours, taken back" not in run("audit", "--student", "alice")
     with pytest.raises(TermError, match="no length of time"):
         run("extend", "toy", "alice", "--days", "nan")
 
