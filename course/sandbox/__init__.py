@@ -145,7 +145,12 @@ def _bwrap(room: Room, folder: Path) -> list[str]:
     names = ["pid", "net", "ipc", "uts", "cgroup-try"]
     if os.geteuid() != 0:
         names.append("user")
-    command = ["bwrap", "--die-with-parent", "--new-session", *(f"--unshare-{name}" for name in names)]
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        *(f"--unshare-{name}" for name in names),
+    ]
     return [*command, *_mounts(room, folder), "--chdir", "/", "--"]
 
 
@@ -304,11 +309,10 @@ def _start(command: list[str], environment: dict[str, str], log: Path, listener:
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     if os.getpid() != owner:  # a fork of the process that started it
         return
+    if process.stdin is not None:
+        process.stdin.close()  # ends the warm process, also one that bubblewrap is about to start
     process.kill()
     process.wait()
-    if process.stdin is not None:
-        # One that bubblewrap was about to start when it was killed sees this.
-        process.stdin.close()
     if process.stdout is not None:
         # The warm process and its monitors hold the other end, so this ends when they are gone.
         while select.select([process.stdout], [], [], KILL_SECONDS)[0] and os.read(process.stdout.fileno(), 4096):

@@ -19,6 +19,7 @@ import base64
 import contextlib
 import ctypes
 import errno
+import fcntl
 import gc
 import json
 import math
@@ -539,6 +540,17 @@ def warm(settings: Settings) -> None:
     gc.freeze()
 
 
+def end_with_the_starter() -> None:
+    """Be ended by a signal as soon as nobody holds the other end of standard input, whatever this process is doing.
+
+    That the starter's death ends bubblewrap is not enough: one that is killed while it starts leaves this one behind.
+    """
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([0], [], [], 0)[0]:
+        os._exit(0)
+
+
 def serve(settings: Settings) -> NoReturn:
     """Fork a monitor for every connection, for ever."""
     listener = socket.socket(fileno=settings.listener)
@@ -546,9 +558,6 @@ def serve(settings: Settings) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)
     while True:
-        # The starter holds the other end of standard input: when it is gone, so is the reason to be here.
-        if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
-            os._exit(0)
         connection, _address = listener.accept()
         if os.fork() == 0:
             code = 1
@@ -599,6 +608,7 @@ def main() -> None:
     if what == "try":
         trial(settings)
         return
+    end_with_the_starter()
     warm(settings)
     serve(settings)
 
