@@ -1,7 +1,8 @@
 """`python -m bench`: every measurement against other software, in one run."""
 
-from bench import gpt, tokenizer
+from bench import gpt, grading, tokenizer
 
 if __name__ == "__main__":
     tokenizer.main()
     gpt.main()
+    grading.main()

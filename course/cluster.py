@@ -15,6 +15,7 @@ A scheduler and its workers run code for whoever reaches them: keep them on a ne
 The workers may come later than the command, which waits for them.
 """
 
+import contextlib
 import itertools
 import threading
 import uuid
@@ -81,9 +82,12 @@ def judge_on_cluster(
     waiting = iter(jobs)
     running: dict[Any, tuple[Key, Received]] = {}
 
-    def submit(count: int) -> list[Any]:
+    def submit() -> list[Any]:
+        # Workers come and go; twice as many submissions as threads are under way, so that none waits. One at least,
+        # as the run ends when none is.
+        count = max(1, 2 * sum(client.nthreads().values()) - len(running))
         futures = []
-        for key, received, seed in itertools.islice(waiting, max(0, count)):
+        for key, received, seed in itertools.islice(waiting, count):
             futures.append(client.submit(judge_here, plugin, received.to_json(), seed, pure=False))
             running[futures[-1]] = (key, received)
         return futures
@@ -92,15 +96,15 @@ def judge_on_cluster(
         client.register_plugin(WarmGrader(plugin, make), name=plugin)
         try:
             client.wait_for_workers(1)
-            done = as_completed(submit(2 * sum(client.nthreads().values())), loop=client.loop)
+            done = as_completed(submit(), loop=client.loop)
             for future in done:
                 key, received = running.pop(future)
                 yield key, _judged(future, received, assignment)
-                # Workers come and go; twice as many submissions as threads are under way, so that none waits.
-                done.update(submit(2 * sum(client.nthreads().values()) - len(running)))
+                done.update(submit())
         finally:
-            client.cancel(list(running))
-            client.unregister_worker_plugin(plugin)
+            with contextlib.suppress(Exception):  # the scheduler may be gone; what ended the run matters more
+                client.cancel(list(running))
+                client.unregister_worker_plugin(plugin)
 
 
 def _judged(future: Any, received: Received, assignment: Assignment) -> Judged:
