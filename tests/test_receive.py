@@ -371,6 +371,21 @@ def test_moved_cells_go_back_and_own_cells_follow_what_they_followed(hand_in: Ca
     told(received, "put back in their order")
 
 
+def test_marks_nested_without_end(hand_in: Callable[..., Received]) -> None:
+    def edit(notebook: dict[str, Any]) -> None:
+        at(notebook, "test-centre")["source"] = "pass"
+        at(notebook, "test-centre")["metadata"]["nbgrader"] |= {"checksum": "x", "deep": "HERE"}
+
+    notebook = json.loads(nbformat.writes(BLANK))
+    edit(notebook)
+    # as deep as a file may be that can still be read at all
+    for depth in (900, 700, 500, 300):
+        received = hand_in(json.dumps(notebook).replace('"HERE"', "[" * depth + "]" * depth))
+        check(received)
+        if received.readable:
+            told(received, "changed the cell test-centre")
+
+
 def test_changed_cells_of_the_instructor(hand_in: Callable[..., Received]) -> None:
     def edit(notebook: dict[str, Any]) -> None:
         at(notebook, "given-setup")["source"] = "import fake as torch"
