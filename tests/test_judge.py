@@ -481,6 +481,20 @@ def test_answers_work_across_the_link(sides, reference):
     judged(namespace, "F.layer_norm(X, (4,))", replaces={"Norm": LAYER_NORM})
 
 
+def test_what_a_test_failed_with_outlives_a_student_who_is_gone(sides):
+    namespace, _ = sides
+    link = namespace["double"]._link
+
+    def gone(request: bytes) -> bytes:
+        raise ConnectionError("gone")
+
+    namespace["leave"] = lambda: setattr(link, "send", gone)
+    with pytest.raises(AssertionError, match="first"):
+        judged(namespace, "leave(); assert False, 'first'")
+    with pytest.raises(ConnectionError):
+        judged(namespace, "pass")
+
+
 @pytest.mark.parametrize("reply", [b"", b"junk", b"\x02\0\0\0\0\0\0\0[]", b"\x01\0\0\0\0\0\0\x001"])
 def test_a_reply_that_is_none_is_an_error_of_the_students(reply):
     link = Link(lambda request: reply, {})
