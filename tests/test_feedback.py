@@ -183,14 +183,17 @@ def test_the_known_mistake_is_named(tmp_path: Path) -> None:
     (tmp_path / "tests" / "wrong" / "doubling.py").write_text("# the bank")
     cache = tmp_path / "course" / "run" / "mistakes"
     cache.mkdir(parents=True)
+    failure = {"pattern": "… instead of …", "detail": test_cell(nb, "quad-any").metadata["course"]["detail"]}
     played = [
-        {"exercise": "quad", "label": label, "marks": [{test: {"pattern": "… instead of …", "detail": ""}}]}
+        {"exercise": "quad", "label": label, "marks": [{test: failure}]}
         for label, test in (("doubles once", "test-quad-any"), ("does nothing", "test-quad"))
     ]
     kept = mistakes._kept(tmp_path, tmp_path / "tests" / "wrong" / "doubling.py", "doubling", source(), cache)
     kept.write_text(json.dumps(played))
     likely = feedback.likely_mistakes(nb, source(), tmp_path, "doubling")
     assert likely == {"quad": "doubles once"}
+    test_cell(nb, "quad-any").metadata["course"]["detail"] = "another value"
+    assert feedback.likely_mistakes(nb, source(), tmp_path, "doubling") == {}
     assert "Likely mistake: doubles once." in told(line_of(read(nb, likely=likely), "quad"))
 
 
