@@ -1,8 +1,8 @@
 """The attacks of tests/attacks through plain nbgrader and through ours: `python -m bench.attacks`.
 
 Plain nbgrader runs with its own settings, one submission at a time in a process of its own that is ended after
-three minutes. What would reach beyond its folder there, or take the whole machine, is not tried with it. The table goes to
-bench/attacks.md.
+three minutes. What would reach beyond its folder there, or take the whole machine, is not tried with it. The table
+goes to bench/attacks.md.
 """
 
 import argparse
