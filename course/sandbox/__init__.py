@@ -311,8 +311,12 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
         return
     if process.stdin is not None:
         process.stdin.close()  # ends the warm process, also one that bubblewrap is about to start
-    process.kill()
-    process.wait()
+    # bubblewrap ends with it. Killed while it starts it would leave its own first process behind, waiting for ever.
+    try:
+        process.wait(KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
     if process.stdout is not None:
         # The warm process and its monitors hold the other end, so this ends when they are gone.
         while select.select([process.stdout], [], [], KILL_SECONDS)[0] and os.read(process.stdout.fileno(), 4096):
