@@ -122,6 +122,12 @@ def test_a_hidden_test_may_fail_for_another_reason_under_another_seed() -> None:
     assert which(fails(a_any="values"), "a", TESTS, known) == ["one"]
 
 
+def test_hidden_tests_may_come_out_each_by_itself() -> None:
+    known = [mistake("one", fails(a="no mask", a_any="shape"), fails(a="no mask"), fails(a="bad", a_any="shape"))]
+    assert which(fails(a="bad"), "a", TESTS, known) == ["one"]
+    assert which(fails(a_any="shape"), "a", TESTS, known) == []  # the first test never passed
+
+
 def test_values_tell_mistakes_apart_only_where_the_seed_does_not_matter() -> None:
     known = [mistake("one", fails(a="off|by 1")), mistake("two", fails(a="off|by 2"))]
     assert which(fails(a="off|by 2"), "a", TESTS, known) == ["two"]
