@@ -117,9 +117,12 @@ def judge(
             with _alarm(2 * seconds + _OWN_SECONDS):
                 run.run()
         except _OutOfTime:
+            # What answers return can keep the tests busy, so this is a result like any other.
             run.give_up(f"The tests could not be finished within {2 * seconds + _OWN_SECONDS:.0f} seconds.")
         except Exception as error:  # an error of the judge: it must not cost the rest of a class
-            run.give_up(f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor.")
+            reason = f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor."
+            run.failure = run.failure or reason
+            run.give_up(reason)
         finally:
             run.close()
     return _result(clean, run, time.process_time() - begun + run.kernel_seconds)
@@ -128,6 +131,7 @@ def judge(
 def failed(clean: NotebookNode, source: NotebookNode, reason: str) -> Judged:
     """The judgement of a notebook that could not be run: no points, and the reason in every test cell."""
     run = _Run(clean, source, None, 0.0, {})
+    run.failure = reason
     run.give_up(reason)
     return _result(clean, run, 0.0)
 
@@ -447,7 +451,6 @@ class _Run:
     def give_up(self, reason: str) -> None:
         """Give no points for what has not been judged."""
         self.remark(reason)
-        self.failure = self.failure or reason
         for test in self.tests.values():
             if test.id not in self.verdicts:
                 self.verdicts[test.id] = Verdict(
