@@ -6,9 +6,11 @@ checked PNG images, what was printed and errors are kept of it. Printing to stde
 
 import base64
 import binascii
+import contextlib
+import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import nbformat.v4
 import zmq
@@ -18,7 +20,8 @@ from nbformat import NotebookNode
 
 from labkit import codec
 
-REQUEST, REPLY = "course_request", "course_reply"
+SERVE = "course_serve"
+HEAD = 8
 TOO_LARGE = "too large to be read"
 
 START_SECONDS = 60.0
@@ -74,18 +77,18 @@ class Conversation:
         """Start a kernel. Raises RuntimeError where it does not come up."""
         self.kept = 0  # characters of output so far
         self.alive = False
+        self.serving = False  # whether the kernel waits for requests, and for nothing else
+        self.requests = socket.socket(socket.AF_UNIX)
         self.manager = kernel()
         self.client: _Client | None = None
         try:
             self.manager.start_kernel()
-            self.client = _Client(
-                **self.manager.get_connection_info(session=True),
-                parent=self.manager,
-                context=zmq.Context(),
-            )
+            connection = self.manager.get_connection_info(session=True)
+            self.client = _Client(**connection, parent=self.manager, context=zmq.Context())
             self.client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
             self.shell, self.iopub = self.client.shell_channel.socket, self.client.iopub_channel.socket
             self._wait_until_ready()
+            self.requests.connect(f"{connection['ip']}-0")
         except BaseException:
             self.close()
             raise
@@ -94,6 +97,7 @@ class Conversation:
     def close(self) -> None:
         """End the kernel and all that belongs to it."""
         self.alive = False
+        self.requests.close()
         if self.client is not None:
             self.client.stop_channels()
             self.client.context.destroy(linger=0)
@@ -104,10 +108,57 @@ class Conversation:
 
     def request(self, request: bytes, seconds: float) -> bytes:
         """The reply to a request. Raises Stopped when none comes in time or the kernel ends."""
-        asked = self._send(REQUEST, {}, [request])
-        replies = self._wait(asked, REPLY, seconds, None)
-        buffers = replies["buffers"]
-        return bytes(buffers[0]) if buffers else b""
+        if not self.serving:
+            self._send(SERVE, {})
+            self.serving = True
+        end = time.monotonic() + seconds
+        try:
+            # One in the kernel that reads nothing, because something of the student's runs there, must not hold us up.
+            self.requests.settimeout(seconds)
+            self.requests.sendall(len(request).to_bytes(HEAD, "little") + request)
+            reply = self._reply(end)
+        except TimeoutError:
+            reply = None
+        except OSError:
+            self._gone()
+        if reply is not None:
+            return reply
+        reason = f"did not end within {seconds_of(seconds)}"
+        with contextlib.suppress(Exception):
+            self.manager.interrupt_kernel()
+            if self._reply(time.monotonic() + GRACE_SECONDS) is not None:
+                raise Stopped(reason)
+        self.close()
+        raise Stopped(reason)
+
+    def _reply(self, end: float) -> bytes | None:
+        """What comes on the socket of requests until a point in time; None when it is not whole by then."""
+        parts, size = bytearray(), None
+        while (now := time.monotonic()) < end:
+            ready = dict(self.request_poller.poll(int(1000 * min(end - now, BEAT_SECONDS)) + 1))
+            if self.iopub in ready:
+                self.iopub.recv_multipart()  # what is printed in a test could show hidden inputs
+            if self.requests.fileno() not in ready:
+                if not ready and not self.manager.is_alive():
+                    self._gone()
+                continue
+            part = self.requests.recv(2**20)
+            if not part:
+                self._gone()
+            parts += part
+            if size is None and len(parts) >= HEAD:
+                size = int.from_bytes(parts[:HEAD], "little")
+            if size is not None and (size > MAX_REPLY or len(parts) > HEAD + size):
+                self.close()
+                raise Stopped("gave an answer that is too large or no answer at all")
+            if size is not None and len(parts) == HEAD + size:
+                return bytes(parts[HEAD:])
+        return None
+
+    def _gone(self) -> NoReturn:
+        reason = _ending(self.manager)
+        self.close()
+        raise Stopped(reason)
 
     def execute(self, code: str, seconds: float, outputs: "Outputs") -> None:
         """Run a cell and collect what it puts out. Raises Stopped when it does not end in time or ends the kernel."""
@@ -119,15 +170,19 @@ class Conversation:
             "allow_stdin": False,
             "stop_on_error": False,
         }
+        if self.serving:
+            with contextlib.suppress(OSError):  # a kernel that is gone shows below
+                self.requests.sendall(bytes(HEAD))
+            self.serving = False
         asked = self._send("execute_request", content)
-        self._wait(asked, "execute_reply", seconds, outputs)
+        self._wait(asked, seconds, outputs)
 
     # -- messages
 
-    def _send(self, kind: str, content: dict, buffers: list[bytes] | None = None) -> str:
+    def _send(self, kind: str, content: dict) -> str:
         assert self.client is not None
         message = self.client.session.msg(kind, content)
-        self.client.session.send(self.shell, message, buffers=buffers)
+        self.client.session.send(self.shell, message)
         return message["header"]["msg_id"]
 
     def _wait_until_ready(self) -> None:
@@ -135,6 +190,9 @@ class Conversation:
         self.poller = zmq.Poller()
         self.poller.register(self.shell, zmq.POLLIN)
         self.poller.register(self.iopub, zmq.POLLIN)
+        self.request_poller = zmq.Poller()
+        self.request_poller.register(self.requests, zmq.POLLIN)
+        self.request_poller.register(self.iopub, zmq.POLLIN)
         end = time.monotonic() + START_SECONDS
         answered = heard = False
         asked = set()
@@ -142,25 +200,25 @@ class Conversation:
             if time.monotonic() > end or not self.manager.is_alive():
                 raise RuntimeError("the kernel did not start")
             asked.add(self._send("kernel_info_request", {}))
-            for socket, message in self._messages(BEAT_SECONDS):
-                answered |= socket is self.shell
-                heard |= socket is self.iopub and _parent(message) in asked
+            for channel, message in self._messages(BEAT_SECONDS):
+                answered |= channel is self.shell
+                heard |= channel is self.iopub and _parent(message) in asked
 
     def _messages(self, seconds: float) -> list[tuple[Any, dict]]:
         """What arrives within some seconds, the first of each socket; messages that are none are dropped."""
         found = []
-        for socket, _ in self.poller.poll(int(max(seconds, 0) * 1000)):
-            message = self._receive(socket)
+        for channel, _ in self.poller.poll(int(max(seconds, 0) * 1000)):
+            message = self._receive(channel)
             if message is not None:
-                found.append((socket, message))
+                found.append((channel, message))
         return found
 
-    def _receive(self, socket: Any) -> dict | None:
+    def _receive(self, channel: Any) -> dict | None:
         assert self.client is not None
-        frames = [socket.recv()]
+        frames = [channel.recv()]
         whole = True
-        while socket.getsockopt(zmq.RCVMORE):
-            frame = socket.recv()
+        while channel.getsockopt(zmq.RCVMORE):
+            frame = channel.recv()
             if len(frames) < MAX_FRAMES:
                 frames.append(frame)
             else:
@@ -178,49 +236,47 @@ class Conversation:
         except Exception:  # whatever a kernel that is the student's may send
             return None
 
-    def _wait(self, asked: str, kind: str, seconds: float, outputs: "Outputs | None") -> dict:
-        """The reply to what was asked; outputs of it are collected and others dropped."""
+    def _wait(self, asked: str, seconds: float, outputs: "Outputs") -> None:
+        """Wait for the reply to what was asked; outputs of it are collected and others dropped."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
-            reply = self._step(asked, kind, min(end - now, BEAT_SECONDS), outputs)
-            if reply is not None:
-                return reply
+            if self._step(asked, min(end - now, BEAT_SECONDS), outputs):
+                return
         reason = f"did not end within {seconds_of(seconds)}"
         try:
             self.manager.interrupt_kernel()
             end = time.monotonic() + GRACE_SECONDS
             while (now := time.monotonic()) < end:
-                if self._step(asked, kind, min(end - now, BEAT_SECONDS), outputs) is not None:
+                if self._step(asked, min(end - now, BEAT_SECONDS), outputs):
                     raise Stopped(reason)
         except Exception:
             pass  # a kernel that cannot be interrupted is ended
         self.close()
         raise Stopped(reason)
 
-    def _step(self, asked: str, kind: str, seconds: float, outputs: "Outputs | None") -> dict | None:
+    def _step(self, asked: str, seconds: float, outputs: "Outputs") -> bool:
+        """Take in what arrives within some seconds; whether the reply was among it."""
         messages = self._messages(seconds)
-        reply = None
-        for socket, message in messages:
+        replied = False
+        for channel, message in messages:
             if _parent(message) != asked:
                 continue
-            if socket is self.shell and message.get("msg_type") == kind:
-                reply = message
-            elif socket is self.iopub and outputs is not None:
+            if channel is self.shell and message.get("msg_type") == "execute_reply":
+                replied = True
+            elif channel is self.iopub:
                 outputs.add(message)
-        if reply is not None and outputs is not None:
+        if replied:
             self._finish_outputs(asked, outputs)
         if not messages and not self.manager.is_alive():
-            reason = _ending(self.manager)
-            self.close()
-            raise Stopped(reason)
-        return reply
+            self._gone()
+        return replied
 
     def _finish_outputs(self, asked: str, outputs: "Outputs") -> None:
         """What a cell put out before it ended may come after its reply; its last word is that the kernel is idle."""
         end = time.monotonic() + GRACE_SECONDS
         while not outputs.ended and (now := time.monotonic()) < end:
-            for socket, message in self._messages(end - now):
-                if socket is self.iopub and _parent(message) == asked:
+            for channel, message in self._messages(end - now):
+                if channel is self.iopub and _parent(message) == asked:
                     outputs.add(message)
         if not outputs.ended:  # the channel ended over a message that was too large, or the kernel plays tricks
             assert self.client is not None

@@ -5,6 +5,7 @@ import atexit
 import copy
 import functools
 import sys
+import tempfile
 from collections.abc import Mapping
 
 import nbformat
@@ -19,6 +20,10 @@ from course.sandbox import Room, Sandbox
 
 class PlainKernel(KernelManager):
     """The student's kernel as an ordinary process, which takes seconds to start."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        super().__init__(transport="ipc", ip=f"{self.folder.name}/k", connection_file=f"{self.folder.name}/k.json")
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -81,14 +81,35 @@ ATTACKS = [
     ),
     forges(
         "request-handler",
-        "replaces the kernel's course_request handler with one that answers True to everything",
+        "replaces the kernel's handler of requests with one that answers True to everything",
         """
         from labkit import codec
         kernel = get_ipython().kernel
-        def answer(stream, identity, parent):
-            buffers = [codec.encode(("result", True))]
-            kernel.session.send(stream, "course_reply", {}, parent, ident=identity, buffers=buffers)
-        kernel.shell_handlers["course_request"] = answer
+        def serve(stream, identity, parent):
+            judge, _ = kernel.listener.accept()
+            while size := int.from_bytes(judge.recv(8), "little"):
+                judge.recv(size)
+                reply = codec.encode(("result", True))
+                judge.sendall(len(reply).to_bytes(8, "little") + reply)
+        kernel.shell_handlers["course_serve"] = serve
+        """,
+    ),
+    forges(
+        "replies-before-requests",
+        "writes replies into the judge's socket before it asks",
+        """
+        import gc, socket, threading
+        from labkit import codec
+        def write():
+            reply = codec.encode(("result", True))
+            while True:
+                for found in gc.get_objects():
+                    if isinstance(found, socket.socket) and found.family == socket.AF_UNIX:
+                        try:
+                            found.send(len(reply).to_bytes(8, "little") + reply)
+                        except OSError:
+                            pass
+        threading.Thread(target=write, daemon=True).start()
         """,
     ),
     forges(
