@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,13 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from course.grader import Assignment, judge_many
 from course.receive import Received, receive
-from course.steps import CannotGrade, Grading, broken, seconds_of, unread, whoami
+from course.steps import Grading, alone, broken, seconds_of, unread
 from course.store import MAX_TIMESTAMP, Damaged, Finished, Record, Store, grading_seed, read_plain, secret, stamp_of
 from course.term import Attempt, choose, seconds_late, update
 from course.term import read as read_term
@@ -44,28 +42,6 @@ class Result:
     def problem(self) -> str | None:
         """Why the submission is not graded; None when it is."""
         return self.remark if self.score is None else None
-
-
-@contextlib.contextmanager
-def alone(run: Path) -> Iterator[None]:
-    """Hold the course's grading lock.
-
-    Raises:
-        CannotGrade: another command holds it; the sentence says who.
-    """
-    run.mkdir(parents=True, exist_ok=True)
-    holder = run / "grading.holder"
-    try:
-        with FileLock(run / "grading.lock", timeout=0):
-            holder.write_text(f"{whoami()}, process {os.getpid()}")
-            yield
-    except Timeout:
-        with contextlib.suppress(OSError):
-            raise CannotGrade(
-                f"Another grading command is writing to this gradebook ({holder.read_text()}): "
-                "wait until it has ended, or interrupt it; what it has done is kept."
-            ) from None
-        raise CannotGrade("Another grading command is writing to this gradebook: wait until it has ended.") from None
 
 
 @dataclass

@@ -332,6 +332,7 @@ class _Pair:
             "source": assignment.source,
             "reference": assignment.reference,
             "memory": assignment.room.memory,
+            "data": str(self.folder) if self.folder else None,
         }
         with contextlib.suppress(OSError):  # it has ended already; open() says so
             send(self.control, order)

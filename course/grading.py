@@ -6,8 +6,8 @@
     python -m course.grading feedback gpt                   # write feedback and release it
     python -m course.grading export --to grades.csv         # all grades
 
-Grading itself is in `course.autograde`; `nbgrader autograde` and formgrader's button take the same steps, because
-course/nbgrader_config.py names them (`course.steps`).
+Grading itself is in `course.autograde`; formgrader's button runs this command (`course.formgrader`), and `nbgrader
+autograde` takes the same steps, because course/nbgrader_config.py names them (`course.steps`).
 """
 
 import argparse

@@ -1,19 +1,22 @@
 """The steps of nbgrader's Autograde that are ours: its settings name them, so that every way to grade takes them.
 
-`nbgrader autograde`, formgrader's button and `python -m course.grading autograde` all run nbgrader's own pipeline. In
-place of its execution, which would run a student's code beside the tests, `TakeJudgement` takes what a judge found out
-elsewhere (`course.grader`), and `NoteGrades` notes at the end what the gradebook now holds.
+`nbgrader autograde` and `python -m course.grading autograde`, which formgrader's button runs, go through nbgrader's own
+pipeline. In place of its execution, which would run a student's code beside the tests, `TakeJudgement` takes what a
+judge found out elsewhere (`course.grader`), and `NoteGrades` notes at the end what the gradebook now holds.
 """
 
+import contextlib
 import copy
 import getpass
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbgrader.coursedir import CourseDirectory
@@ -50,6 +53,8 @@ class Grading:
     asked: bool = False  # somebody asked for this student by name
     counts: str | None = None  # see `Record`
     noted_by_writer: bool = False
+    # Without the writer it holds the grading lock until it is noted, or until nothing refers to it any more.
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     scores: dict[str, float | None] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Grading":
@@ -77,6 +82,28 @@ def is_isolated(without_sandbox: bool = False) -> bool:
             "on a machine that holds nothing of value, use --without-sandbox."
         )
     return True
+
+
+@contextlib.contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Hold the course's grading lock.
+
+    Raises:
+        CannotGrade: another command holds it; the sentence says who.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    holder = run / "grading.holder"
+    try:
+        with FileLock(run / "grading.lock", timeout=0):
+            holder.write_text(f"{whoami()}, process {os.getpid()}")
+            yield
+    except Timeout:
+        with contextlib.suppress(OSError):
+            raise CannotGrade(
+                f"Another grading command is writing to this gradebook ({holder.read_text()}): "
+                "wait until it has ended, or interrupt it; what it has done is kept."
+            ) from None
+        raise CannotGrade("Another grading command is writing to this gradebook: wait until it has ended.") from None
 
 
 def broken(finished: Finished) -> str | None:
@@ -121,6 +148,8 @@ class TakeJudgement(NbGraderPreprocessor):
         received = receive(folder, assignment.notebook, name)
         store = Store(root)
         isolated = is_isolated()
+        held = contextlib.ExitStack()
+        held.enter_context(alone(store.run))
         try:
             finished = store.get(name, student, received.digest, assignment.version)
         except Damaged as damage:
@@ -135,7 +164,14 @@ class TakeJudgement(NbGraderPreprocessor):
                 raise CannotGrade(reason)
             store.put(name, student, received.digest, assignment.version, finished)
         return Grading(
-            student, received.digest, assignment.version, stamp_of(folder), finished, isolated=isolated, asked=True
+            student,
+            received.digest,
+            assignment.version,
+            stamp_of(folder),
+            finished,
+            isolated=isolated,
+            asked=True,
+            held=held,
         )
 
 
@@ -187,6 +223,7 @@ class NoteGrades(NbGraderPreprocessor):
         }
         if not grading.noted_by_writer:
             note(Store(Path(CourseDirectory(config=self.config).root)), resources["nbgrader"]["assignment"], grading)
+            grading.held.close()
         return nb, resources
 
 

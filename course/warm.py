@@ -17,6 +17,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -101,11 +102,16 @@ def main() -> None:
 
 
 def serve(control: socket.socket, job: "Job") -> NoReturn:
-    """Fork a judge for every socket that comes; at the end of the control socket end the whole process group."""
+    """Fork a judge for every socket that comes; at the end of the control socket end the whole process group.
+
+    The folder of data files goes before: where the grader was killed, nobody else removes it.
+    """
     here = os.getpid()
     while True:
         byte, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not byte:
+            if job.data is not None:
+                shutil.rmtree(job.data, ignore_errors=True)
             os.killpg(os.getpgrp(), signal.SIGKILL)
         if not descriptors:
             continue
@@ -132,6 +138,7 @@ class Job:
         self.source = nbformat.reads(order["source"], as_version=4)
         self.reference: dict[str, str] = order["reference"]
         self.memory: int = order["memory"]
+        self.data: str | None = order["data"]
 
     def run(self, connection: socket.socket, parent: int) -> None:
         """Judge the one submission whose request comes over `connection`, in a forked child."""

@@ -303,12 +303,13 @@ def test_ending_early_leaves_nothing_running(tmp_path: Path) -> None:
 
 COMMAND = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from course.grader import in_lanes
 from tests.stand_in import assignment, stand_in, submission
-with stand_in(assignment()) as grader:
+with stand_in(replace(assignment(), data={"words.txt": b"given"})) as grader:
     pair = grader._running()
-    print(pair.process.pid, pair.sandbox.process.pid, flush=True)
+    print(pair.process.pid, pair.sandbox.process.pid, pair.folder, flush=True)
     list(in_lanes(grader, [(0, submission("hang", unless=Path(sys.argv[1])), 0)], 1))
 """
 
@@ -319,12 +320,15 @@ def test_a_command_that_is_ended_leaves_nothing_running(tmp_path: Path, how: sig
     command = [sys.executable, "-c", COMMAND, str(pid)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        warm, sandbox = map(int, process.stdout.readline().split())
+        *pids, folder = process.stdout.readline().split()
+        warm, sandbox = map(int, pids)
         judge = int(eventually(lambda: pid.exists() and pid.read_text()))
+        assert (Path(folder) / "words.txt").read_bytes() == b"given"
         process.send_signal(how)
         process.wait(PATIENCE)
     for each in (warm, judge, sandbox):
         eventually(functools.partial(has_ended, each))
+    eventually(lambda: not Path(folder).exists())
 
 
 # --------------------------------------------------------------------------------------------------------------- Dask

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.auth import Authenticator
 from nbgrader.coursedir import CourseDirectory
@@ -21,11 +22,14 @@ from traitlets.config import Config, PyFileConfigLoader
 from course import grading, steps
 from course.autograde import Result
 from course.collect import CollectOwned
+from course.grader import Assignment
 from course.grading import Refusal
+from course.judge import Judged
+from course.receive import Received
 from course.steps import WITHOUT_SANDBOX, CannotGrade, is_isolated
 from course.store import Store
 from tests.sandboxed import needs_sandbox
-from tests.toy_course import SUBMISSIONS, StandIn, make_course, put_in, submit, toy
+from tests.toy_course import SUBMISSIONS, StandIn, judged, make_course, put_in, submit, toy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -126,6 +130,45 @@ def test_nbgraders_own_command_takes_the_same_steps(new_course: tuple[NbGraderAP
     run = grading.autograde(api, "toy")  # finds all of it in the gradebook
     assert list(run.results()) == []
     assert run.unchanged == 2
+
+
+def test_nbgraders_own_command_waits_for_no_other_and_goes_on_after_a_failure(
+    new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, root = new_course
+    monkeypatch.setenv(WITHOUT_SANDBOX, "1")
+    monkeypatch.setattr(steps, "Grader", Stub)
+    for student in ("ann", "bob"):
+        submit(root, student, HALF)
+    with FileLock(root / "course" / "run" / "grading.lock"):
+        outcome = api.autograde("toy", "ann")
+    assert not outcome["success"]
+    assert "Another grading command is writing" in outcome["log"]
+    assert Store(root).records("toy") == {}
+    monkeypatch.setattr(steps, "note", lambda *arguments: 1 / 0)
+    assert not api.autograde("toy", "ann")["success"]
+    monkeypatch.undo()
+    monkeypatch.setenv(WITHOUT_SANDBOX, "1")
+    monkeypatch.setattr(steps, "Grader", Stub)
+    assert api.autograde("toy", "bob")["success"]
+    with FileLock(root / "course" / "run" / "grading.lock", timeout=0):
+        assert set(Store(root).records("toy")) == {"bob"}
+
+
+class Stub:
+    """Stands for a grader, with the stand-in's judgements."""
+
+    def __init__(self, assignment: Assignment, *, isolated: bool):
+        self.assignment = assignment
+
+    def __enter__(self) -> "Stub":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing runs."""
+
+    def judge(self, received: Received, seed: int) -> Judged:
+        return judged(received, self.assignment)
 
 
 def test_without_the_sandbox_grading_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

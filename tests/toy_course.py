@@ -107,6 +107,15 @@ def make_course(root: Path) -> NbGraderAPI:
     return api
 
 
+def copy_code(root: Path) -> None:
+    """Copy the course's own code, without what it generates, so that its commands can run at `root`."""
+    working = shutil.ignore_patterns(
+        "__pycache__", "source", "submitted", "autograded", "feedback", "run", "gradebook.db*", ".ipynb_checkpoints"
+    )
+    for name in ("course", "labkit", "solutions"):
+        shutil.copytree(ROOT / name, root / name, ignore=working, dirs_exist_ok=True)
+
+
 def load(root: Path, name: str = "toy") -> Assignment:
     """The assignment, without what only judging needs."""
     path = root / "course" / "source" / name / f"{name}.ipynb"

@@ -101,7 +101,7 @@ def released() -> dict[str, Any]:
 
 
 def cell_of(notebook: dict[str, Any], identity: str) -> dict[str, Any]:
-    return next(c for c in notebook["cells"] if c["id"] == identity)
+    return next(c for c in notebook["cells"] if c.get("id") == identity)
 
 
 def own(text: str, kind: str = "code", **more: Any) -> dict[str, Any]:

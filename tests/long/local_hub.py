@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from playwright.sync_api import FrameLocator, Locator, Page
 
 from course.up import free_port
+from tests.toy_course import copy_code
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180_000  # milliseconds that a browser waits for something on a busy machine
@@ -32,11 +33,7 @@ page.write_text("<h1>The book</h1>")
 
 def copy_course(to: Path, assignment: str) -> Path:
     """Copy what `make up` needs to `to`: one assignment, nothing generated, and a book of one page."""
-    working = shutil.ignore_patterns(
-        "__pycache__", "source", "submitted", "autograded", "feedback", "run", "gradebook.db*", ".ipynb_checkpoints"
-    )
-    for name in ("course", "solutions", "labkit"):
-        shutil.copytree(ROOT / name, to / name, ignore=working)
+    copy_code(to)
     for path in (to / "course" / "assignments").glob("*.py"):
         if path.stem != assignment:
             path.unlink()
