@@ -1,15 +1,23 @@
 """Every answer of every bank, played into its assembled notebook, directly and through the codec."""
 
 import functools
+import re
+from collections.abc import Mapping
 
 import pytest
 from nbformat import NotebookNode
 
 from course.assemble import Assembler, assignments
+from course.mistakes import Words
+from course.wording import GAP, told
+from labkit.judge import SEED_VARIABLE, forget
 from tests.bank import Answer, bank
 from tests.play import play, points
 
 INTEGRATION = "integration"
+SEEDS = [str(seed) for seed in range(8)]  # what hidden tests may draw their inputs from
+# How a failure reads for which the test's author has no words.
+NO_HINT = ("a test fails:", "Error in your code", "exception in your code", "the test cannot use")
 
 
 @functools.cache
@@ -47,6 +55,24 @@ def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exce
     return {test: error for test, error in grades.items() if error is not None}
 
 
+@functools.cache
+def words_of(name: str) -> Words:
+    return Words(assembled(name))
+
+
+def unclear(name: str, failed: Mapping[str, Exception]) -> list[str]:
+    """What students read of hidden tests that failed, where it is mostly gaps or no hint at the mistake."""
+    words = words_of(name)
+    said = [told(error, words.cells[f"test-{test}"], words.trees) for test, error in failed.items()]
+    hidden = [failure.pattern for failure in said if failure.hidden]
+    return [text for text in hidden if not hints(text) or any(phrase in text for phrase in NO_HINT)]
+
+
+def hints(text: str) -> bool:
+    """Whether a text has enough words beside its gaps."""
+    return len(re.findall(r"[^\W\d_]{2,}", text)) >= max(4, 3 * text.count(GAP))
+
+
 @pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
 @pytest.mark.parametrize("name", assignments())
 def test_the_solution_keeps_all_points(name: str, through_codec: bool):
@@ -72,6 +98,7 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
     assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
     coded = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
     assert set(coded) == set(direct), "the codec changes what it loses"
+    assert unclear(name, coded) == [], "students read this of a hidden test and know no more than before"
 
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))
@@ -79,6 +106,20 @@ def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
     tests = cells_of(name)[answer.exercise]
     assert failures(name, answers=answer.names, only=cells_after(name, answer.exercise)) == {}
     assert failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION]) == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "answer"), [*answers("wrong"), *answers("right")])
+def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer, monkeypatch: pytest.MonkeyPatch):
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    lost = {}
+    for seed in SEEDS:
+        monkeypatch.setenv(SEED_VARIABLE, seed)
+        forget()
+        lost[seed] = set(failures(name, answers=answer.names, only=tests))
+    unsteady = set.union(*lost.values()) - set.intersection(*lost.values())
+    assert not unsteady, {test: [seed for seed in SEEDS if test in lost[seed]] for test in sorted(unsteady)}
+    assert answer.says is not None or not lost[SEEDS[0]]
 
 
 @pytest.mark.parametrize("name", assignments())

@@ -56,13 +56,23 @@ def random_words(generator: random.Random, how_many: int) -> dict[tuple[int, ...
     return {word: generator.randrange(1, 20) for word in words}
 
 
-def same_pairs(got, expected: list[Pair]) -> str:
-    """Empty if two lists of merges are equal; else where they part."""
+def check_merges(got, expected: list[Pair], hint: str):
+    """Assert that two lists of merges are equal; `hint` names the likely mistake."""
     got = [tuple(pair) for pair in got]
     first = next((i for i, (g, e) in enumerate(zip(got, expected, strict=False)) if g != e), None)
-    if first is not None:
-        return f"merge {first} is another one than the library's"
-    return "" if len(got) == len(expected) else f"{len(got)} merges, the library has {len(expected)}"
+    assert first is None, f"merge {first} is another one than the library's: {hint}"
+    assert len(got) == len(expected), f"{len(got)} merges, the library has {len(expected)}: {hint}"
+
+
+def check_refuses(error: type[Exception], hint: str, function, *args) -> str:
+    """The text of the error that a call raises; `hint` says which error is wanted, and why."""
+    try:
+        function(*args)
+    except error as raised:
+        return str(raised)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise AssertionError(f"an error, but of another kind: {hint}") from None
+    raise AssertionError(hint)
 
 
 # %% [markdown]
@@ -89,36 +99,33 @@ def library_chunks(text: str) -> list[str]:
     return [text[start:end] for _, (start, end) in ByteLevel(add_prefix_space=False).pre_tokenize_str(text)]
 
 
+def check_chunks(text: str, hint: str):
+    got = list(pre_tokenize(text))
+    assert "".join(got) == text, (
+        f"{text!r}: the chunks {got} do not make up the text: is something dropped, or a group returned?"
+    )
+    assert got == library_chunks(text), f"{text!r} becomes {got}: {hint}"
+
+
 def test_pre_tokenize_visible():
-    hints = {
-        "two words": "a word keeps the space before it",
-        "don't they'll I've": "contractions such as 't and 'll are chunks of their own",
-        "year 2024, v1.5": "letters, numbers and other signs are separate chunks",
-        "a   b\n\n  c": "white space leaves its last character to what follows",
-        "ends in spaces   ": "white space at the end of the text is one chunk",
-        "": "an empty text has no chunks",
-    }
-    for text, hint in hints.items():
-        got = list(pre_tokenize(text))
-        assert "".join(got) == text, (
-            f"{text!r}: the chunks {got} do not make up the text: is something dropped, or a group returned?"
-        )
-        assert got == library_chunks(text), f"{text!r} becomes {got}: {hint}"
+    check_chunks("two words", "a word keeps the space before it")
+    check_chunks("don't they'll I've", "contractions such as 't and 'll are chunks of their own")
+    check_chunks("year 2024, v1.5", "letters, numbers and other signs are separate chunks")
+    check_chunks("a   b\n\n  c", "white space leaves its last character to what follows")
+    check_chunks("ends in spaces   ", "white space at the end of the text is one chunk")
+    check_chunks("", "an empty text has no chunks")
 
 
 # %% test="pre-tokenize-unicode" of="pre-tokenize" points=2
 def test_pre_tokenize_scripts_hidden():
-    hints = {
-        "naïve Straße Ελλάδα 東京": "letters are not only a to z: which class holds the letters of all scripts?",
-        "7² xⅧ 1½ ٣4": "numbers are not only 0 to 9: which class holds all of them?",
-        "snake_case __init__": "an underscore is neither a letter nor a number",
-        "DON'T I'LL": "only lower-case contractions count",
-        "'sunday 'tis": "a contraction is cut off wherever it stands, also before letters",
-        "a\u00a0b\u2003 c\t\td": "white space is more than the space; only a plain space joins a word",
-    }
-    for text, hint in hints.items():
-        got = list(pre_tokenize(text))
-        assert got == library_chunks(text), f"{text!r} becomes {got}: {hint}"
+    check_chunks(
+        "naïve Straße Ελλάδα 東京", "letters are not only a to z: which class holds the letters of all scripts?"
+    )
+    check_chunks("7² xⅧ 1½ ٣4", "numbers are not only 0 to 9: which class holds all of them?")
+    check_chunks("snake_case __init__", "an underscore is neither a letter nor a number")
+    check_chunks("DON'T I'LL", "only lower-case contractions count")
+    check_chunks("'sunday 'tis", "a contraction is cut off wherever it stands, also before letters")
+    check_chunks("a\u00a0b\u2003 c\t\td", "white space is more than the space; only a plain space joins a word")
 
 
 def test_pre_tokenize_random_hidden():
@@ -129,12 +136,8 @@ def test_pre_tokenize_random_hidden():
 
 
 def test_pre_tokenize_bytes_hidden():
-    try:
-        pre_tokenize(b"bytes")
-    except TypeError as error:
-        assert "str" in str(error), "the error for bytes should say that a str is wanted"
-    else:
-        raise AssertionError("bytes are not text: raise TypeError and say so")
+    said = check_refuses(TypeError, "bytes are not text: raise TypeError and say so", pre_tokenize, b"bytes")
+    assert "str" in said, "the error for bytes should say that a str is wanted"
 
 
 # %% [markdown]
@@ -175,10 +178,13 @@ def test_count_pairs_edges_hidden():
 
 # %% test="count-pairs-random" of="count-pairs" points=1
 def test_count_pairs_random_hidden():
-    words = random_words(random.Random(fresh_seed()), 60)
+    # Two words of one symbol side by side: a pair across words would show.
+    words = {(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60)
     expected = Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))
     got, (after,) = probes.after_call(count_pairs, dict(words))
-    assert dict(got) == dict(expected), "counts of made-up words are off: repeated symbols? a word's own frequency?"
+    assert dict(got) == dict(expected), (
+        "counts of made-up words are off: does every place count as often as its word, and nothing across words?"
+    )
     assert after == words, "the words were changed by counting them"
 
 
@@ -210,12 +216,7 @@ def test_best_pair_ties_hidden():
 
 
 def test_best_pair_of_nothing_hidden():
-    try:
-        best_pair({})
-    except ValueError:
-        pass
-    else:
-        raise AssertionError("there is no best pair among none: raise ValueError")
+    check_refuses(ValueError, "there is no best pair among none: raise ValueError", best_pair, {})
 
 
 # %% exercise="merge-pair" difficulty=2 importance=4 minutes=10
@@ -244,11 +245,17 @@ def test_merge_pair_edges_hidden():
 # %% test="merge-pair-random" of="merge-pair" points=1
 def test_merge_pair_random_hidden():
     generator = random.Random(fresh_seed())
-    for word in random_words(generator, 60):
-        pair = tuple(generator.choices([5, 6, 7], k=2))
+    a, b, c = generator.sample([5, 6, 7], k=3)
+    # What tells mistakes apart comes in each text: two places, a run, the pair reversed, the last symbol on its own.
+    cases = [((a, b, c, a, b), (a, b)), ((c, a, a, a), (a, a)), ((a,) * 5, (a, a)), ((b, a, c), (a, b))]
+    cases += [(word, tuple(generator.choices([5, 6, 7], k=2))) for word in random_words(generator, 60)]
+    for word, pair in cases:
         text = "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(300))
         got, (after, *_) = probes.after_call(merge_pair, list(word), pair, 300)
-        assert list(got) == list(map(ord, text)), f"merging {pair} in {list(word)} gives {list(got)}"
+        assert list(got) == list(map(ord, text)), (
+            f"merging {pair} in {list(word)} gives {list(got)}: "
+            "every place of the pair merges, from the left, a symbol serves once, and nothing else changes"
+        )
         assert list(after) == list(word), "the word itself was changed: return a new one"
 
 
@@ -271,14 +278,17 @@ def library_words(text: str) -> dict[tuple[int, ...], int]:
 
 def test_train_by_recounting_visible():
     text = "low lower lowest new newer newest wide wider widest" * 3
-    message = same_pairs(train_by_recounting(library_words(text), 275), library_merges(text, 275))
-    assert not message, f"{message}: are the pairs counted again after each merge, in the merged words?"
+    hint = "are the pairs counted again after each merge, in the merged words?"
+    check_merges(train_by_recounting(library_words(text), 275), library_merges(text, 275), hint)
 
 
 def test_train_by_recounting_stops_hidden():
     assert list(train_by_recounting(library_words("abab"), 256)) == [], "256 ids are the bytes alone: no merge"
-    message = same_pairs(train_by_recounting(library_words("abab abab"), 1000), library_merges("abab abab", 1000))
-    assert not message, f"{message}: stop when no word has a pair left, and not before"
+    try:
+        got = train_by_recounting(library_words("abab abab"), 1000)
+    except ValueError:
+        raise AssertionError("there is no pair left to merge before all ids are used: stop then") from None
+    check_merges(got, library_merges("abab abab", 1000), "stop when no word has a pair left, and not before")
 
 
 # %% test="train-by-recounting-random" of="train-by-recounting" points=2
@@ -286,18 +296,14 @@ def test_train_by_recounting_random_hidden():
     text = random_text(random.Random(fresh_seed()), 400)
     words = library_words(text)
     got, (after, _) = probes.after_call(train_by_recounting, dict(words), 290)
-    message = same_pairs(got, library_merges(text, 290))
-    assert not message, f"{message} on a made-up text: does each new symbol get the next id, from 256 on?"
+    hint = "in a made-up text: is all counted again after each merge, and each new symbol the next id, from 256 on?"
+    check_merges(got, library_merges(text, 290), hint)
     assert after == words, "the caller's words were changed"
 
 
 def test_train_by_recounting_refuses_hidden():
-    try:
-        train_by_recounting(library_words("abab"), 255)
-    except ValueError:
-        pass
-    else:
-        raise AssertionError("fewer than 256 ids leave some byte without one: raise ValueError")
+    hint = "fewer than 256 ids leave some byte without one: raise ValueError"
+    check_refuses(ValueError, hint, train_by_recounting, library_words("abab"), 255)
 
 
 # %% [markdown]
@@ -357,6 +363,19 @@ def indexed(words) -> dict[Pair, set[int]]:
     return {pair: {i for i, pairs in enumerate(held) if pair in pairs} for pair in set().union(*held)}
 
 
+def recount(words, frequencies) -> dict[Pair, int]:
+    counts = Counter()
+    for word, frequency in zip(words, frequencies, strict=True):
+        for pair in pairwise(word):
+            counts[pair] += frequency
+    return dict(counts)
+
+
+def merged_text(word, pair, new_id) -> list[int]:
+    """A word merged by Python's own `str.replace`."""
+    return list(map(ord, "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))))
+
+
 def test_merge_everywhere_visible():
     words = [[1, 2, 3], [1, 2], [3, 1]]
     gained, after = probes.after_call(merge_everywhere, (1, 2), 256, words, [10, 5, 2], indexed(words))
@@ -393,21 +412,21 @@ def test_merge_everywhere_trusts_the_index_hidden():
 
 
 def test_merge_everywhere_random_hidden():
-    generator = random.Random(fresh_seed())
-    counted = random_words(generator, 60)
+    # One word has the same new pair at two places.
+    counted = {(5, 6, 7, 5, 6, 7): 2} | random_words(random.Random(fresh_seed()), 60)
     words = [list(word) for word in counted]
     frequencies = list(counted.values())
     gained, after = probes.after_call(merge_everywhere, (5, 6), 256, words, list(frequencies), indexed(words))
+    merged = [merged_text(word, (5, 6), 256) for word in words]
+    assert [list(word) for word in after[2]] == merged, (
+        "made-up words: the list `words` should hold each word that the index names, merged, and the others as they were"
+    )
     assert list(after[3]) == frequencies, "frequencies do not change in a merge"
-    expected = Counter()
-    for word, frequency in zip(after[2], frequencies, strict=True):
-        for pair in pairwise(word):
-            expected[tuple(pair)] += frequency if 256 in pair else 0
-    assert dict(gained) == {pair: count for pair, count in expected.items() if count}, (
-        "the gain should equal a recount of the pairs with the new symbol"
+    assert dict(gained) == {pair: count for pair, count in recount(merged, frequencies).items() if 256 in pair}, (
+        "the gain should equal a recount of the pairs with the new symbol: every place counts as often as its word"
     )
     where = {pair: set(positions) for pair, positions in after[4].items()}
-    assert all(where.get(pair) == positions for pair, positions in indexed(after[2]).items() if 256 in pair), (
+    assert all(where.get(pair) == positions for pair, positions in indexed(merged).items() if 256 in pair), (
         "the index should name every word that holds a pair with the new symbol"
     )
 
@@ -443,19 +462,6 @@ from solutions.tokenizer import update_counts
 
 
 # %% test="update-counts" points=2
-def recount(words, frequencies) -> dict[Pair, int]:
-    counts = Counter()
-    for word, frequency in zip(words, frequencies, strict=True):
-        for pair in pairwise(word):
-            counts[pair] += frequency
-    return dict(counts)
-
-
-def merged_text(word, pair, new_id) -> list[int]:
-    """A word merged by Python's own `str.replace`."""
-    return list(map(ord, "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))))
-
-
 def check_update(words, frequencies, pair, hint):
     merged = [merged_text(word, pair, 256) for word in words]
     expected = recount(merged, frequencies)
@@ -493,7 +499,7 @@ def test_update_counts_random_hidden():
         counted = random_words(generator, 60)
         words = [list(word) for word in counted]
         frequencies = list(counted.values())
-        check_update(words, frequencies, pair, f"merging {pair} in made-up words")
+        check_update(words, frequencies, pair, "made-up words: take off what stood where each gained pair stands now")
 
 
 # %% [markdown]
@@ -549,7 +555,8 @@ def test_pop_best_order_hidden():
         before = dict(counts)
         pair, (heap, counts) = probes.after_call(pop_best, heap, counts)
         assert dict(counts) == before, "the counts were changed"
-        assert pair is not None, "None although there are pairs left"
+        assert pair, "None although there are pairs left: an entry that is out of date goes back with its true count"
+        assert tuple(pair) in counts, "a pair came back that is in no counts any more"
         drawn.append((-counts[pair], tuple(pair)))
         counts = {p: count for p, count in counts.items() if p != tuple(pair)}
     assert drawn == expected, (
@@ -567,36 +574,33 @@ from solutions.tokenizer import train_bpe
 # %% test="train-bpe" points=3
 def test_train_bpe_visible():
     text = "low lower lowest new newer newest wide wider widest" * 3
-    message = same_pairs(train_bpe(text, 275), library_merges(text, 275))
-    assert not message, f"{message}: are index, counts and heap all brought up to date after each merge?"
+    hint = "are index, counts and heap all brought up to date after each merge?"
+    check_merges(train_bpe(text, 275), library_merges(text, 275), hint)
 
 
 def test_train_bpe_documentation_hidden():
     text = corpus.text("train", 20_000)
-    message = same_pairs(train_bpe(text, 400), library_merges(text, 400))
-    assert not message, f"{message} on documentation: do the pairs that a merge gains reach the heap?"
+    hint = "in documentation: do the pairs that a merge gains reach the heap?"
+    check_merges(train_bpe(text, 400), library_merges(text, 400), hint)
 
 
 def test_train_bpe_stops_hidden():
     assert list(train_bpe("", 300)) == [], "an empty text has nothing to merge"
-    message = same_pairs(train_bpe("abab abab", 1000), library_merges("abab abab", 1000))
-    assert not message, f"{message}: stop when no word has a pair left, and not before"
+    got = train_bpe("abab abab", 1000)
+    check_merges(got, library_merges("abab abab", 1000), "stop when no word has a pair left, and not before")
 
 
 # %% test="train-bpe-random" of="train-bpe" points=1
 def test_train_bpe_random_hidden():
     text = random_text(random.Random(fresh_seed()), 3000)
-    message = same_pairs(train_bpe(text, 330), library_merges(text, 330))
-    assert not message, f"{message} on a made-up text with runs and ties"
+    hint = "in a made-up text with runs and ties: do counts fall too, and does the smaller pair go first among equals?"
+    check_merges(train_bpe(text, 330), library_merges(text, 330), hint)
 
 
 def test_train_bpe_refuses_hidden():
-    try:
-        train_bpe("abab", 255)
-    except ValueError:
-        pass
-    else:
-        raise AssertionError("fewer than 256 ids leave some byte without one: raise ValueError")
+    check_refuses(
+        ValueError, "fewer than 256 ids leave some byte without one: raise ValueError", train_bpe, "abab", 255
+    )
 
 
 # %% test="compression" of="train-bpe" points=1
@@ -672,15 +676,9 @@ def test_vocabulary_special_hidden():
 
 
 def test_vocabulary_refuses_hidden():
+    hint = "a merge may only use ids that exist before it, and none is negative: raise ValueError"
     for merges in ([(3, 256)], [(1, 2), (257, 1)], [(-1, 2)]):
-        try:
-            vocabulary(merges)
-        except ValueError:
-            pass
-        else:
-            raise AssertionError(
-                "a merge may only use ids that exist before it, and none is negative: raise ValueError"
-            )
+        check_refuses(ValueError, hint, vocabulary, merges)
 
 
 # %% [markdown]
@@ -713,13 +711,10 @@ def test_decode_any_ids_hidden():
 
 
 def test_decode_refuses_hidden():
+    hint = "an id outside the vocabulary, a negative one too, is an error: raise ValueError"
     for ids in ([0, 256], [-1]):
-        try:
-            decode(ids, [])
-        except ValueError as error:
-            assert str(ids[-1]) in str(error), "the error should name the id"
-        else:
-            raise AssertionError("an id outside the vocabulary, a negative one too, is an error: raise ValueError")
+        said = check_refuses(ValueError, hint, decode, ids, [])
+        assert str(ids[-1]) in said, "the error for an id outside the vocabulary should name the id"
 
 
 # %% [markdown]
@@ -761,7 +756,7 @@ def test_encode_chunk_random_hidden():
     for chunk in ["a" * 9, "ab" * 7, *set(library_chunks(random_text(generator, 300)))]:
         got = list(encode_chunk(chunk, new_ids))
         assert got == library.encode(chunk).ids, (
-            f"{chunk!r} becomes {got}: is it always the earliest learned pair of those present?"
+            f"{chunk!r} becomes {got}: from the ids of its bytes, is it always the earliest learned pair of those present?"
         )
     assert list(encode_chunk("", new_ids)) == [], "an empty chunk has no ids"
 
@@ -786,17 +781,13 @@ def test_encode_random_hidden():
     merges = library_merges(random_text(generator, 3000), 400)
     text = random_text(generator, 1500)
     assert list(encode(text, merges)) == library_tokenizer(merges).encode(text).ids, (
-        "ids of a made-up text differ from the library's: does a chunk that came before get the same ids, in its place?"
+        "ids of a made-up text differ from the library's: merge within chunks, number merges from 256 on, and give a "
+        "chunk that came before the same ids, in its place"
     )
 
 
 def test_encode_bytes_hidden():
-    try:
-        encode(b"bytes", [])
-    except TypeError:
-        pass
-    else:
-        raise AssertionError("bytes are not text: raise TypeError")
+    check_refuses(TypeError, "bytes are not text: raise TypeError", encode, b"bytes", [])
 
 
 # %% [markdown]
@@ -815,46 +806,38 @@ from solutions.tokenizer import encode_with_special
 
 
 # %% test="encode-with-special" points=1
+def check_special(text: str, merges: list[Pair], special: list[str], hint: str):
+    got = list(encode_with_special(text, merges, special))
+    assert got == library_tokenizer(merges, special).encode(text).ids, f"{text!r} becomes {got}: {hint}"
+
+
 def test_encode_with_special_visible():
-    merges = library_merges("the end the end the end", 262)
-    library, text = library_tokenizer(merges, ["<|end|>"]), "the end<|end|>the end"
+    merges, text = library_merges("the end the end the end", 262), "the end<|end|>the end"
     got = list(encode_with_special(text, merges, ["<|end|>"]))
     assert 256 + len(merges) in got, "the special token's id comes right after the merges'"
-    assert got == library.encode(text).ids, f"{got}: one id for the special token, the text around it encoded as usual"
+    check_special(text, merges, ["<|end|>"], "one id for the special token, the text around it encoded as usual")
 
 
 # %% test="encode-with-special-random" of="encode-with-special" points=2
 def test_encode_with_special_hidden():
     generator = random.Random(fresh_seed())
     merges, special = library_merges(random_text(generator, 2000), 350), ["<|a|>", "<|a|>!", "[x]+", "→"]
-    library = library_tokenizer(merges, special)
-    hints = {
-        "<|a|>the<|a|>": "special tokens at both ends",
-        "<|a|>!": "two special tokens begin here: the longer one counts",
-        "[x]+ [x] xx": "signs such as [ and + stand for themselves",
-        "caf→é": "a special token inside a word",
-        "": "an empty text",
-    }
-    for text, hint in hints.items():
-        assert list(encode_with_special(text, merges, special)) == library.encode(text).ids, f"{text!r}: {hint}"
+    hint = "special tokens at both ends: each has one id, after the merges', in the order of the list"
+    check_special("<|a|>the<|a|>", merges, special, hint)
+    check_special("<|a|>!", merges, special, "two special tokens begin here: the longer one counts")
+    check_special("[x]+ [x] xx", merges, special, "signs such as [ and + stand for themselves in a special token")
+    check_special("caf→é", merges, special, "a special token may stand inside a word")
+    check_special("", merges, special, "an empty text has no ids")
     for _ in range(20):
         text = "".join(generator.choice([random_text(generator, 5), *special]) for _ in range(12))
-        assert list(encode_with_special(text, merges, special)) == library.encode(text).ids, (
-            f"{text!r}: ids differ from the library's"
-        )
-    assert list(encode_with_special("the", merges, [])) == library_tokenizer(merges).encode("the").ids, (
-        "no special tokens: the same as encode"
-    )
+        check_special(text, merges, special, "made-up text around special tokens is encoded as by encode, part by part")
+    check_special("the", merges, [], "no special tokens: the same as encode")
 
 
 def test_encode_with_special_refuses_hidden():
     for special in (["<|a|>", "<|a|>"], [""]):
-        try:
-            encode_with_special("text", [], special)
-        except ValueError:
-            pass
-        else:
-            raise AssertionError("a special token twice, or an empty one, is an error: raise ValueError")
+        hint = "a special token twice, or an empty one, is an error: raise ValueError"
+        check_refuses(ValueError, hint, encode_with_special, "text", [], special)
 
 
 # %% [markdown]
@@ -865,8 +848,8 @@ def test_encode_with_special_refuses_hidden():
 def test_integration():
     learned_from = corpus.text("train", 20_000)
     merges = [tuple(pair) for pair in train_bpe(learned_from, 400)]
-    message = same_pairs(merges, library_merges(learned_from, 400))
-    assert not message, f"your parts together learn other merges than the library: {message}"
+    hint = "your parts together learn other merges than the library"
+    check_merges(merges, library_merges(learned_from, 400), hint)
     text, special = corpus.text("heldout", 5_000) + "東京 🙂<|end|>", ["<|end|>"]
     ids = list(encode_with_special(text, merges, special))
     assert ids == library_tokenizer(merges, special).encode(text).ids, (
