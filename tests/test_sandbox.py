@@ -193,7 +193,7 @@ def test_nothing_but_the_tmpfs_can_be_written(kernel: Kernel) -> None:
                 path = os.path.join(folder, file)
                 if os.path.isfile(path) and os.access(path, os.W_OK):
                     writable.add(path)
-        print(sorted(w for w in writable if not w.startswith("/tmp")))
+        print(sorted(w for w in writable if not w.startswith(("/tmp", "/run/student"))))
     """)
     assert said == "['/dev/shm']"
 
@@ -222,7 +222,7 @@ def test_devices_and_kernel_settings_cannot_be_written(kernel: Kernel) -> None:
 def test_a_full_tmpfs_is_the_submissions_own_trouble(sandbox: Sandbox, kernel: Kernel) -> None:
     said = kernel.run("""
         written = 0
-        for folder in ("/tmp", "/tmp/submission", "/dev/shm"):
+        for folder in ("/run/student", "/run/student/submission", "/dev/shm"):
             try:
                 with open(f"{folder}/big", "wb") as file:
                     while True:
@@ -241,7 +241,7 @@ def test_a_full_tmpfs_is_the_submissions_own_trouble(sandbox: Sandbox, kernel: K
 def test_the_number_of_files_is_limited(kernel: Kernel) -> None:
     said = kernel.run("""
         for n in range(100_000):
-            open(f"/tmp/{n}", "w").close()
+            open(f"/run/student/{n}", "w").close()
     """)
     assert "No space left on device" in said
 
@@ -287,13 +287,13 @@ def test_other_kernels_cannot_be_seen(sandbox: Sandbox, kernel: Kernel) -> None:
         said = kernel.run("""
             import os
             print(len([p for p in os.listdir("/proc") if p.isdigit()]))
-            print(os.listdir("/run/kernels"), os.listdir("/tmp/submission"), os.listdir("/dev/pts"))
+            print(os.listdir("/run/kernels"), os.listdir("/run/student/submission"), os.listdir("/dev/pts"))
             print(sorted(os.listdir("/run/kernel")))
         """)
     assert said.splitlines() == [
         "2",
         "[] ['words.txt'] ['ptmx']",
-        "['k-1', 'k-2', 'k-3', 'k-4', 'k-5']",
+        "['k-0', 'k-1', 'k-2', 'k-3', 'k-4', 'k-5']",
     ]
 
 
@@ -309,7 +309,7 @@ def test_no_secret_is_in_the_environment(kernel: Kernel) -> None:
                     pass
         print("A_SECRET" in str(texts), "COURSE" in str(texts), os.environ["OMP_NUM_THREADS"], os.environ["HOME"])
     """)
-    assert said == "False False 1 /tmp/home"
+    assert said == "False False 1 /run/student/home"
 
 
 def test_data_lies_in_the_working_folder_but_no_notebook(kernel: Kernel) -> None:
@@ -349,9 +349,9 @@ def test_allowed_modules_can_be_imported_and_others_cannot(kernel: Kernel) -> No
 def test_a_file_is_not_there_for_the_next(sandbox: Sandbox) -> None:
     with kernel_of(sandbox) as first:
         said = first.run("""
-            import os
-            for name in ("/tmp/left", "/dev/shm/left", os.path.expanduser("~/left"), "left"):
-                open(name, "w").close()
+            import os, tempfile
+            for folder in ("/run/student", tempfile.gettempdir(), "/dev/shm", os.path.expanduser("~"), "."):
+                open(f"{folder}/left", "w").close()
             os.makedirs(os.path.expanduser("~/.ipython/profile_default/startup"), exist_ok=True)
             with open(os.path.expanduser("~/.ipython/profile_default/startup/0.py"), "w") as file:
                 file.write("print('started by another')")
@@ -359,7 +359,7 @@ def test_a_file_is_not_there_for_the_next(sandbox: Sandbox) -> None:
         assert said == ""
     with kernel_of(sandbox) as second:
         found = second.run(
-            "import glob, os; print(glob.glob('/tmp/**/left', recursive=True) + glob.glob('/dev/shm/*'))"
+            "import glob, os; print(glob.glob('/run/student/**/left', recursive=True) + glob.glob('/dev/shm/*'))"
         )
         assert found == "[]"
 

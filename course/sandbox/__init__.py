@@ -37,7 +37,7 @@ from jupyter_client.provisioning import KernelProvisionerBase
 from traitlets import Dict, Unicode
 
 from course.sandbox.room import Room, RoomError, data_files, room_of
-from course.sandbox.zygote import PORTS
+from course.sandbox.zygote import PORTS, WORK
 
 __all__ = ["Room", "RoomError", "Sandbox", "SandboxError", "SandboxProvisioner", "connect", "room_of", "why_not"]
 
@@ -68,10 +68,11 @@ class SandboxError(Exception):
 # ------------------------------------------------------------------------------------------------- what is in the room
 
 
-def _environment(home: str, path: str) -> dict[str, str]:
+def _environment(work: str, path: str) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": home,
+        "HOME": f"{work}/home",
+        "TMPDIR": f"{work}/tmp",
         "USER": "student",
         "LOGNAME": "student",
         "LANG": "C.UTF-8",
@@ -116,7 +117,7 @@ def _mounts(room: Room, folder: Path) -> list[str]:
         arguments += ["--ro-bind", str(path), str(seen)]
     for hidden, notice in _hidden(room, folder):
         arguments += ["--ro-bind", str(notice), str(hidden)]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/run/kernel"]
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp", "--tmpfs", WORK, "--dir", "/run/kernel"]
     arguments += ["--bind", str(folder / "kernels"), KERNELS, "--remount-ro", "/dev", "--remount-ro", "/"]
     return arguments
 
@@ -182,8 +183,8 @@ def _command(room: Room, folder: Path, what: str, *, isolated: bool, listener: i
     """The zygote's command and environment; `what` is "serve" or "try"."""
     python = [sys.executable, "-P", "-m", "course.sandbox.zygote", what, _settings(room, folder, isolated, listener)]
     if isolated:
-        return [*_bwrap(room, folder), *python], _environment("/tmp/home", str(INSIDE))
-    return python, _environment(str(folder / "home"), str(ROOT))
+        return [*_bwrap(room, folder), *python], _environment(WORK, str(INSIDE))
+    return python, _environment(str(folder / "work"), str(ROOT))
 
 
 # ------------------------------------------------------------------------------------------------- the warm process
@@ -264,7 +265,7 @@ def _new_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="course-", dir=parent))
     kernels = folder / "kernels"
     kernels.mkdir(mode=0o700)
-    (folder / "home").mkdir(mode=0o700)
+    (folder / "work").mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(kernels, NOBODY, NOBODY)
     return folder

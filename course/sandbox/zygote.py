@@ -73,7 +73,9 @@ INTERVAL = 0.25
 """Seconds between looks at what a submission uses."""
 
 OWN_RUNTIME = "/run/kernel"
-SUBMISSION = "/tmp/submission"
+# All that a kernel may write to. Not /tmp: the course may be installed below it.
+WORK = "/run/student"
+SUBMISSION = f"{WORK}/submission"
 FILES_ON_TMPFS = 16384  # each costs kernel memory that the size limit does not count
 CONNECTION_FILE = "connection.json"
 # What a kernel imports while it starts.
@@ -165,7 +167,7 @@ def _forbid_calls() -> None:
 
 def _become(user: int) -> None:
     """From root, inside bubblewrap's mounts, to a user without rights."""
-    os.chmod("/tmp", 0o1777)
+    os.chmod(WORK, 0o1777)
     # bubblewrap covers parts of its /proc when root starts it, and over such a one no new namespace may mount its own.
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     os.setgroups([])
@@ -192,10 +194,12 @@ def furnish(folder: str, disk: int) -> None:
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount(folder, OWN_RUNTIME, None, MS_BIND)
     _mount("tmpfs", str(Path(folder).parent), "tmpfs", plain | MS_RDONLY, "size=4k")
-    _mount("tmpfs", "/tmp", "tmpfs", plain, f"size={disk},nr_inodes={FILES_ON_TMPFS},mode=1777")
-    for name in ("submission", "home", ".shm"):
-        os.mkdir(f"/tmp/{name}")
-    _mount("/tmp/.shm", "/dev/shm", None, MS_BIND)
+    _mount("tmpfs", WORK, "tmpfs", plain, f"size={disk},nr_inodes={FILES_ON_TMPFS},mode=1777")
+    for name in ("submission", "home", "tmp", "shm"):
+        os.mkdir(f"{WORK}/{name}")
+    _mount(f"{WORK}/shm", "/dev/shm", None, MS_BIND)
+    if not os.listdir("/tmp"):  # otherwise TMPDIR alone says where temporary files go
+        _mount(f"{WORK}/tmp", "/tmp", None, MS_BIND)
     _mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666")
     _mount("proc", "/proc", "proc", plain | MS_NOEXEC)
     _write("/proc/sys/user/max_user_namespaces", "0")
@@ -604,7 +608,8 @@ def main() -> None:
         _become(settings.user)
     if LINUX and not settings.isolated:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.makedirs(os.environ["HOME"], exist_ok=True)
+    for name in ("HOME", "TMPDIR"):
+        os.makedirs(os.environ[name], exist_ok=True)
     if what == "try":
         trial(settings)
         return

@@ -150,7 +150,8 @@ ATTACKS = [
                 path = os.readlink(f"/proc/self/fd/{number}")
             except OSError:
                 continue
-            if path.startswith("/") and not path.startswith(("/dev/", "/proc", "/usr", "/memfd", "/tmp")):
+            known = ("/dev/", "/proc", "/usr", "/memfd", "/tmp", "/run/student")
+            if path.startswith("/") and not path.startswith(known):
                 print("FOUND", number, path)
         """,
     ),

@@ -59,7 +59,7 @@ while True:
         "fills every folder that it can write to",
         first="""
         import os
-        for folder in (".", "/tmp", "/dev/shm", "/var/tmp", os.path.expanduser("~")):
+        for folder in (".", "/tmp", "/run/student", "/dev/shm", "/var/tmp", os.path.expanduser("~")):
             try:
                 with open(os.path.join(folder, "full"), "wb") as file:
                     for _ in range(1000):
