@@ -1,5 +1,6 @@
 """Honest submissions earn what plain nbgrader gives them, cell by cell."""
 
+import copy
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
@@ -20,10 +21,11 @@ from course.sandbox import why_not
 from course.store import Store, grading_seed, secret
 from course.writer import enter
 from labkit.judge import SEED_VARIABLE
+from tests.play import kind_of
 from tests.variants import variants
 
 ROOT = Path(__file__).resolve().parents[1]
-A_FEW = {"tokenizer": ["solved", "blank", "wrong 1", "right 1"], "gpt": ["wrong 1"]}
+A_FEW = {"tokenizer": ["solved", "blank", "wrong 5"], "gpt": ["wrong 5"]}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 
@@ -39,6 +41,13 @@ def make_course(root: Path, name: str) -> tuple[NbGraderAPI, Assignment]:
     api = grading.open_course(root)
     enter(api, assignment)
     return api, assignment
+
+
+def without_runs(notebook: NotebookNode) -> NotebookNode:
+    """The notebook of a student who deleted the cells that only show something: in gpt they take most of the time."""
+    kept = copy.copy(notebook)
+    kept.cells = [cell for cell in notebook.cells if kind_of(cell) != "run"]
+    return kept
 
 
 def submit(root: Path, name: str, notebooks: Mapping[str, NotebookNode]) -> dict[str, str]:
@@ -81,7 +90,10 @@ def compare(root: Path, name: str, labels: list[str] | None, monkeypatch: pytest
     api, assignment = make_course(root, name)
     notebooks = dict(variants(name, assignment.notebook))
     assert labels is None or set(labels) <= set(notebooks), sorted(notebooks)
-    students = submit(root, name, {label: notebooks[label] for label in labels or notebooks})
+    handed_in = {label: notebooks[label] for label in labels or notebooks}
+    # One of the long set keeps all of its cells.
+    handed_in = {s: n if labels is None and s == "solved" else without_runs(n) for s, n in handed_in.items()}
+    students = submit(root, name, handed_in)
     run = grading.autograde(api, name, isolated=why_not() is None)
     results = {result.student: result for result in run.results()}
     assert {s: r.problem for s, r in results.items() if r.problem} == {}
