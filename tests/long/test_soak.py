@@ -178,14 +178,22 @@ class Course:
         files = self.store.run.glob(f"results/{NAME}/*/*/*.json.gz")
         return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
-    def processes(self) -> list[str]:
+    def running(self) -> list[psutil.Process]:
         """The processes of the command, whoever is now their parent."""
-        mine = str(self.temporary)
-        return [f"{p.pid} {p.info['cmdline']}" for p in psutil.process_iter(["cmdline", "environ"]) if mine in _told(p)]
+        return [process for process in psutil.process_iter() if self.temporary.name in _told(process)]
+
+    def left(self) -> list[psutil.Process]:
+        """Those that do not end within a minute."""
+        return psutil.wait_procs(self.running(), timeout=60)[1]
 
 
 def _told(process: psutil.Process) -> str:
-    return f"{process.info['cmdline']} {(process.info['environ'] or {}).get('TMPDIR')}"
+    """Where a process says which folder it has for temporary files; one in the sandbox has that mounted."""
+    try:
+        mounted = Path(f"/proc/{process.pid}/mountinfo").read_text()
+        return f"{process.cmdline()} {process.environ().get('TMPDIR')} {mounted}"
+    except (OSError, psutil.Error):  # it has ended, or is another user's
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -276,12 +284,12 @@ def test_a_class_is_graded_though_its_graders_are_killed(
             until(lambda share=share: graded() >= share * COUNT, command, log)
             until(lambda who=who: find(who, command), command, log).kill()
         until(lambda: graded() >= STOP * COUNT, command, log)
-        below = command.children(recursive=True)
+        inside = [told for told in map(_told, course.running()) if "zygote" in told and "bwrap" not in told]
+        assert inside, "the search for processes does not see into the sandbox"
     finally:
         command.kill()
         command.wait()
-    _, alive = psutil.wait_procs(below, timeout=60)
-    assert alive == [], "processes outlived the command"
+    assert course.left() == []
     first = time.monotonic() - begun
 
     kept, records, trail = course.kept(), store.records(NAME), list(store.changes())
@@ -325,7 +333,7 @@ def test_a_class_is_graded_though_its_graders_are_killed(
     assert {line for line, times in lines.items() if times > 1} <= between
 
     # Nothing is left, and there is nothing more to do.
-    assert course.processes() == []
+    assert course.left() == []
     assert [path for path in course.temporary.iterdir() if not path.name.startswith("torchinductor_")] == []
     assert not (store.run / "staged").exists()
     command = course.command(log)
