@@ -28,7 +28,8 @@ ATTACKS = [
         first=f"""
         import os
         for folder in ("/", "/tmp", "/run/student", "/var/tmp", "/dev", "/dev/shm", "/run", "/home", "/etc",
-                       "/course", "/data", "/proc", "/usr/local", os.path.expanduser("~"), os.getcwd(), os.path.dirname(os.getcwd())):
+                       "/course", "/data", "/proc", "/usr/local",
+                       os.path.expanduser("~"), os.getcwd(), os.path.dirname(os.getcwd())):
             try:
                 open(os.path.join(folder, "{TRACE}"), "w").write("for the next one")
             except OSError:
