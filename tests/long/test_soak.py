@@ -6,6 +6,7 @@ COURSE_SOAK in the environment says how many; 200 when it is not set.
 import contextlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,10 @@ def _in_cell(name: str, text: str, *says: str) -> Callable[[random.Random], Atta
     return make
 
 
+# Whichever limit is met first: the clock's, or on cores that nobody else uses the processor's.
+TOO_LONG = "did not end|more computing time"
+
+
 def _shadowing(draw: random.Random) -> Attack:
     answers = answers_of(draw)
     name = draw.choice(["torch", "labkit", "random", "numpy"])
@@ -130,8 +135,8 @@ def _malformed(draw: random.Random) -> Attack:
 KINDS: dict[Callable[[random.Random], Attack], int] = {
     _honest: 30,
     _with_cells: 20,
-    _in_distance("loops", "while True: pass", "did not end"): 4,
-    _in_cell("loops in a cell", "while True:\n    pass", "did not end"): 3,
+    _in_distance("loops", "while True: pass", TOO_LONG): 4,
+    _in_cell("loops in a cell", "while True:\n    pass", TOO_LONG): 3,
     _in_distance("dies", "os._exit(3)", "ended"): 6,
     _in_cell("dies in a cell", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ended"): 5,
     _in_cell("floods", "for n in range(20):\n    print(str(n) * 2**20)"): 3,
@@ -319,7 +324,7 @@ def test_a_class_is_graded_though_its_graders_are_killed(
         sentences = [*notebook.metadata.course_report.remarks]
         sentences += [cell.metadata.course.message for cell in notebook.cells if "course" in cell.metadata]
         for words in attack.says:
-            assert any(words in sentence for sentence in sentences), (student, attack.name, words, sentences)
+            assert re.search(words, "\n".join(sentences)), (student, attack.name, words, sentences)
     found = alone(course, students)
     assert {student: scores[student] for student in found} == found
 
