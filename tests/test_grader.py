@@ -18,10 +18,11 @@ import pytest
 from distributed import Client, LocalCluster
 from nbformat import NotebookNode
 
-from course import cluster, grader
+from course import cluster, grader, sandbox
 from course.assemble import assemble
 from course.grader import Assignment, Grader, GraderError, in_lanes, modules_of
 from course.receive import Received, receive
+from course.sandbox import SandboxError
 from tests import stand_in
 from tests.play import blanked
 from tests.sandboxed import needs_sandbox
@@ -259,6 +260,15 @@ def test_a_sandbox_that_is_killed_costs_a_retry(toy: Assignment, tmp_path: Path)
         again = running.judge(received, seed=1)
         assert running._running() is not pair
     assert again.verdicts == first.verdicts and points(again) == (12, 12)
+
+
+def test_a_judge_whose_sandbox_is_gone_starts_no_trial_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ended at any moment, and a trial's folder would stay."""
+    monkeypatch.setattr(sandbox, "why_not", lambda: pytest.fail("a trial"))
+    with pytest.raises(SandboxError, match="No kernel could be started. The sandbox was closed."):
+        sandbox.connect(tmp_path / "socket").start_kernel()
 
 
 # -------------------------------------------------------------------------------------------------------------- lanes

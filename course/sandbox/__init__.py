@@ -237,7 +237,7 @@ class Sandbox:
             if not self._said:
                 self._said = self.process.stdout.readline()
         if not self._said:
-            raise SandboxError(_what_happened(self.folder))
+            raise SandboxError(f"{_what_happened(self.folder)} {why_not() or ''}".strip())
 
     def kernel(self, files: Mapping[str, bytes] = {}) -> KernelManager:
         """A manager whose `start_kernel()` gives a fresh kernel with `files` in its working folder."""
@@ -327,11 +327,12 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
 
 
 def _what_happened(folder: Path) -> str:
+    # Tries nothing: a judge that asks is ended soon, and a trial would leave its folder behind.
     try:
         lines = (folder / "log").read_text(errors="replace").strip().splitlines()
     except OSError:
-        return "The sandbox was closed."
-    return f"The sandbox's warm process ended: {lines[-1] if lines else 'it was killed'}. {why_not() or ''}".strip()
+        return "The sandbox is gone: it was closed, or its warm process was killed."
+    return f"The sandbox's warm process ended: {lines[-1] if lines else 'it was killed'}."
 
 
 # ------------------------------------------------------------------------------------------------- its kernels
