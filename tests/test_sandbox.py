@@ -53,7 +53,8 @@ class Kernel:
         return "".join(said).strip()
 
     def send(self, code: str) -> None:
-        self.client.execute(textwrap.dedent(code))
+        # A kernel that stops on errors drops what it is asked right after one.
+        self.client.execute(textwrap.dedent(code), stop_on_error=False)
 
     def ended(self) -> str | None:
         return self.manager.provisioner.ended()
