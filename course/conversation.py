@@ -156,6 +156,9 @@ class Conversation:
         return None
 
     def _gone(self) -> NoReturn:
+        end = time.monotonic() + GRACE_SECONDS
+        while self.manager.is_alive() and time.monotonic() < end:
+            time.sleep(0.01)  # its socket may close before it is known why
         reason = _ending(self.manager)
         self.close()
         raise Stopped(reason)

@@ -518,3 +518,10 @@ def test_what_is_held_for_a_test_is_let_go_after_it():
 def test_the_kernel_serves_as_an_ordinary_process_too():
     result = judge(handed_in(TOY), TOY, PlainKernel, seed=1, seconds=60, reference={})
     assert earned(result) == {"double": 1}
+
+
+def test_why_python_ended_is_told():
+    """Its sockets close before anybody knows why it ended, so this is asked more than once."""
+    ends = handed_in(TOY, {"exercise-double": "def double(x):\n    import os\n    os._exit(3)"})
+    for _ in range(5):
+        assert verdicts(judged(TOY, ends))["double"].message == "double ended Python itself (exit 3)."
