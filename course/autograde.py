@@ -162,11 +162,13 @@ class Run:
 
     def _is_done(self, student: str, received: Received) -> bool:
         """Whether there is a judgement; one that cannot be read has its own at once."""
-        if not received.readable:
-            judged = unread(self.assignment, received)
-            self._keep(student, received.digest, Finished(judged, received.remarks))
+        if not self.again and self._kept(student, received.digest) is not None:
             return True
-        return not self.again and self._kept(student, received.digest) is not None
+        if received.readable:
+            return False
+        judged = unread(self.assignment, received)
+        self._keep(student, received.digest, Finished(judged, received.remarks))
+        return True
 
     def _restored(self, student: str, digest: str) -> Received:
         """A student's earlier submission, read again."""

@@ -86,12 +86,18 @@ def _environment(work: str, path: str) -> dict[str, str]:
     }
 
 
+def _package_folders() -> list[Path]:
+    """Where installed packages lie, also those of another environment that this one looks into."""
+    return list(dict.fromkeys(Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))))
+
+
 def _interpreter() -> list[Path]:
-    """The parts of this Python's installation, and of the one that its virtual environment comes from."""
+    """The parts of this Python's installation, of the one that its virtual environment comes from, and all packages."""
     prefixes = dict.fromkeys(
         Path(p) for prefix in (sys.prefix, sys.base_prefix) for p in (prefix, os.path.realpath(prefix))
     )
-    return [prefix / part for prefix in prefixes for part in OF_A_PREFIX]
+    parts = [prefix / part for prefix in prefixes for part in OF_A_PREFIX]
+    return [*parts, *(p for p in _package_folders() if not any(p.is_relative_to(part) for part in parts))]
 
 
 def _mounts(room: Room, folder: Path) -> list[str]:
@@ -131,13 +137,13 @@ def _hidden(room: Room, folder: Path) -> Iterator[tuple[Path, Path]]:
         notice.mkdir(parents=True)
         reason = f"{name} is not there while this assignment is graded: its exercises ask you to write what it does"
         (notice / "__init__.py").write_text(f"raise ModuleNotFoundError({reason!r}, name={name!r})\n")
-        for packages in {Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))}:
+        for packages in _package_folders():
             for found in packages.glob(f"{name}*"):
                 if found.name == name:
                     yield found, notice
                 elif found.name.startswith(f"{name}-") and found.is_dir():
                     yield found, empty
-                elif found.name.split(".")[0] == name and found.is_file():
+                elif found.name.split(".")[0] == name and found.suffix in (".py", ".so") and found.is_file():
                     yield found, notice / "__init__.py"
 
 

@@ -304,7 +304,7 @@ def test_a_class_of_system_users(server: Server) -> None:
     teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/release_feedback")
     ann.post("assignments/fetch_feedback", course_id="llm", assignment_id=ASSIGNMENT)
     (page,) = mine.parent.glob("feedback/*/*.html")
-    assert f"{earned:.1f} / {graded['max_score']:.1f}" in " ".join(page.read_text().split())
+    assert f"<strong>{earned:g}</strong> of {graded['max_score']:g} points" in page.read_text()
     listing = run_as(BOB, ["ls", str(server.inbound.parent / "feedback")], Path("/"))
     assert "Permission denied" in listing.stderr
 
