@@ -33,8 +33,7 @@ from nbformat import NotebookNode
 from course.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
 from course.testcell import TestCell, is_test, test_cells
 from course.wording import told
-from labkit import judge as labkit_judge
-from labkit.judge import SEED_VARIABLE
+from labkit.judge import graded_with
 from labkit.remote import Link, Remote
 
 MAX_RESTARTS = 4
@@ -112,7 +111,7 @@ def judge(
     """
     begun = time.process_time()
     run = _Run(clean, source, kernel, seconds, reference)
-    with _grading(seed):
+    with graded_with(seed), _silence():
         try:
             with _alarm(2 * seconds + _OWN_SECONDS):
                 run.run()
@@ -186,25 +185,16 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _grading(seed: int) -> Iterator[None]:
-    """The seed in the environment, nothing known of earlier notebooks, and nothing printed by tests."""
-    before = os.environ.get(SEED_VARIABLE)
-    os.environ[SEED_VARIABLE] = str(seed)
-    labkit_judge.forget()
-    try:
-        with (
-            open(os.devnull, "w") as quiet,
-            contextlib.redirect_stdout(quiet),
-            contextlib.redirect_stderr(quiet),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if before is None:
-            del os.environ[SEED_VARIABLE]
-        else:
-            os.environ[SEED_VARIABLE] = before
+def _silence() -> Iterator[None]:
+    """Nothing that the tests print or warn of is seen."""
+    with (
+        open(os.devnull, "w") as quiet,
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _grade_id(cell: NotebookNode) -> str | None:

@@ -10,10 +10,8 @@ import ast
 import hashlib
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +21,7 @@ from nbformat import NotebookNode
 from course.judge import INTEGRATION
 from course.testcell import test_cells
 from course.wording import told
-from labkit.judge import SEED_VARIABLE, forget
+from labkit.judge import graded_with
 
 # Hidden tests draw their shapes from the seed, and a mistake may fail another of a test's assertions on other shapes.
 SEEDS = ("1", "2", "3", "4", "5")
@@ -172,7 +170,7 @@ def _played(path: Path, name: str, source: NotebookNode) -> Iterator[Mistake]:
         only = {t.removeprefix("test-") for t, e in tests.items() if e in (answer.exercise, INTEGRATION)}
         marks = []
         for seed in SEEDS:
-            with _seed(seed):
+            with graded_with(seed):
                 said = play(source, answer.names, only=only, through_codec=True)
             marks.append(words({f"test-{test}": error for test, error in said.items() if error}))
         yield Mistake(answer.exercise, answer.label, tuple(marks))
@@ -189,21 +187,6 @@ class Words:
         """`{test cell: how it failed}` for `{test cell: what it raised}`."""
         said = {test: told(error, self.cells[test], self.trees) for test, error in errors.items()}
         return {test: Failure.of(failure.pattern, failure.detail) for test, failure in said.items()}
-
-
-@contextmanager
-def _seed(value: str) -> Iterator[None]:
-    """The grading seed of the hidden tests, for the duration of a block, in which nothing has failed before."""
-    forget()
-    before = os.environ.get(SEED_VARIABLE)
-    os.environ[SEED_VARIABLE] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SEED_VARIABLE]
-        else:
-            os.environ[SEED_VARIABLE] = before
 
 
 def _load(path: Path, module: str) -> ModuleType:

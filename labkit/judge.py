@@ -9,12 +9,13 @@ The same block serves when the student's code sits in another process: then the 
 student's side is asked to do what `answers` does here (`labkit.remote`).
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from labkit.refusals import LABKIT, ReplacedCall, is_library_file
 from labkit.remote import Remote
@@ -39,9 +40,19 @@ def fresh_seed() -> int:
     return int.from_bytes(hashlib.sha256(f"{secret}:{cell}".encode()).digest()[:4], "big")
 
 
-def forget() -> None:
-    """Begin another notebook: what failed before says nothing about it."""
+@contextlib.contextmanager
+def graded_with(seed: object) -> Iterator[None]:
+    """Judge one notebook in a block: hidden tests draw from `seed`, and what failed before says nothing about it."""
+    before = os.environ.get(SEED_VARIABLE)
+    os.environ[SEED_VARIABLE] = str(seed)
     _failed.clear()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SEED_VARIABLE]
+        else:
+            os.environ[SEED_VARIABLE] = before
 
 
 class answers:

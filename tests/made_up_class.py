@@ -9,7 +9,6 @@ answers were played; only who made which mistake is drawn by lot.
 import copy
 import datetime
 import functools
-import os
 import random
 import shutil
 import sys
@@ -26,7 +25,7 @@ from traitlets.config import PyFileConfigLoader
 from course.assemble import Assembler
 from course.judge import INTEGRATION
 from course.mistakes import Words, tests_of
-from labkit.judge import SEED_VARIABLE
+from labkit.judge import graded_with
 from tests.bank import Answer, bank
 from tests.play import blanked, kind_of, play
 
@@ -55,14 +54,8 @@ def said_of(name: str, exercise: str, label: str, seed: str) -> dict[str, dict]:
     """`{test cell: what the judge would write down}` for the tests that a bank's answer fails."""
     answer = next(a for a in bank("wrong", name) if (a.exercise, a.label) == (exercise, label))
     only = {t.removeprefix("test-") for t, e in tests_of(source_of(name)).items() if e in (exercise, INTEGRATION)}
-    before = os.environ.get(SEED_VARIABLE)
-    os.environ[SEED_VARIABLE] = seed
-    try:
+    with graded_with(seed):
         said = play(source_of(name), answer.names, only=only, through_codec=True)
-    finally:
-        os.environ.pop(SEED_VARIABLE)
-        if before is not None:
-            os.environ[SEED_VARIABLE] = before
     failures = words_of(name).of({f"test-{test}": error for test, error in said.items() if error})
     return {test: asdict(failure) for test, failure in failures.items()}
 

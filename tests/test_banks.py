@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from course.assemble import Assembler, assignments
 from course.mistakes import Words
 from course.wording import GAP, told
-from labkit.judge import SEED_VARIABLE, forget
+from labkit.judge import graded_with
 from tests.bank import Answer, bank
 from tests.play import play, points
 
@@ -110,13 +110,12 @@ def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
 
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "answer"), [*answers("wrong"), *answers("right")])
-def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer):
     tests = [*cells_of(name)[answer.exercise], INTEGRATION]
     lost = {}
     for seed in SEEDS:
-        monkeypatch.setenv(SEED_VARIABLE, seed)
-        forget()
-        lost[seed] = set(failures(name, answers=answer.names, only=tests))
+        with graded_with(seed):
+            lost[seed] = set(failures(name, answers=answer.names, only=tests))
     unsteady = set.union(*lost.values()) - set.intersection(*lost.values())
     assert not unsteady, {test: [seed for seed in SEEDS if test in lost[seed]] for test in sorted(unsteady)}
     assert answer.says is not None or not lost[SEEDS[0]]
