@@ -7,10 +7,8 @@ anything and needs no script. The page names students: it is the instructor's.
 """
 
 import argparse
-import base64
 import copy
 import datetime
-import hashlib
 import re
 import statistics
 from collections import defaultdict
@@ -20,21 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbformat import NotebookNode
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.preprocessors import ClearSolutions
 
 from course import term
-from course.exports import number, write_whole
 from course.harmless import plain
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, tests_of, which
+from course.page import number, render
 from course.steps import CannotGrade
+from course.store import write_whole
 from course.wording import GAP
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
 MAX_BARS = 14
 FEWEST_WORDS = 4
 """A test's message with fewer, besides gaps for values, says too little by itself."""
@@ -465,19 +462,8 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
                 labels[student].append(f"{m.exercise}: {' or '.join(entry.labels)}")
         for student in (name for entry in m.unknown for name in entry.students):
             labels[student].append(f"{m.exercise}: no known mistake")
-    style = (TEMPLATES / "analytics.css").read_text()
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "plain": plain, "students": students, "submissions": submissions}
-    return environment.get_template("analytics.html.j2").render(
+    values = dict(
         record=record,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         made=made,
         lead=lead(record, tests, mistakes),
         scores=scores,
@@ -498,6 +484,7 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
         slowest=sorted(seconds, key=lambda student: -seconds[student])[:3],
         labels=labels,
     )
+    return render("analytics", values, {"plain": plain, "students": students, "submissions": submissions})
 
 
 def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
@@ -515,7 +502,7 @@ def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
             no_bank = str(reason)
             print(no_bank)
     path = arguments.to or Path(f"{assignment}-analytics.html")
-    write_whole(path, page(record, known, no_bank, datetime.datetime.now()))
+    write_whole(path, page(record, known, no_bank, datetime.datetime.now()).encode())
     print(f"{' '.join(lead(record, losses(record, by_test=True), mistakes_made(record, known)))}\nThe page is {path}.")
 
 

@@ -15,7 +15,6 @@ never below 0. A student without a graded submission gets no score here, not 0: 
 import argparse
 import csv
 import io
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +28,9 @@ from nbgrader.plugins import CsvExportPlugin, ExportPlugin
 from traitlets import Unicode
 
 from course import term
+from course.page import number
 from course.steps import CannotGrade
+from course.store import write_whole
 
 FORMATS = ("csv", "canvas", "moodle")
 BYTE_ORDER_MARK = "\ufeff"
@@ -78,11 +79,6 @@ class Score:
         return text
 
 
-def number(value: float) -> str:
-    """A number without needless zeros, at most two places: 31, 31.5, 31.33."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 def harmless(text: str) -> str:
     """The text so that no spreadsheet takes it for a formula; numbers stay as they are."""
     if text.lstrip()[:1] not in {"=", "+", "-", "@"} and text[:1] not in {"\t", "\r"}:
@@ -100,16 +96,6 @@ def count(people: Iterable[str], one: str, many: str) -> str:
     """`1 student is` or `3 students are`: the count with the words that go with it."""
     n = len(list(people))
     return f"{n} {one if n == 1 else many}"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 class LearningSystemExport(ExportPlugin):
@@ -210,7 +196,7 @@ class CanvasExport(LearningSystemExport):
             if without := [login for login in table.logins.values() if _folded(login) in ours.keys() - scores.keys()]:
                 who = count(without, "student has", "students have")
                 self.remark(f"{assignment.name}: {who} no graded submission; their cells stay: {names(without)}.")
-        write_whole(Path(self.to or "canvas.csv"), table.text())
+        write_whole(Path(self.to or "canvas.csv"), table.text().encode())
 
     def check_points(self, table: "_CanvasTable", column: int, assignment: Assignment) -> None:
         """Enter the assignment's points where Canvas has none; say so where it has others."""
@@ -272,7 +258,7 @@ class MoodleExport(LearningSystemExport):
             self.remark(f"{who} {self.by} would start a formula in a spreadsheet; no row was written: {names(odd)}.")
         out = io.StringIO(newline="")
         csv.writer(out, lineterminator="\n").writerows(rows)
-        write_whole(Path(self.to or "moodle.csv"), out.getvalue())
+        write_whole(Path(self.to or "moodle.csv"), out.getvalue().encode())
 
 
 class _CanvasTable:

@@ -8,8 +8,6 @@ says; its source, its inputs and what it raised stay with the instructor.
 """
 
 import ast
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbconvert.exporters.exporter import ResourcesDict
@@ -27,8 +24,8 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions, GetGrades
 
 from course.harmless import plain, prose, python, shown
+from course.page import number, render
 
-TEMPLATES = Path(__file__).parent / "templates"
 INTEGRATION = "integration"
 LONGEST_MESSAGE = 4_000
 NO_RESPONSE = "No response."
@@ -167,16 +164,7 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
     failure = why_ungraded(nb, exercises, told)
     course = (source if source is not None else nb).metadata.get("course")
     title = course.get("title") if isinstance(course, Mapping) else None
-    styles = (TEMPLATES / "feedback.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    return environment.get_template("feedback.html.j2").render(
+    values = dict(
         title=plain(title or names["assignment"], 200),
         student=plain(names["name"], 200),
         handed_in=when(names.get("handed_in")),
@@ -189,9 +177,8 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
         first=None if failure else first_to_fix(exercises),
         exercises=exercises,
         parts=read_notebook(nb, source, exercises),
-        styles=Markup(styles),  # our own file
-        styles_digest=base64.b64encode(hashlib.sha256(styles.encode()).digest()).decode(),
     )
+    return render("feedback", values)
 
 
 # ------------------------------------------------------------------------------------------------------ the exercises
@@ -234,12 +221,12 @@ def read_exercises(nb: NotebookNode, source: NotebookNode | None) -> list[Exerci
     stubs = blank_answers(source)
     found: dict[str, Exercise] = {}
     current = ""
-    for number, cell in enumerate(nb.cells):
+    for place, cell in enumerate(nb.cells):
         marks = marks_of(cell)
         if is_answer(cell):
             current = name_of(cell)
             exercise = found.setdefault(current, Exercise(current))
-            exercise.anchor = exercise.anchor or f"cell-{number}"
+            exercise.anchor = exercise.anchor or f"cell-{place}"
             exercise.blank = is_blank(cell, stubs.get(marks.get("grade_id", "")))
             comment = marks.get("comment")
             if isinstance(comment, str) and comment.strip() and comment != NO_RESPONSE:
@@ -382,11 +369,6 @@ def first_to_fix(exercises: list[Exercise]) -> Exercise | None:
 # ----------------------------------------------------------------------------------------------------------- the words
 
 
-def number(value: float) -> str:
-    """Points as people write them: 3, 2.5."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 def many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
@@ -450,8 +432,8 @@ def read_notebook(nb: NotebookNode, source: NotebookNode | None, exercises: list
     ours = {cell.get("id"): cell.source for cell in source.cells} if source is not None else {}
     parts: list[Part] = []
     folded: list[Part] = []
-    for number, cell in enumerate(nb.cells):
-        anchor, marks = f"cell-{number}", marks_of(cell)
+    for place, cell in enumerate(nb.cells):
+        anchor, marks = f"cell-{place}", marks_of(cell)
         if is_answer(cell):
             part = answer(cell, anchor, by_anchor.get(anchor))
         elif is_graded(cell):

@@ -32,7 +32,7 @@ LARGEST_IMAGE = 2 * 2**20
 """Bytes of a PNG file."""
 MOST_OUTPUTS = 50
 WITHOUT_SANDBOX = "COURSE_WITHOUT_SANDBOX"
-"""Set to 1 in the environment where students' code is graded without the sandbox."""
+"""Set to 1 in the environment where grading may go on without the sandbox: the demo on a laptop sets it."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What HTML cannot hold, and what would change the direction of the text round it.

@@ -95,6 +95,11 @@ class Store:
     def folder(self, assignment: str, student: str) -> Path:
         return self.run / "results" / assignment / student
 
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+
     # -- judgements
 
     def get(self, assignment: str, student: str, digest: str, version: str) -> Finished | None:
@@ -126,7 +131,7 @@ class Store:
             "files": {name: base64.b64encode(data).decode("ascii") for name, data in finished.files.items()},
         }
         data = gzip.compress(json.dumps(kept).encode(), compresslevel=1, mtime=0)
-        write_whole(self.folder(assignment, student) / digest / f"{version}.json.gz", data)
+        self._write(self.folder(assignment, student) / digest / f"{version}.json.gz", data)
 
     # -- submissions as they came
 
@@ -147,7 +152,7 @@ class Store:
                 entry = tarfile.TarInfo(str(file.relative_to(submission)))
                 entry.size, entry.mtime = len(data), int(file.lstat().st_mtime)
                 tar.addfile(entry, io.BytesIO(data))
-        write_whole(path, packed.getvalue())
+        self._write(path, packed.getvalue())
 
     def archived(self, assignment: str, student: str) -> list[str]:
         """Digests of the student's kept submissions, the oldest first."""
@@ -200,7 +205,7 @@ class Store:
         """
         self.append(changes)
         text = json.dumps(dataclasses.asdict(record), indent=1)
-        write_whole(self.folder(assignment, student) / "record.json", text.encode())
+        self._write(self.folder(assignment, student) / "record.json", text.encode())
 
     def append(self, changes: Iterable[Change]) -> None:
         """Add lines to the audit trail; they are on the disk when this returns."""
@@ -254,7 +259,6 @@ def grading_seed(digest: str, secret: bytes) -> int:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole, on the disk, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with draft.open("wb") as file:

@@ -44,7 +44,7 @@ def test_a_damaged_judgement_is_named(tmp_path: Path, finished: Finished, damage
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a" / "file"
+    path = tmp_path / "file"
     write_whole(path, b"old")
 
     def full(descriptor: int) -> None:
