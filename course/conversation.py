@@ -73,9 +73,15 @@ class _Client(BlockingKernelClient):
 class Conversation:
     """One student's kernel, from its start to its end. `alive` says whether it can still be asked."""
 
-    def __init__(self, kernel: Callable[[], KernelManager]):
-        """Start a kernel. Raises RuntimeError where it does not come up."""
-        self.kept = 0  # characters of output so far
+    def __init__(self, kernel: Callable[[], KernelManager], crowding: float = 1.0):
+        """Start a kernel. Raises RuntimeError where it does not come up.
+
+        All limits of time are those of a kernel on a core of its own. One that shares its core may take `crowding`
+        times as long by the clock, unless it has used the processor for all of the limit.
+        """
+        self.crowding = crowding
+        self.used = 0.0
+        """Processor seconds that the kernel used; known when it has ended, and only where somebody counts them."""
         self.alive = False
         self.serving = False  # whether the kernel waits for requests, and for nothing else
         self.requests = socket.socket(socket.AF_UNIX)
@@ -98,6 +104,8 @@ class Conversation:
         """End the kernel and all that belongs to it."""
         self.alive = False
         self.requests.close()
+        if count := self._count():
+            self.used = count()
         if self.client is not None:
             self.client.stop_channels()
             self.client.context.destroy(linger=0)
@@ -107,16 +115,16 @@ class Conversation:
     # -- what the judge asks
 
     def request(self, request: bytes, seconds: float) -> bytes:
-        """The reply to a request. Raises Stopped when none comes in time or the kernel ends."""
+        """The reply to a request. Raises Stopped when none comes within the limit or the kernel ends."""
         if not self.serving:
             self._send(SERVE, {})
             self.serving = True
-        end = time.monotonic() + seconds
+        limit = self._limit(seconds)
         try:
             # One in the kernel that reads nothing, because something of the student's runs there, must not hold us up.
-            self.requests.settimeout(seconds)
+            self.requests.settimeout(limit.left())
             self.requests.sendall(len(request).to_bytes(HEAD, "little") + request)
-            reply = self._reply(end)
+            reply = self._reply(limit)
         except TimeoutError:
             reply = None
         except OSError:
@@ -126,16 +134,23 @@ class Conversation:
         reason = f"did not end within {seconds_of(seconds)}"
         with contextlib.suppress(Exception):
             self.manager.interrupt_kernel()
-            if self._reply(time.monotonic() + GRACE_SECONDS) is not None:
+            if self._reply(_Limit(GRACE_SECONDS)) is not None:
                 raise Stopped(reason)
         self.close()
         raise Stopped(reason)
 
-    def _reply(self, end: float) -> bytes | None:
-        """What comes on the socket of requests until a point in time; None when it is not whole by then."""
+    def _limit(self, seconds: float) -> "_Limit":
+        return _Limit(seconds, self.crowding, self._count())
+
+    def _count(self) -> Callable[[], float] | None:
+        """What counts the kernel's processor seconds, if anything does."""
+        return getattr(self.manager.provisioner, "used", None)
+
+    def _reply(self, limit: "_Limit") -> bytes | None:
+        """What comes on the socket of requests within a limit; None when it is not whole by then."""
         parts, size = bytearray(), None
-        while (now := time.monotonic()) < end:
-            ready = dict(self.request_poller.poll(int(1000 * min(end - now, BEAT_SECONDS)) + 1))
+        while not limit.over():
+            ready = dict(self.request_poller.poll(int(1000 * min(limit.left(), BEAT_SECONDS)) + 1))
             if self.iopub in ready:
                 self.iopub.recv_multipart()  # what is printed in a test could show hidden inputs
             if self.requests.fileno() not in ready:
@@ -241,16 +256,16 @@ class Conversation:
 
     def _wait(self, asked: str, seconds: float, outputs: "Outputs") -> None:
         """Wait for the reply to what was asked; outputs of it are collected and others dropped."""
-        end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
-            if self._step(asked, min(end - now, BEAT_SECONDS), outputs):
+        limit = self._limit(seconds)
+        while not limit.over():
+            if self._step(asked, min(limit.left(), BEAT_SECONDS), outputs):
                 return
         reason = f"did not end within {seconds_of(seconds)}"
         try:
             self.manager.interrupt_kernel()
-            end = time.monotonic() + GRACE_SECONDS
-            while (now := time.monotonic()) < end:
-                if self._step(asked, min(end - now, BEAT_SECONDS), outputs):
+            grace = _Limit(GRACE_SECONDS)
+            while not grace.over():
+                if self._step(asked, min(grace.left(), BEAT_SECONDS), outputs):
                     raise Stopped(reason)
         except Exception:
             pass  # a kernel that cannot be interrupted is ended
@@ -287,6 +302,37 @@ class Conversation:
             self.iopub.close()
             self.iopub = self.client.connect_iopub()
             self._wait_until_ready()
+
+
+class _Limit:
+    """Some seconds from now: by the clock and by the processor, as `Conversation.__init__` says.
+
+    `used` tells the processor seconds so far. Asking it is slow, so what ends soon is not measured.
+    """
+
+    def __init__(self, seconds: float, crowding: float = 1.0, used: Callable[[], float] | None = None):
+        self.seconds, self.begun = seconds, time.monotonic()
+        self.end = self.begun + seconds * crowding
+        self.used = used if crowding > 1 else None
+        self.used_before: float | None = None
+        self.next_look = self.begun + BEAT_SECONDS
+
+    def left(self) -> float:
+        """Seconds by the clock."""
+        return max(self.end - time.monotonic(), 0.001)
+
+    def over(self) -> bool:
+        now = time.monotonic()
+        if now >= self.end:
+            return True
+        if self.used is None or now < self.next_look:
+            return False
+        used = self.used()
+        if self.used_before is None:
+            self.used_before, self.next_look = used, self.begun + self.seconds
+            return False
+        self.next_look = now + BEAT_SECONDS
+        return used - self.used_before >= self.seconds
 
 
 def seconds_of(seconds: float) -> str:

@@ -218,7 +218,7 @@ class Grader:
         sandbox: Callable[..., RunningSandbox] = Sandbox,
     ):
         self.assignment, self.isolated = assignment, isolated
-        self.seconds = assignment.seconds * max(1.0, crowding)
+        self.crowding = max(1.0, crowding)
         self._judge, self._sandbox = judge, sandbox
         self._lock = threading.Lock()
         self._closed = False
@@ -264,7 +264,7 @@ class Grader:
         while len(lost) < ATTEMPTS and sum(isinstance(e, _TooLong) for e in lost) < ATTEMPTS_IN_TIME:
             pair = self._running()
             try:
-                judged = pair.ask(received, seed, self.seconds)
+                judged = pair.ask(received, seed, self.crowding)
             except _Lost as error:
                 lost.append(error)
             else:
@@ -356,9 +356,9 @@ class _Pair:
     def alive(self) -> bool:
         return self.process.poll() is None and self.sandbox.process.poll() is None
 
-    def ask(self, received: Received, seed: int, seconds: float) -> Judged:
+    def ask(self, received: Received, seed: int, crowding: float) -> Judged:
         """Have a child of the warm process judge a submission; `_Lost` when it does not answer."""
-        deadline = 2 * seconds + MARGIN
+        deadline = 2 * self.assignment.seconds * crowding + MARGIN
         ours, theirs = socket.socketpair()
         with ours:
             try:
@@ -372,7 +372,8 @@ class _Pair:
                     "notebook": received.notebook,
                     "files": {name: base64.b64encode(data).decode("ascii") for name, data in received.files.items()},
                     "seed": seed,
-                    "seconds": seconds,
+                    "seconds": self.assignment.seconds,
+                    "crowding": crowding,
                     "deadline": deadline,
                     "sandbox": str(self.sandbox.socket),
                 }

@@ -102,22 +102,23 @@ def judge(
     seed: int,
     seconds: float,
     reference: Mapping[str, str],
+    crowding: float = 1.0,
 ) -> Judged:
     """Run a clean notebook and the tests of its source on it. Raises for nothing that a student can do.
 
     `kernel` gives a kernel that has not started, anew when one must be replaced. `seed` fixes what hidden tests draw.
-    `seconds` is the wall-clock time that the student's code may take in all. `reference` gives the source of the
-    earlier exercises' names that tests lend (`course.reference`).
+    `seconds` is the time that the student's code may take in all on a core of its own, and `crowding` how many share
+    this one. `reference` gives the source of the earlier exercises' names that tests lend (`course.reference`).
     """
     begun = time.process_time()
-    run = _Run(clean, source, kernel, seconds, reference)
+    run = _Run(clean, source, kernel, seconds, reference, crowding)
     with graded_with(seed), _silence():
         try:
-            with _alarm(2 * seconds + _OWN_SECONDS):
+            with _alarm(2 * crowding * seconds + _OWN_SECONDS):
                 run.run()
         except _OutOfTime:
             # What answers return can keep the tests busy, so this is a result like any other.
-            run.give_up(f"The tests could not be finished within {2 * seconds + _OWN_SECONDS:.0f} seconds.")
+            run.give_up(f"The tests could not be finished within {2 * seconds:.0f} seconds.")
         except Exception as error:  # an error of the judge: it must not cost the rest of a class
             reason = f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor."
             run.failure = run.failure or reason
@@ -211,9 +212,11 @@ class _Run:
         kernel: Callable[[], KernelManager] | None,
         seconds: float,
         reference: Mapping[str, str],
+        crowding: float = 1.0,
     ):
         self.clean, self.kernel = clean, kernel
-        self.seconds, self.end = seconds, time.monotonic() + seconds
+        self.crowding = crowding
+        self.seconds, self.end = seconds, self.now() + seconds
         self.marked = {name: c for c in source.cells if (name := _grade_id(c)) and c.cell_type == "code"}
         self.tests = {cell.id: cell for cell in test_cells(source)}
         self.names: dict[str, Any] = types.ModuleType("__main__").__dict__
@@ -368,19 +371,23 @@ class _Run:
             raise Stopped(self.gone or "Python has stopped.")
         what = self.link.asked or "Your code"
         try:
-            left = self.test_end - time.monotonic()
+            left = self.test_end - self.now()
             if left <= 0:  # many calls, each of which did end
                 raise Stopped(f"did not end within {seconds_of(self.test_seconds)}")
             return self.conversation.request(request, left)
         except Stopped as stopped:
-            self.test_end = max(self.test_end, time.monotonic() + 1.0)  # to take back what the test changed
+            self.test_end = max(self.test_end, self.now() + 1.0)  # to take back what the test changed
             raise Stopped(f"{what} {stopped.reason}{_question(stopped)}") from None
 
     # -- the kernel
 
+    def now(self) -> float:
+        """A clock that goes as slowly as the kernel does where others share its core."""
+        return time.monotonic() / self.crowding
+
     def share(self, part: float) -> float:
         """Seconds that the next thing may take, of what is left."""
-        left = self.end - time.monotonic()
+        left = self.end - self.now()
         if left <= 0:
             self.stop_for_good(f"Python was stopped: the time for one submission, {self.seconds:.0f} seconds, is over.")
         return max(left * part, 1.0)
@@ -388,7 +395,7 @@ class _Run:
     def allow(self, part: float) -> None:
         """Give what comes next a part of the whole time, at most half of what is left and at least a second."""
         self.test_seconds = min(self.share(1 / 2), max(self.seconds * part, 1.0))
-        self.test_end = time.monotonic() + self.test_seconds
+        self.test_end = self.now() + self.test_seconds
 
     def start(self) -> None:
         """Have a kernel that can be asked, as the one before would be now. Raises Stopped if there is to be none."""
@@ -401,13 +408,16 @@ class _Run:
                 )
             assert self.kernel is not None
             self.restarts += 1
-            begun = time.monotonic()
+            if self.conversation is not None:
+                self.kernel_seconds += self.conversation.used
+                self.conversation = None
+            begun = self.now()
             try:
-                self.conversation = Conversation(self.kernel)
+                self.conversation = Conversation(self.kernel, self.crowding)
             except Exception as error:
                 self.failure = f"No kernel could be started: {type(error).__name__}: {error}"
                 self.stop_for_good("Python could not be started; this is not your fault. Tell your instructor.")
-            self.end += time.monotonic() - begun  # how long a kernel takes to start is not the student's doing
+            self.end += self.now() - begun  # how long a kernel takes to start is not the student's doing
             self.replay()
 
     def replay(self) -> None:
@@ -448,12 +458,10 @@ class _Run:
                 )
 
     def close(self) -> None:
-        with contextlib.suppress(Exception, Stopped):
-            self.test_end = time.monotonic() + 1.0
-            self.kernel_seconds = max(float(self.link.ask("seconds")), 0.0)
         if self.conversation is not None:
             with contextlib.suppress(Exception):
                 self.conversation.close()
+            self.kernel_seconds += self.conversation.used
 
 
 def _question(stopped: Stopped) -> str:

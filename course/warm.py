@@ -170,6 +170,7 @@ class Job:
             kernel,
             seed=seed,
             seconds=request["seconds"],
+            crowding=request["crowding"],
             reference=self.reference,
         )
         send(connection, {"judged": judged.to_json()})

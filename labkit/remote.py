@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import importlib
 import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -129,10 +128,6 @@ class Student:
         self.sessions.pop().end()
         if not self.sessions:
             self.held.clear()
-
-    def do_seconds(self) -> float:
-        """Computing time of this process so far."""
-        return time.process_time()
 
     def do_snapshot(self, name: str) -> None:
         """Remember which names there are and what they are bound to."""

@@ -101,10 +101,23 @@ def handed_in(
 
 
 def judged(
-    source: NotebookNode, clean: NotebookNode | None = None, *, seed: int = 5, seconds: float = 60.0, reference=None
+    source: NotebookNode,
+    clean: NotebookNode | None = None,
+    *,
+    seed: int = 5,
+    seconds: float = 60.0,
+    reference=None,
+    crowding: float = 1.0,
 ) -> Judged:
-    kernel = warm().kernel
-    return judge(clean or handed_in(source), source, kernel, seed=seed, seconds=seconds, reference=reference or {})
+    return judge(
+        clean or handed_in(source),
+        source,
+        warm().kernel,
+        seed=seed,
+        seconds=seconds,
+        reference=reference or {},
+        crowding=crowding,
+    )
 
 
 def verdicts(result: Judged) -> dict[str, Verdict]:

@@ -51,6 +51,7 @@ def judge(
     seed: int,
     seconds: float,
     reference: Mapping[str, str],
+    crowding: float = 1.0,
 ) -> Judged:
     order = json.loads(clean.cells[0].source)
     already = order.get("unless")
@@ -68,7 +69,7 @@ def judge(
         "pid": os.getpid(),
         "parent": os.getppid(),
         "seed": seed,
-        "seconds": seconds,
+        "seconds": seconds * crowding,
         "drawn": [float(torch.rand(())), float(numpy.random.rand())],
         "files": order.get("files", []),
         "environment": dict(os.environ),

@@ -126,7 +126,7 @@ def test_a_fault_of_the_judge_is_recorded(warm: Grader) -> None:
 
 def test_a_judge_that_never_ends_is_ended(warm: Grader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grader, "MARGIN", 1.0)
-    monkeypatch.setattr(warm, "seconds", 0.0)
+    monkeypatch.setattr(warm, "crowding", 0.0)
     pid = tmp_path / "pid"
     assert points(warm.judge(submission("hang"), seed=1)) == (0, 3)
     judged = warm.judge(submission("hang", unless=pid), seed=1)

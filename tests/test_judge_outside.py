@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import textwrap
+import time
 from pathlib import Path
 
 import nbformat
@@ -257,6 +258,18 @@ def test_loops_and_deaths_cost_only_their_own_points():
     assert told_["turns"].message.startswith("turns did not end within")
     assert "loop" in told_["turns"].message
     assert told_["clings"].pattern
+
+
+def test_a_loop_is_stopped_by_what_it_computes_where_cores_are_shared():
+    source, clean = several(
+        turns="def turns(x):\n    while True: pass",
+        waits="import time\ndef waits(x):\n    time.sleep(3)\n    return 2 * x",
+    )
+    begun = time.monotonic()
+    result = judged(source, clean, seconds=8, crowding=30)
+    assert time.monotonic() - begun < 45, "by the clock alone the loop might take 60 seconds"
+    assert earned(result) == {"turns": 0, "waits": 1, "double": 1}, "waiting for a core is nobody's fault"
+    assert verdicts(result)["turns"].message == "turns did not end within 2 seconds: is there a loop that never ends?"
 
 
 def test_cells_that_do_not_end_or_end_python_are_left_out():

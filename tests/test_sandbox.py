@@ -440,6 +440,15 @@ def test_too_much_processor_time_ends_with_the_reason(data: Path) -> None:
         assert kernel.wait_for_end() == "time"
 
 
+def test_the_processor_time_is_counted(kernel: Kernel) -> None:
+    before = kernel.manager.provisioner.used()
+    kernel.run("import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass")
+    assert kernel.manager.provisioner.used() - before >= 0.25
+    kernel.send("import os\nos._exit(3)")
+    kernel.wait_for_end()
+    assert kernel.manager.provisioner.used() >= before, "the last word is kept"
+
+
 def test_an_interrupt_ends_a_cell(kernel: Kernel) -> None:
     kernel.send("print('begun', flush=True)\nwhile True: pass")
     begun(kernel)

@@ -374,6 +374,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     _received = b""
     _reason: str | None = None
     _code: int | None = None
+    _used = 0.0
     _runtime: Path | None = None
 
     def ended(self) -> str | None:
@@ -385,6 +386,16 @@ class SandboxProvisioner(KernelProvisionerBase):
         self._take()
         return self._reason
 
+    def used(self) -> float:
+        """Processor seconds that the kernel and all that it started have used so far."""
+        if self.connection is not None and not self._take():
+            with contextlib.suppress(OSError):
+                self.connection.send(b"\0")
+            # Its last word, that it has ended, says what it used too.
+            if select.select([self.connection], [], [], KILL_SECONDS)[0]:
+                self._take()
+        return self._used
+
     @property
     def has_process(self) -> bool:
         return self.connection is not None
@@ -393,7 +404,7 @@ class SandboxProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=[], **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        self._received, self._reason, self._code = b"", None, None
+        self._received, self._reason, self._code, self._used = b"", None, None, 0.0
         manager: Any = self.parent
         key: bytes = manager.session.key
         request = {
@@ -444,11 +455,12 @@ class SandboxProvisioner(KernelProvisionerBase):
         return self._code is not None
 
     def _took(self, piece: bytes) -> None:
-        self._received += piece
-        if self._received.endswith(b"\n"):
-            message = json.loads(self._received)
-            self._reason, self._code = message["ended"], message["code"]
-        elif not piece:
+        *lines, self._received = (self._received + piece).split(b"\n")
+        for message in map(json.loads, lines):
+            self._used = message.get("used", self._used)
+            if "ended" in message:
+                self._reason, self._code = message["ended"], message["code"]
+        if self._code is None and not piece:
             self._reason, self._code = "lost", -9
 
     async def poll(self) -> int | None:

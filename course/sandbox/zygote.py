@@ -9,8 +9,9 @@ the connection why the kernel ended, and ends everything of the kernel when the 
 kernel's own file systems and reaps. The kernel holds no privilege and cannot gain any.
 
 Connection: the client sends a length (8 bytes, little-endian) and that many bytes of JSON, `{"key": ..., "files":
-{name: base64}}`, then one byte for each signal. It gets lines of JSON: `{"ready": folder}` or `{"failed": text}`, and
-at the end `{"ended": reason or null, "code": exit status}`.
+{name: base64}}`, then one byte for each signal. It gets lines of JSON: `{"ready": folder}` or `{"failed": text}`, for
+each signal 0 `{"used": processor seconds so far}`, and at the end `{"ended": reason or null, "code": exit status,
+"used": processor seconds}`.
 
 Without isolation there is no init and there are no namespaces: the monitor's child is the kernel.
 """
@@ -354,6 +355,7 @@ class Monitor:
         self.child = 0  # the init, or the kernel where nothing is isolated
         self.kernel = 0
         self.shared = 0  # resident bytes that the kernel shares with the zygote
+        self.seconds = 0.0  # of the processor, when last looked
 
     def serve(self) -> None:
         reason, code = None, 0
@@ -373,7 +375,7 @@ class Monitor:
             reason, code = self.watch()
         finally:
             self.end()
-            self.say({"ended": reason, "code": code})
+            self.say({"ended": reason, "code": code, "used": self.seconds})
 
     def request(self) -> dict[str, Any] | None:
         """What is asked; None if the client only wanted to know whether anybody listens."""
@@ -461,6 +463,9 @@ class Monitor:
                 if not wanted or signal.SIGKILL in wanted or signal.SIGTERM in wanted:
                     return None, -signal.SIGKILL
                 for number in wanted:
+                    if number == 0:
+                        self.say({"used": self.used()[1]})
+                        continue
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(self.kernel, number)
             code = self.ended(ready)
@@ -491,9 +496,9 @@ class Monitor:
             return "time"
         return f"exit {code}" if code >= 0 else f"signal {-code}"
 
-    def exceeded(self) -> str | None:
-        """Which limit all processes of the submission together exceed."""
-        memory, seconds, count = self.shared, 0.0, 0
+    def used(self) -> tuple[int, float, int]:
+        """What all processes of the submission use together: bytes of memory, processor seconds, processes."""
+        memory, count, seconds = self.shared, 0, 0.0
         with contextlib.suppress(psutil.NoSuchProcess):
             top = psutil.Process(self.child if self.settings.isolated else None)
             processes = top.children(recursive=True)
@@ -502,6 +507,12 @@ class Monitor:
                 with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
                     memory += max(0, process.memory_info().rss - self.shared)
                     seconds += sum(process.cpu_times()[:4])  # with those of its children that ended
+        self.seconds = max(self.seconds, seconds)
+        return memory, self.seconds, count
+
+    def exceeded(self) -> str | None:
+        """Which limit they exceed."""
+        memory, seconds, count = self.used()
         if memory > self.settings.memory:
             return "memory"
         if seconds > self.settings.seconds:
