@@ -358,12 +358,19 @@ class _Run:
         except (Exception, Stopped) as error:
             if isinstance(error, Stopped):
                 self.slow.add(test.exercise)
-            failure = told(error, test, self.trees)
+            failure = told(error, test, self.trees, self.answers_to(test.exercise))
             earned = 0
             verdict = Verdict(test.id, test.exercise, test.points, earned, **asdict(failure))
         else:
             verdict = Verdict(test.id, test.exercise, test.points, test.points, None, False, "", "", "")
         self.verdicts[test.id] = verdict
+
+    def answers_to(self, exercise: str) -> list[str]:
+        """The cells that the student wrote an answer in, that of an exercise first."""
+        own = {name for name, cell in self.marked.items() if cell.metadata.nbgrader.solution}
+        cells = {name: cell.source for cell in self.clean.cells if (name := _grade_id(cell)) in own}
+        first = cells.pop(f"exercise-{exercise}", None)
+        return [*([first] if first else []), *cells.values()]
 
     def send(self, request: bytes) -> bytes:
         """Carry a request to the student's kernel and its reply back."""

@@ -10,7 +10,7 @@ import builtins
 import itertools
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from course.conversation import Stopped
@@ -19,7 +19,7 @@ from labkit.refusals import refusal
 from labkit.remote import NoData, UnreadableAnswer
 
 GAP = "…"
-MAX_MESSAGE, MAX_DETAIL = 2000, 4000
+MAX_MESSAGE, MAX_DETAIL, MAX_LINE = 2000, 4000, 120
 _MAX_STEPS = 8  # from a message to the words it is made of
 
 
@@ -34,8 +34,12 @@ class Failure:
     pattern: str
 
 
-def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module]) -> Failure:
-    """The words for what a test cell raised. `trees` holds the code of the judge's cells, by file name."""
+def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], theirs: Sequence[str] = ()) -> Failure:
+    """The words for what a test cell raised.
+
+    `trees` holds the code of the judge's cells, by file name; `theirs` the student's cells, of which one line is told
+    when an exception arose there.
+    """
     steps = _steps(error, trees)
     test = next((s.code.co_name for s in steps if s.code.co_name.startswith("test_")), None)
     hidden = is_hidden(test) if test else cell.hidden
@@ -48,7 +52,8 @@ def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module]) 
         pattern = _pattern_of(error, cell)
         full = pattern if text in ("", pattern) else f"{pattern}: {text}"
     notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
-    message = "\n".join([_short(pattern if hidden else full, MAX_MESSAGE), *notes])
+    where = _line_of(error, theirs) if pattern == _in_their_code(error) else []
+    message = "\n".join([_short(pattern if hidden else full, MAX_MESSAGE), *where, *notes])
     detail = full if isinstance(error, Stopped) else "\n".join([f"{kind}: {text}" if text else kind, *notes])
     return Failure(test, hidden, message, _short(detail, MAX_DETAIL), _short(pattern, MAX_MESSAGE))
 
@@ -66,10 +71,38 @@ def _pattern_of(error: BaseException, cell: TestCell) -> str:
         return str(error)
     if isinstance(error, UnreadableAnswer):
         return "what your code returned is nothing that the test can read"
-    kind = type(error).__name__ if hasattr(builtins, type(error).__name__) else "an exception"
-    if _is_students(error):
-        return f"{kind} in your code"
-    return f"the test cannot use what your code returned ({kind})"
+    return (
+        _in_their_code(error)
+        if _is_students(error)
+        else f"the test cannot use what your code returned ({_kind(error)})"
+    )
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__ if hasattr(builtins, type(error).__name__) else "an exception"
+
+
+def _in_their_code(error: BaseException) -> str:
+    return f"{_kind(error)} in your code"
+
+
+def _line_of(error: BaseException, theirs: Sequence[str]) -> list[str]:
+    """The line of the student's cells where an exception arose, quoted from the cell: what they send are numbers."""
+    for place in reversed(getattr(error, "places", ())):
+        match place:
+            case (str(name), int(line)):
+                for source in theirs:
+                    if any(f.name == name and f.lineno <= line <= (f.end_lineno or 0) for f in _functions(source)):
+                        text = source.splitlines()[line - 1].strip()
+                        return [f"It arose in {name}, line {line} of its cell: {_short(text, MAX_LINE)}"]
+    return []
+
+
+def _functions(source: str) -> list[ast.FunctionDef]:
+    try:
+        return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def _text(error: BaseException) -> str:

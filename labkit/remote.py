@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import importlib
 import itertools
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from labkit.session import Session
 
 # Characters of an exception's text that cross.
 MAX_MESSAGE = 10_000
+MAX_PLACES = 16
 # How many items a test takes, one by one, from what the student returned.
 MAX_STEPS = 100_000
 
@@ -68,7 +70,7 @@ class Student:
             raise
         except BaseException as error:
             # SystemExit too: a student's exit() ends the call, not the judging.
-            return codec.encode(("error", *_described(error)))
+            return codec.encode(("error", *_described(error), _places(error)))
 
     def encoded(self, value: Any) -> bytes:
         return codec.encode(value, classes=self.config_class, handle=self.hold)
@@ -150,6 +152,12 @@ def _described(error: BaseException) -> tuple[list[str], str]:
         return names, ""
 
 
+def _places(error: BaseException) -> list[tuple[str, int]]:
+    """The innermost functions that an exception passed, and the line in each, the outermost first."""
+    frames = list(traceback.walk_tb(error.__traceback__))[-MAX_PLACES:]
+    return [(frame.f_code.co_name, line or 0) for frame, line in frames]
+
+
 class Link:
     """The judge's side: asks the student's side, through `send`, which carries bytes there and back.
 
@@ -161,7 +169,10 @@ class Link:
         self.asked = ""  # the student's name that the running test asked for last
 
     def ask(self, do: str, *arguments: Any) -> Any:
-        """The result of a request; what the student's side raised is raised here, with `by_student` set."""
+        """The result of a request; what the student's side raised is raised here, with `by_student` set.
+
+        `places` of the exception says where it arose, as the student's side tells it: functions and lines.
+        """
         self.asked = _name_in(arguments) or self.asked
         request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
         reply = self.send(request)
@@ -172,10 +183,11 @@ class Link:
         match reply:
             case ("result", value):
                 return value
-            case ("error", [*names], str(message)) if all(type(name) is str for name in names):
+            case ("error", [*names], str(message), [*places]) if all(type(name) is str for name in names):
                 cls = next((_ERRORS[n] for n in names if n in _ERRORS), Exception)
                 raised = cls(message) if cls is not Exception else StudentError(f"{(*names, 'error')[0]}: {message}")
                 raised.by_student = True  # type: ignore[attr-defined]
+                raised.places = places  # type: ignore[attr-defined]
                 raise raised
         raise UnreadableAnswer("the answer cannot be read")
 

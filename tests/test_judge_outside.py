@@ -368,7 +368,11 @@ def test_hidden_inputs_are_not_shown():
     assert earned(result) == {"double": 1, "double-any": 0}
     verdict = verdicts(result)["double-any"]
     assert (verdict.hidden, verdict.test) == (True, "test_double_any_hidden")
-    assert verdict.message == verdict.pattern == "ValueError in your code"
+    assert verdict.pattern == "ValueError in your code"
+    assert verdict.message.splitlines() == [
+        "ValueError in your code",
+        "It arose in double, line 5 of its cell: if x.numel() == 1: raise ValueError(f'INPUT {x.tolist()}')",
+    ]
     assert "INPUT [7" in verdict.detail
     assert "INPUT 1 []" in texts(result)
     assert "INPUT [7" not in texts(result)

@@ -66,7 +66,7 @@ class StudentKernel(IPythonKernel):
                 # Half a message, read or written, would be the end of the talk.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
         except BaseException as error:
-            return codec.encode(("error", [type(error).__name__], "the call was interrupted"))
+            return codec.encode(("error", [type(error).__name__], "the call was interrupted", []))
 
 
 def _read(connection: socket.socket) -> bytes:

@@ -119,7 +119,7 @@ ATTACKS = [
         import labkit.remote
         from labkit import codec
         names = iter(["SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "Verdict", "__class__"] * 99)
-        labkit.remote.Student.handle = lambda self, request: codec.encode(("error", [next(names)], "passed"))
+        labkit.remote.Student.handle = lambda self, request: codec.encode(("error", [next(names)], "passed", []))
         """,
     ),
     forges(
