@@ -487,20 +487,26 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
     return render("analytics", values, {"plain": plain, "students": students, "submissions": submissions})
 
 
+def compare(api: NbGraderAPI, record: Record) -> tuple[list[Mistake], str | None]:
+    """The known mistakes, or why there are none. Once they are played, feedback names them too."""
+    if not any(s.failures for s in record.graded):
+        return [], None
+    print("Comparing with the known mistakes; the first time after a change this takes half a minute.", flush=True)
+    try:
+        return read_mistakes(api, record.name), None
+    except NoBank as reason:
+        return [], str(reason)
+
+
 def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     """Write the page and say where it is."""
     assignment = arguments.assignment
     if assignment in api.get_source_assignments():
         term.update(api, [assignment])  # penalties follow from manual scores, which may be new
     record = read_record(api, assignment)
-    known, no_bank = [], None
-    if any(s.failures for s in record.graded):
-        print("Comparing with the known mistakes; the first time after a change this takes half a minute.", flush=True)
-        try:
-            known = read_mistakes(api, assignment)
-        except NoBank as reason:
-            no_bank = str(reason)
-            print(no_bank)
+    known, no_bank = compare(api, record)
+    if no_bank:
+        print(no_bank)
     path = arguments.to or Path(f"{assignment}-analytics.html")
     write_whole(path, page(record, known, no_bank, datetime.datetime.now()).encode())
     print(f"{' '.join(lead(record, losses(record, by_test=True), mistakes_made(record, known)))}\nThe page is {path}.")

@@ -255,7 +255,8 @@ def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]
 def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: str) -> dict[str, str]:
     """For each exercise the one known mistake that fails as this submission does: its public label.
 
-    None where the bank was not played for this version of the assignment: `course.grading analytics` does that.
+    None where the bank was not played for this version of the assignment: the commands `feedback` and `analytics` of
+    `course.grading` do that, formgrader's button does not wait for it.
     """
     cache = root / "course" / "run" / "mistakes"
     if not any(cache.glob(f"{name}-*.json")):

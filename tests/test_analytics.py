@@ -4,8 +4,11 @@ import argparse
 import copy
 import datetime
 import inspect
+import json
 import re
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.apps.api import NbGraderAPI
 
-from course import analytics
+from course import analytics, mistakes
 from course.analytics import (
     CannotAnalyse,
     Histogram,
@@ -29,6 +32,7 @@ from course.analytics import (
     read_record,
     with_example,
 )
+from course.grading import feedback, open_course
 from course.judge import INTEGRATION
 from course.mistakes import Failure, Mistake, NoBank, known_mistakes, which
 from course.mistakes import tests_of as exercises_of
@@ -455,6 +459,21 @@ def test_the_command_goes_on_without_a_bank(
     run(klass, NAME, "--to", str(tmp_path / "page.html"))  # the course lies where there are no tests
     assert "The repository has no bank of known mistakes for tokenizer" in capsys.readouterr().out
     assert "grouped by what the tests say" in (tmp_path / "page.html").read_text()
+
+
+def test_feedback_names_the_mistake_too(klass: NbGraderAPI, known: list[Mistake], tmp_path: Path) -> None:
+    root = tmp_path / "class"
+    shutil.copytree(klass.coursedir.root, root)
+    (root / "tests" / "wrong").mkdir(parents=True)
+    bank = shutil.copy(ROOT / "tests" / "wrong" / f"{NAME}.py", root / "tests" / "wrong")
+    cache = root / "course" / "run" / "mistakes"
+    cache.mkdir(parents=True)
+    played = mistakes._kept(root, Path(bank), NAME, source_of(NAME), cache)
+    played.write_text(json.dumps([asdict(mistake) for mistake in known]))  # playing them takes half a minute
+    feedback(open_course(root), NAME)
+    pages = {s: (root / "course" / "feedback" / s / NAME / f"{NAME}.html").read_text() for s in ("ann", "bob")}
+    assert "Likely mistake: each word counts once." in text_of(pages["bob"])
+    assert "Likely mistake" not in pages["ann"]
 
 
 def test_the_command_refuses_an_unknown_assignment(klass: NbGraderAPI, tmp_path: Path) -> None:
