@@ -1,16 +1,20 @@
 """The recipes behind the shipped checkpoints.
 
-    python -m solutions.checkpoints            # rebuild all of them
-    python -m solutions.checkpoints NAME ...   # rebuild some
+    python -m solutions.checkpoints                      # rebuild all of them
+    python -m solutions.checkpoints NAME ...             # rebuild some
+    python -m solutions.checkpoints NAME --text FILE     # train one like NAME on your own text, saved beside the file
 
 A rebuilt checkpoint replaces the shipped one; the command says whether it came out the same. It can only do so on the
 same version of Python, whose documentation is the training text, and on a like machine.
 """
 
+import argparse
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,55 +25,93 @@ from labkit.fit import adamw, cross_entropy, fit, token_batches
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import Tokenizer, train_bpe
 
-LOSS_TOLERANCE = 0.02  # nats; what another machine's rounding may change after thousands of steps
+TOLERANCE = 0.02  # what another machine's rounding may change in a final loss (nats) or accuracy
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a checkpoint is made: sizes and settings as data, so that a stale file is found without any training.
+
+    config: the model's sizes.
+    settings: seed, steps, batch_size and learning_rate, and whatever else `train` is told; saved in the record.
+    train: makes the model from this recipe.
+    """
+
+    config: GPTConfig
+    settings: dict[str, Any]
+    train: Callable[["Recipe"], "Trained"]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe makes: everything `labkit.checkpoint.save` keeps."""
+    """What a recipe makes.
 
-    tensors: dict[str, Tensor]
-    config: dict[str, Any]
-    merges: list[tuple[int, int]]
-    record: dict[str, Any]
+    merges: of the tokenizer; a recipe whose tokens are not made by merging says None.
+    facts: what a second run repeats exactly, such as the number of training tokens; saved in the record.
+    measured: final losses, accuracies and the like, which rounding moves a little; saved in the record.
+    trained_on: the text whose hash, and whose paragraphs' hashes, the file keeps.
+    """
+
+    model: GPT
+    merges: list[tuple[int, int]] | None
+    facts: dict[str, Any]
+    measured: dict[str, float]
     trained_on: str
 
 
-def documentation_small(steps: int = 6000) -> Trained:
-    """A GPT of 0.27 million parameters that has read Python's documentation, about 15 minutes on one core."""
-    seed, batch_size, learning_rate = 0, 16, 4e-3
-    text, heldout = corpus.text("train"), corpus.text("heldout")
-    tokenizer = Tokenizer(train_bpe(text, 1024))
+def read_text(recipe: Recipe, file: str | Path | None = None) -> Trained:
+    """A GPT that has read Python's documentation, or a reader's own file."""
+    text, heldout = corpus.text("train", file=file), corpus.text("heldout", file=file)
+    # A short text may run out of pairs to merge.
+    merges = train_bpe(text, recipe.config.vocab_size)
+    recipe = replace(recipe, config=replace(recipe.config, vocab_size=256 + len(merges)))
+    tokenizer = Tokenizer(merges)
     tokens, heldout_tokens = (torch.tensor(tokenizer.encode(part)) for part in (text, heldout))
+    context, settings = recipe.config.context, recipe.settings
+    if len(heldout_tokens) <= context:  # said before the training, not after it
+        raise ValueError(
+            f"the held-out text is {len(heldout_tokens)} tokens, and a context is {context}: give a longer text"
+        )
 
-    config = GPTConfig(vocab_size=1024, context=128, d_model=64, n_head=4, n_layer=4)
-    torch.manual_seed(seed)
-    model = GPT(config)
-    fit(
-        model,
-        token_batches(tokens, batch_size=batch_size, context=config.context, seed=seed),
-        steps=steps,
-        optimizer=adamw(model, learning_rate),
-        schedule=warmup_cosine(steps, warmup=200),
-    )
-    record = {
-        "seed": seed,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "train_tokens": len(tokens),
-        "heldout_tokens": len(heldout_tokens),
-        "train_loss": round(mean_loss(model, tokens[: len(heldout_tokens)]), 4),
-        "heldout_loss": round(mean_loss(model, heldout_tokens), 4),
-        "heldout_bits_per_byte": round(
-            mean_loss(model, heldout_tokens) * len(heldout_tokens) / math.log(2) / len(heldout.encode()), 4
-        ),
+    batches = token_batches(tokens, batch_size=settings["batch_size"], context=context, seed=settings["seed"])
+    model = train_gpt(recipe, batches)
+    sample = tokens[: len(heldout_tokens)]
+    train_loss, heldout_loss = mean_loss(model, sample), mean_loss(model, heldout_tokens)
+    facts = {"train_tokens": len(tokens), "heldout_tokens": len(heldout_tokens)}
+    measured = {
+        "train_loss": train_loss,
+        "train_bits_per_byte": bits_per_byte(train_loss, len(sample), tokenizer.decode(sample.tolist())),
+        "heldout_loss": heldout_loss,
+        "heldout_bits_per_byte": bits_per_byte(heldout_loss, len(heldout_tokens), heldout),
     }
-    return Trained(model.state_dict(), asdict(config), tokenizer.merges, record, text)
+    return Trained(model, merges, facts, measured, text)
 
 
-RECIPES: dict[str, Callable[[], Trained]] = {"documentation-small": documentation_small}
+def train_gpt(recipe: Recipe, batches: Iterable[tuple[Any, Any]]) -> GPT:
+    """A new GPT of the recipe's sizes, trained on `batches` as its settings say.
+
+    An interrupt is passed on: half a training makes no checkpoint.
+    """
+    settings = recipe.settings
+    torch.manual_seed(settings["seed"])
+    model = GPT(recipe.config)
+    optimizer = adamw(model, settings["learning_rate"])
+    schedule = warmup_cosine(settings["steps"], warmup=settings.get("warmup", 200))
+    losses = fit(model, batches, steps=settings["steps"], optimizer=optimizer, schedule=schedule)
+    if len(losses) < settings["steps"]:
+        raise KeyboardInterrupt
+    return model
+
+
+# Minutes are those of one core.
+RECIPES: dict[str, Recipe] = {
+    # 0.27 million parameters, 15 minutes
+    "documentation-small": Recipe(
+        GPTConfig(vocab_size=1024, context=128, d_model=64, n_head=4, n_layer=4),
+        {"seed": 0, "steps": 6000, "batch_size": 16, "learning_rate": 4e-3},
+        read_text,
+    ),
+}
 
 
 def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
@@ -95,55 +137,103 @@ def mean_loss(model: GPT, tokens: Tensor) -> float:
     return float(sum(losses) / len(windows))
 
 
-def differences(name: str, new: Trained) -> list[str]:
-    """In what the shipped checkpoint of this name differs from a rebuilt one, a sentence each."""
-    old = checkpoint.load(name)
+def bits_per_byte(loss: float, n_tokens: int, text: str) -> float:
+    """A mean loss in nats a token as bits a byte of the text that these tokens are: comparable between tokenizers."""
+    return loss * n_tokens / math.log(2) / len(text.encode())
+
+
+def save(path: Path, recipe: Recipe, trained: Trained) -> Path:
+    """Write what a recipe made to one file, in half precision."""
+    measured = {name: round(value, 4) for name, value in trained.measured.items()}
+    return checkpoint.save(
+        path,
+        trained.model.state_dict(),
+        asdict(trained.model.config),
+        merges=trained.merges,
+        record=recipe.settings | {"python": "{}.{}".format(*sys.version_info)} | trained.facts | measured,
+        trained_on=trained.trained_on,
+        dtype=torch.float16,
+    )
+
+
+def differences(old: checkpoint.Checkpoint, new: checkpoint.Checkpoint, measured: Iterable[str]) -> list[str]:
+    """In what a rebuilt checkpoint differs from the shipped one, a sentence each.
+
+    Entries of the record that are `measured` may differ by TOLERANCE.
+    """
     found = []
     if old.config != new.config:
         found.append(f"the sizes were {old.config} and are now {new.config}")
     if old.merges != new.merges:
         found.append("the tokenizer's merges differ")
-    if old.marks != {checkpoint.mark(paragraph) for paragraph in new.trained_on.split("\n\n")}:
-        found.append(f"the training text differs (it was that of Python {old.record['python']})")
-    for loss in ("train_loss", "heldout_loss"):
-        if abs(old.record[loss] - new.record[loss]) > LOSS_TOLERANCE:
-            found.append(f"{loss} was {old.record[loss]} and is now {new.record[loss]}")
+    if old.data != new.data:
+        found.append(f"the training text differs (it was made on Python {old.record.get('python')})")
+    for name in sorted((old.record.keys() | new.record.keys()) - {"python"}):
+        was, now = old.record.get(name), new.record.get(name)
+        if name in measured and isinstance(was, float) and isinstance(now, float) and abs(was - now) <= TOLERANCE:
+            continue
+        if was != now:
+            found.append(f"{name} was {was} and is now {now}")
     return found
 
 
-def main(names: list[str]) -> int:
-    """Rebuild the checkpoints; exit status 1 if one differs from the shipped one, 2 for an unknown name."""
-    unknown = [name for name in names if name not in RECIPES]
+def rebuild(name: str) -> bool:
+    """Train one checkpoint again, replace the shipped file, and say whether it came out the same."""
+    print(f"{name}: training", flush=True)
+    recipe, start = RECIPES[name], time.process_time()
+    try:
+        old = checkpoint.load(name)
+    except checkpoint.CheckpointError as error:
+        old = None
+        print(f"{name}: nothing to compare with ({error})")
+    trained = recipe.train(recipe)
+    path = save(checkpoint.SHIPPED / f"{name}.safetensors", recipe, trained)
+    new, found = checkpoint.load(path), []
+    if old is not None:
+        found = differences(old, new, trained.measured)
+        exact = not found and all(torch.equal(tensor, new.tensors[key]) for key, tensor in old.tensors.items())
+        same = "bit for bit" if exact else f"within {TOLERANCE}"
+        print(f"{name}: NOT reproduced: {'; '.join(found)}" if found else f"{name}: reproduced, {same}")
+    print(f"{name}: {path.stat().st_size / 1000:.0f} KB, {time.process_time() - start:.0f} s, {new.record}")
+    return not found
+
+
+def train_own(name: str, file: Path) -> None:
+    """Train a model like the checkpoint `name` on a reader's own text file, and save it beside that file."""
+    recipe, start = RECIPES[name], time.process_time()
+    path = save(file.with_suffix(".safetensors"), recipe, read_text(recipe, file))
+    print(f"{path}: {time.process_time() - start:.0f} s, {checkpoint.load(path).record}")
+
+
+def main(arguments: list[str]) -> int:
+    """Rebuild checkpoints, or train one on a reader's own text.
+
+    Exit status 1 if one differs from the shipped one, 2 for arguments that make no sense, 130 if interrupted.
+    """
+    parser = argparse.ArgumentParser(prog="python -m solutions.checkpoints", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which to rebuild; all when none is named")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="train one like NAME on this file instead")
+    chosen = parser.parse_args(arguments)
+    unknown = [name for name in chosen.names if name not in RECIPES]
     if unknown:
         print(f"No recipe for {', '.join(unknown)}: there are {', '.join(RECIPES)}.", file=sys.stderr)
         return 2
+    if chosen.text and (len(chosen.names) != 1 or RECIPES[chosen.names[0]].train is not read_text):
+        texts = ", ".join(name for name, recipe in RECIPES.items() if recipe.train is read_text)
+        print(f"With --text goes exactly one NAME of a model that reads text: {texts}.", file=sys.stderr)
+        return 2
     torch.set_num_threads(1)  # the order of additions, and so the rounding, depends on it
-    status = 0
-    for name in names or RECIPES:
-        print(f"{name}: training", flush=True)
-        new = RECIPES[name]()
-        try:
-            found = differences(name, new)
-            exact = not found and all(
-                torch.equal(tensor, new.tensors[key].half().float())
-                for key, tensor in checkpoint.load(name).tensors.items()
-            )
-            same = "bit for bit" if exact else f"losses within {LOSS_TOLERANCE} nats"
-            print(f"{name}: reproduced, {same}" if not found else f"{name}: NOT reproduced: {'; '.join(found)}")
-            status |= bool(found)
-        except checkpoint.CheckpointError as error:
-            print(f"{name}: nothing to compare with ({error})")
-        path = checkpoint.save(
-            checkpoint.SHIPPED / f"{name}.safetensors",
-            new.tensors,
-            new.config,
-            merges=new.merges,
-            record=new.record,
-            trained_on=new.trained_on,
-            dtype=torch.float16,
-        )
-        print(f"{name}: {path.stat().st_size / 1000:.0f} KB, {new.record}")
-    return status
+    try:
+        if chosen.text:
+            train_own(chosen.names[0], chosen.text)
+            return 0
+        return 0 if all([rebuild(name) for name in chosen.names or RECIPES]) else 1
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted: the checkpoint in the making was not saved.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
