@@ -5,8 +5,8 @@ after another in one process, and by ours, isolated and judged from outside; eve
 Ours is one fresh command from the submissions to the gradebook. Cold counts all of it; warm counts from the moment when
 every lane has brought one result, so that the start of the processes is left out.
 
-On the real assignments ours is compared with the limit: the processor time of the notebook's own cells, run in one
-process that has imported everything before, divided by the cores.
+On the real assignments ours is compared with the limit, on whole solutions: the processor time of the notebook's own
+cells, run in one process that has imported everything before, divided by the cores.
 
 Processor seconds are the whole machine's, so nothing else should run beside this.
 """
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from course.assemble import ROOT, assemble
 from course.grader import LANES_PER_CORE, ONE_THREAD, Assignment, cores, judge_many
 from course.grading import autograde, open_course, settings
 from course.receive import receive
+from tests.play import blanked
 
 WORKERS = 2
 REPEATS = 3
@@ -50,34 +52,24 @@ VARIANTS = {
 # ------------------------------------------------------------------------------------------------------- a class's work
 
 
-def without_solution(source: str) -> str:
-    """An exercise's cell as students get it."""
-    lines: list[str] = []
-    inside = False
-    for line in source.splitlines():
-        if "### BEGIN SOLUTION" in line:
-            inside = True
-            lines.append(line.replace("### BEGIN SOLUTION", "raise NotImplementedError()"))
-        elif "### END SOLUTION" in line:
-            inside = False
-        elif not inside:
-            lines.append(line)
-    return "\n".join(lines)
+def submission(source: NotebookNode, number: int, variants: Mapping[str, list[tuple[str, str]]]) -> NotebookNode:
+    """What the student of this number hands in: the solution, with each exercise changed or left blank at times.
 
-
-def submission(source: NotebookNode, number: int) -> NotebookNode:
-    """What the student of this number hands in: the solution, with each exercise changed or left blank at times."""
+    Where there are no variants it is the whole solution, told from the others by a line.
+    """
     notebook = nbformat.from_dict(json.loads(json.dumps(source)))
     draw = random.Random(number)
     for cell in notebook.cells:
         if not cell.id.startswith("exercise-") or number == 0:
             continue
-        changes = VARIANTS.get(cell.id, [])
+        if not variants:
+            cell.source += f"\n# {number}"
+            continue
         kind = draw.random()
         if kind < 0.1:
-            cell.source = without_solution(cell.source)
-        elif kind < 0.3 and changes:
-            before, after = draw.choice(changes)
+            cell.source = blanked(cell.source)
+        elif kind < 0.3:
+            before, after = draw.choice(variants[cell.id])
             assert before in cell.source, f"{cell.id} has no {before!r}"
             cell.source = cell.source.replace(before, after)
     return notebook
@@ -97,7 +89,7 @@ def lay_out(name: str, root: Path, count: int) -> None:
     for number in range(count):
         folder = root / "course" / "submitted" / f"s{number:04}" / name
         folder.mkdir(parents=True)
-        nbformat.write(submission(source, number), folder / f"{name}.ipynb")
+        nbformat.write(submission(source, number, VARIANTS if name == "small" else {}), folder / f"{name}.ipynb")
 
 
 def grades(root: Path, name: str) -> dict[str, dict[str, float | None]]:
