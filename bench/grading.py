@@ -14,6 +14,7 @@ Processor seconds are the whole machine's, so nothing else should run beside thi
 import argparse
 import functools
 import json
+import math
 import os
 import random
 import shutil
@@ -31,7 +32,7 @@ from nbformat import NotebookNode
 
 from bench.small import ROOT as SMALL
 from course.assemble import ROOT, assemble
-from course.grader import LANES_PER_CORE, ONE_THREAD, Assignment, cores, judge_many
+from course.grader import ONE_THREAD, Assignment, cores, judge_many, lanes_here
 from course.grading import autograde, open_course, settings
 from course.receive import receive
 from tests.play import blanked
@@ -201,7 +202,7 @@ def in_fresh_process(measure: str, *arguments: Any) -> dict[str, Any]:
 
 def warm_rate(times: list[float]) -> float:
     """Results a second once every lane has brought one."""
-    lanes = min(LANES_PER_CORE * cores(), len(times) // 2)
+    lanes = min(lanes_here(), len(times) // 2)
     return (len(times) - lanes) / (times[-1] - times[lanes - 1])
 
 
@@ -242,6 +243,7 @@ def small(submissions: int) -> None:
 
 def with_dask(submissions: int) -> None:
     """Two local Dask workers against the local lanes; judging alone."""
+    import dask
     from distributed import LocalCluster
 
     root = folder() / "dask"
@@ -249,7 +251,8 @@ def with_dask(submissions: int) -> None:
     head(f"judging alone, small assignment, {submissions} submissions, warm")
     local = warm_rate(in_fresh_process("judging", str(root), "small", submissions)["times"])
     row("local lanes", 60 * local, None)
-    threads = LANES_PER_CORE * cores() // WORKERS
+    dask.config.set({"distributed.worker.profile.enabled": False})  # as course/cluster.py advises
+    threads = math.ceil(lanes_here() / WORKERS)
     with LocalCluster(n_workers=WORKERS, threads_per_worker=threads, protocol="tcp", dashboard_address=None) as workers:
         run = in_fresh_process("judging", str(root), "small", submissions, workers.scheduler_address)
     dask = warm_rate(run["times"])

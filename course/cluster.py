@@ -8,9 +8,12 @@ A scheduler and its workers run code for whoever reaches them: keep them on a ne
 (an address `tls://...` and Dask's own configuration). On a cluster with a queue, dask-jobqueue starts the workers:
 
     from dask_jobqueue import SLURMCluster
-    cluster = SLURMCluster(cores=6, processes=1, memory="12GB", walltime="01:00:00")   # three threads for each core
+    cluster = SLURMCluster(cores=6, processes=1, memory="12GB", walltime="01:00:00")   # six threads on four cores
     cluster.scale(jobs=10)
     print(cluster.scheduler_address)   # what the grading command takes
+
+Dask's profiler, which looks at its workers a hundred times a second, is of no use here: switch it off where the workers
+start (`DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False`).
 
 The workers may come later than the command, which waits for them.
 """

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import itertools
+import math
 import os
 import shutil
 import signal
@@ -39,8 +40,9 @@ from course.warm import receive, send
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_SECONDS = 60
 """The time limit of a notebook whose header names none."""
-LANES_PER_CORE = 3
-"""A judge and its kernel take turns, and starting a kernel is partly waiting: one lane alone leaves cores idle."""
+LANES_PER_CORE = 1.5
+"""Starting a kernel is partly waiting, so one lane a core leaves it idle; with two or three a core, submissions that
+compute for seconds push each other out of its cache (bench/grading.md)."""
 ATTEMPTS = 3
 """How often a submission is tried when a process that judges it is killed."""
 ATTEMPTS_IN_TIME = 2
@@ -461,7 +463,7 @@ def judge_many(
 ) -> Generator[tuple[Key, Judged], None, None]:
     """Judge submissions, each with its seed, and yield them by their keys as they are done.
 
-    `lanes` submissions are judged at a time on this machine (three for each core when not given), or as many as the
+    `lanes` submissions are judged at a time on this machine (three for every two cores when not given), or as many as the
     workers of a Dask scheduler have threads when its address is given. `jobs` is read as lanes become free. Ending the
     iteration early, by `close()` or an exception such as KeyboardInterrupt, ends all processes at once.
 
@@ -475,7 +477,7 @@ def judge_many(
             assignment, jobs, scheduler, functools.partial(Grader, assignment, isolated=isolated)
         )
         return
-    lanes = lanes or LANES_PER_CORE * cores()
+    lanes = lanes or lanes_here()
     with Grader(assignment, isolated=isolated, crowding=lanes / cores()) as grader:
         yield from in_lanes(grader, jobs, lanes)
 
@@ -499,6 +501,11 @@ def in_lanes(grader: Grader, jobs: Iterable[Work[Key]], lanes: int) -> Iterator[
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def lanes_here() -> int:
+    """How many submissions are judged at a time on this machine."""
+    return math.ceil(LANES_PER_CORE * cores())
 
 
 def cores() -> int:

@@ -122,14 +122,16 @@ def make_course(root: Path, name: str, students: Sequence[str]) -> NbGraderAPI:
 def hand_in(api: NbGraderAPI, name: str, student: str, notebook: NotebookNode | None, days_late: int = 0) -> None:
     """Put a submission into the course: a graded one, or one that waits for grading where there is no notebook."""
     root = Path(api.coursedir.root) / "course"
-    (root / "submitted" / student / name).mkdir(parents=True)
+    submitted = root / "submitted" / student / name
+    submitted.mkdir(parents=True)
+    handed_in = datetime.datetime(2026, 11, 1) + datetime.timedelta(days=days_late)
+    (submitted / "timestamp.txt").write_text(f"{handed_in:%Y-%m-%d %H:%M:%S} UTC")
     if notebook is None:
         return
     folder = root / "autograded" / student / name
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / f"{name}.ipynb")
     with api.gradebook as gradebook:
-        handed_in = datetime.datetime(2026, 11, 1) + datetime.timedelta(days=days_late)
         gradebook.add_submission(name, student, timestamp=handed_in)
         for cell in notebook.cells:
             if (verdict := cell.metadata.get("course")) and cell.metadata.get("nbgrader", {}).get("grade"):
