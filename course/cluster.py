@@ -8,7 +8,7 @@ A scheduler and its workers run code for whoever reaches them: keep them on a ne
 (an address `tls://...` and Dask's own configuration). On a cluster with a queue, dask-jobqueue starts the workers:
 
     from dask_jobqueue import SLURMCluster
-    cluster = SLURMCluster(cores=6, processes=1, memory="12GB", walltime="01:00:00")   # six threads on four cores
+    cluster = SLURMCluster(cores=6, job_cpu=4, processes=1, memory="12GB", walltime="01:00:00")  # six threads on four
     cluster.scale(jobs=10)
     print(cluster.scheduler_address)   # what the grading command takes
 

@@ -463,9 +463,9 @@ def judge_many(
 ) -> Generator[tuple[Key, Judged], None, None]:
     """Judge submissions, each with its seed, and yield them by their keys as they are done.
 
-    `lanes` submissions are judged at a time on this machine (three for every two cores when not given), or as many as the
-    workers of a Dask scheduler have threads when its address is given. `jobs` is read as lanes become free. Ending the
-    iteration early, by `close()` or an exception such as KeyboardInterrupt, ends all processes at once.
+    `lanes` submissions are judged at a time on this machine (three for every two cores when not given), or as many as
+    the workers of a Dask scheduler have threads when its address is given. `jobs` is read as lanes become free. Ending
+    the iteration early, by `close()` or an exception such as KeyboardInterrupt, ends all processes at once.
 
     Raises:
         GraderError: grading cannot go on at all; what was yielded before stands.
