@@ -114,6 +114,8 @@ def make_course(root: Path, name: str, students: Sequence[str]) -> NbGraderAPI:
             marks = cell.metadata.get("nbgrader", {})
             if marks.get("grade"):
                 gradebook.add_grade_cell(marks.grade_id, name, name, max_score=marks.points, cell_type="code")
+            elif marks.get("solution"):
+                gradebook.add_solution_cell(marks.grade_id, name, name)
         for student in students:
             gradebook.add_student(student)
     return NbGraderAPI(config=settings)
