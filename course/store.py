@@ -68,7 +68,6 @@ class Record:
     time: str
     isolated: bool = True
     counts: str | None = None  # where the best submission counts: when this one was handed in, "" if nobody noted it
-    counts: str | None = None  # where the best submission counts: when this one was handed in, "" if nobody noted it
 
 
 @dataclass(frozen=True)
