@@ -251,7 +251,7 @@ def with_dask(submissions: int) -> None:
     head(f"judging alone, small assignment, {submissions} submissions, warm")
     local = warm_rate(in_fresh_process("judging", str(root), "small", submissions)["times"])
     row("local lanes", 60 * local, None)
-    dask.config.set({"distributed.worker.profile.enabled": False})  # as course/cluster.py advises
+    dask.config.refresh(paths=[str(ROOT / "course" / "deploy" / "dask.yaml")])  # as course/cluster.py advises
     threads = math.ceil(lanes_here() / WORKERS)
     with LocalCluster(n_workers=WORKERS, threads_per_worker=threads, protocol="tcp", dashboard_address=None) as workers:
         run = in_fresh_process("judging", str(root), "small", submissions, workers.scheduler_address)
