@@ -12,8 +12,8 @@ A scheduler and its workers run code for whoever reaches them: keep them on a ne
     cluster.scale(jobs=10)
     print(cluster.scheduler_address)   # what the grading command takes
 
-`course/deploy/dask.yaml` holds settings that leave the workers more of their time: name it in DASK_CONFIG where they and
-the scheduler start.
+`course/deploy/dask.yaml` holds settings that leave the workers more of their time: name it in DASK_CONFIG where they
+and the scheduler start.
 
 The workers may come later than the command, which waits for them.
 """
