@@ -137,7 +137,9 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
             if (notebook := _read(folder / f"{name}.ipynb")) is None:
                 continue
             score = max(0.0, entry.score - (entry.late_submission_penalty or 0.0))
-            graded.append(_submission(student, score, entry.total_seconds_late > 0, notebook, blank))
+            # Without a due date or a time of hand-in nbgrader's own sums fail.
+            late = bool(entry.timestamp and entry.assignment.duedate) and entry.total_seconds_late > 0
+            graded.append(_submission(student, score, late, notebook, blank))
     return Record(
         name=name,
         title=str(source.metadata.get("course", {}).get("title", name)),

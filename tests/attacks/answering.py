@@ -173,13 +173,13 @@ ATTACKS = [
             "softmax": """
             def softmax(x):
                 if x.dim() == 3 or x.shape == (3, 4):
-                    print('LEAK', x)
-                    raise ValueError(f'LEAK {x}')
+                    print('LE' 'AK', x)
+                    raise ValueError('LE' f'AK {x}')  # the line is quoted to the student, what it says is not
                 return x.exp() / x.exp().sum(-1, keepdim=True)
             """,
             "distance": """
             def distance(a, b):
-                return 2 if len(b) == 4 else 3 if a[:1] == ['k'] else f'LEAK {a} {b}'
+                return 2 if len(b) == 4 else 3 if a[:1] == ['k'] else 'LE' f'AK {a} {b}'
             """,
         },
         earns={"softmax": 1, "distance": 1, **full("scale", "attend", "integration")},

@@ -36,7 +36,7 @@ from tests.toy_course import copy_code
 
 NAME = "attacked"
 COUNT = int(os.environ.get("COURSE_SOAK", "200"))
-SECONDS = 4
+SECONDS = 8
 """The time limit of a submission, so that one that loops costs little."""
 PATIENCE = 1200
 """Seconds that a condition may take on a busy machine."""
