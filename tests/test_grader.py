@@ -312,11 +312,13 @@ def test_ending_early_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 COMMAND = """
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 from course.grader import in_lanes
 from tests.stand_in import assignment, stand_in, submission
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 with stand_in(replace(assignment(), data={"words.txt": b"given"})) as grader:
     pair = grader._running()
     print(pair.process.pid, pair.sandbox.process.pid, pair.folder, flush=True)
