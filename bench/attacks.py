@@ -7,7 +7,6 @@ goes to bench/attacks.md.
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 import psutil
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
+from rich.progress import track
 from traitlets.config import Config
 
 from course.assemble import assemble
@@ -118,20 +118,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = plain_course(Path(folder) / "plain")
         with ThreadPoolExecutor(cores()) as pool:
-            theirs = dict(zip((a.name for a in attacks), pool.map(lambda a: plain(config, a), attacks), strict=True))
+            graded = track(pool.map(lambda a: plain(config, a), attacks), "plain nbgrader", total=len(attacks))
+            theirs = dict(zip((a.name for a in attacks), graded, strict=True))
         own = ours(Path(folder) / "ours", attacks)
     rows = ["| attack | tries | earns | plain nbgrader | ours |", "| --- | --- | --- | --- | --- |"]
     for attack in attacks:
         due = sum(attack.earns.values())
-        rows.append(f"| {attack.name} | {attack.tries} | {due} | {theirs[attack.name]} | {own[attack.name]} |")
+        gap = ", a known gap" if attack.unguarded else ""
+        rows.append(f"| {attack.name} | {attack.tries} | {due} | {theirs[attack.name]} | {own[attack.name]}{gap} |")
     print("\n".join(rows))
     wrong = {
         "plain nbgrader": sum(theirs[a.name] not in ("not tried", f"{sum(a.earns.values())}") for a in attacks),
         "ours": sum(own[a.name] != sum(a.earns.values()) for a in attacks),
     }
-    print(json.dumps({"attacks": len(attacks), "of points": sum(POINTS.values()), "other points than expected": wrong}))
+    summary = (
+        f"A solved notebook has {sum(POINTS.values())} points. Of {len(attacks)} submissions, plain nbgrader gives "
+        f"{wrong['plain nbgrader']} a mark that they do not earn, or none; ours {wrong['ours']}."
+    )
+    print(summary)
     if not names:
-        RESULT.write_text("\n".join([f"# {(__doc__ or '').splitlines()[0]}", "", *rows, ""]), encoding="utf-8")
+        title, *rest = (__doc__ or "").strip().splitlines()
+        RESULT.write_text("\n".join([f"# {title}", *rest, "", summary, "", *rows, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
