@@ -24,16 +24,16 @@ SOURCES = (
     "labkit/**/*.py",
     "labkit/**/*.js",
     "labkit/**/*.css",
+    "labkit/*.mplstyle",
     "labkit/checkpoints/*",
     "requirements.txt",
-    "book/matplotlibrc",
 )
 # What Sphinx would not notice a change of.
 LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
 # Environment variables that the pages depend on (course_site reads them).
 SETTINGS = ("COURSE_HUB", "SOLUTIONS")
 # One thread: sums come out in the same order on every machine.
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "MATPLOTLIBRC": str(ROOT / "book" / "matplotlibrc")}
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL)\b|\w*Error:|^Reason: |Exception occurred|Validation errors in config"
