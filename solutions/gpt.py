@@ -50,6 +50,9 @@ class GPTConfig:
     eps: float = 1e-5
 
     def __post_init__(self):
+        sizes = (self.vocab_size, self.context, self.d_model, self.n_head, self.n_layer)
+        if min(sizes) < 1:
+            raise ValueError(f"every size of a GPT must be at least 1, and these are {sizes}: change the smallest")
         if self.d_model % self.n_head:
             raise ValueError(f"n_head must divide d_model: {self.d_model} is no multiple of {self.n_head}")
 
