@@ -1,8 +1,13 @@
 """Training our GPT against training `transformers`' GPT-2: `python -m bench.gpt`.
 
-Both have the same sizes, the same weights to start from, float32, one thread, the same batches and the same optimizer;
-`transformers` computes attention step by step ("eager"), as ours does. Every measurement is a fresh process; a figure
-is the median of 7, the two taken in turn. Times are processor time, so that other work disturbs them little.
+Both have the same sizes, the same weights to start from, the same dtype, one thread, the same batches, and the same
+fused AdamW with gradients set to none. What is a switch is switched for both: fused kernels (attention and gelu; with
+us `solutions.scale.fused`, which takes a fused layer norm too, as `transformers` always does), bfloat16, torch.compile.
+What is left: our attention, MLP and loss do no bookkeeping for dropout, caches and outputs; our linear layers keep
+their weights as (out, in) and theirs as (in, out); both leave the last target out by a mark.
+
+Every measurement is a fresh process, in which the two take turns step by step; its figure is the median step, and
+the table's is the median of the processes. Times are processor time, so that other work disturbs them little.
 """
 
 import argparse
@@ -12,23 +17,48 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from labkit import probes
 from labkit.fit import adamw
 from solutions.gpt import GPT, GPTConfig, load_gpt2, next_token_loss
+from solutions.scale import fused
 
-REPEATS = 7
+REPEATS = 5
 WARM_UP, STEPS = 3, 15
 SIZES = {
-    "0.27 million parameters (the chapter's model)": (GPTConfig(1024, 128, d_model=64, n_head=4, n_layer=4), 16),
+    "0.27 million parameters": (GPTConfig(1024, 128, d_model=64, n_head=4, n_layer=4), 16),
     "3.7 million parameters": (GPTConfig(2048, 128, d_model=256, n_head=8, n_layer=4), 4),
+}
+FUSED = {"attn_implementation": "sdpa", "activation_function": "gelu_pytorch_tanh"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How both compute; `tolerance` is how far their last losses may lie apart."""
+
+    fused: bool = True
+    theirs: dict[str, Any] = field(default_factory=lambda: dict(FUSED))
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
+    tolerance: float = 1e-4
+
+
+VARIANTS = {
+    "float32, both by fused kernels": Variant(),
+    "float32, both step by step": Variant(fused=False, theirs={"attn_implementation": "eager"}),
+    "float32, we fused, they as they come": Variant(theirs={}),
+    "float32, we fused, they step by step": Variant(theirs={"attn_implementation": "eager"}),
+    "bfloat16, both by fused kernels": Variant(dtype=torch.bfloat16, tolerance=0.05),
+    "float32, both fused and compiled": Variant(compiled=True),
 }
 
 
-def transformers_gpt2(config: GPTConfig) -> torch.nn.Module:
-    """A GPT-2 of `transformers` that drops nothing out and computes attention step by step."""
+def transformers_gpt2(config: GPTConfig, **switches: Any) -> torch.nn.Module:
+    """A GPT-2 of `transformers` that drops nothing out."""
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -44,55 +74,66 @@ def transformers_gpt2(config: GPTConfig) -> torch.nn.Module:
             attn_pdrop=0.0,
             bos_token_id=0,
             eos_token_id=0,
-            attn_implementation="eager",
+            **switches,
         )
     )
 
 
-def tokens_per_second(who: str, config: GPTConfig, batch_size: int) -> tuple[float, float]:
-    """Training tokens per second of processor time, and the last loss."""
+def measure(variant: Variant, config: GPTConfig, batch_size: int) -> dict[str, tuple[float, float]]:
+    """Training tokens per second of processor time, and the last loss, of both."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = transformers_gpt2(config)
-    if who == "ours":
-        theirs, model = model, GPT(config)
-        model.load_state_dict(load_gpt2(theirs.state_dict()))
-    model.train()
-    optimizer = adamw(model)
+    theirs, ours = transformers_gpt2(config, **variant.theirs), GPT(config)
+    ours.load_state_dict(load_gpt2(theirs.state_dict()))
+    if variant.fused:
+        fused(ours)
+    models = {"ours": ours, "transformers": theirs}
+    models = {who: model.to(variant.dtype).train() for who, model in models.items()}
+    optimizers = {who: adamw(model, fused=True) for who, model in models.items()}
+    run: dict[str, Any] = {w: torch.compile(m) if variant.compiled else m for w, m in models.items()}
+    seconds: dict[str, list[float]] = {who: [] for who in models}
+    last = {}
     generator = torch.Generator().manual_seed(0)
-    for step in range(WARM_UP + STEPS):
-        if step == WARM_UP:
-            start = time.process_time()
+    for _ in range(WARM_UP + STEPS):
         ids = torch.randint(config.vocab_size, (batch_size, config.context), generator=generator)
-        loss = next_token_loss(model(ids), ids) if who == "ours" else model(ids, labels=ids, use_cache=False).loss
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-    return STEPS * batch_size * config.context / (time.process_time() - start), loss.item()
+        for who, optimizer in optimizers.items():
+            start = time.process_time()
+            if who == "ours":
+                loss = next_token_loss(run[who](ids), ids)
+            else:
+                loss = run[who](ids, labels=ids, use_cache=False).loss
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            seconds[who].append(time.process_time() - start)
+            last[who] = loss.item()
+    tokens = batch_size * config.context
+    return {who: (tokens / statistics.median(taken[WARM_UP:]), last[who]) for who, taken in seconds.items()}
 
 
-def in_fresh_process(who: str, size: str) -> tuple[float, float]:
-    command = [sys.executable, "-m", "bench.gpt", "--measure", json.dumps([who, size])]
+def in_fresh_process(variant: str, size: str) -> dict[str, list[float]]:
+    command = [sys.executable, "-m", "bench.gpt", "--measure", json.dumps([variant, size])]
     run = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     if run.returncode:
-        raise SystemExit(f"measuring {who} failed:\n{run.stderr}")
-    speed, loss = json.loads(run.stdout)
-    return speed, loss
+        raise SystemExit(f"measuring {variant} failed:\n{run.stderr}")
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def compare(repeats: int = REPEATS) -> None:
     """Print the table of ratios."""
-    print(f"training tokens per processor second, medians of {repeats}   ours  transformers  ratio")
+    print(f"training tokens per processor second, medians of {repeats}      ours  transformers  ratio")
     for size in SIZES:
-        runs: dict[str, list[tuple[float, float]]] = {"ours": [], "transformers": []}
-        for _ in range(repeats):
-            for who, taken in runs.items():
-                taken.append(in_fresh_process(who, size))
-        ours, theirs = (statistics.median(speed for speed, _ in taken) for taken in runs.values())
-        apart = abs(runs["ours"][0][1] - runs["transformers"][0][1])
-        print(
-            f"{size:<50} {ours:9,.0f} {theirs:13,.0f} {ours / theirs:6.2f}  (last losses {apart:.1g} apart)", flush=True
-        )
+        print(size)
+        for name, variant in VARIANTS.items():
+            runs = [in_fresh_process(name, size) for _ in range(1 if variant.compiled else repeats)]
+            ours, theirs = (statistics.median(run[who][0] for run in runs) for who in ("ours", "transformers"))
+            ratio = statistics.median(run["ours"][0] / run["transformers"][0] for run in runs)
+            apart = abs(runs[0]["ours"][1] - runs[0]["transformers"][1])
+            if apart > variant.tolerance:
+                raise SystemExit(f"{name}: the last losses are {apart:.2g} apart, so the two do not do the same")
+            print(
+                f"  {name:<42} {ours:12,.0f} {theirs:13,.0f} {ratio:6.2f}  (last losses {apart:.1g} apart)", flush=True
+            )
 
 
 def spread(seeds: int = 20) -> None:
@@ -126,8 +167,8 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        who, size = json.loads(arguments.measure)
-        print(json.dumps(tokens_per_second(who, *SIZES[size])))
+        variant, size = json.loads(arguments.measure)
+        print(json.dumps(measure(VARIANTS[variant], *SIZES[size])))
         return
     compare(arguments.repeats)
     spread()

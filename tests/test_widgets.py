@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labkit import checkpoint
-from labkit.widgets import HERE, AttentionHeads, TokenSteps
+from labkit.widgets import HERE, AttentionHeads, ModelSizes, TokenSteps
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
 
@@ -39,7 +39,7 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize("widget", [TokenSteps, AttentionHeads])
+@pytest.mark.parametrize("widget", [TokenSteps, AttentionHeads, ModelSizes])
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]
@@ -110,3 +110,16 @@ def test_attention_heads_says_what_is_missing(tmp_path):
     )
     with pytest.raises(ValueError, match="model knows 300 tokens, its tokenizer 270"):
         AttentionHeads(odd)
+
+
+def test_model_sizes_refuses_what_is_no_model():
+    sizes = {"n_layer": 2, "d_model": 8, "n_head": 2, "vocab_size": 10, "context": 4, "n_tokens": 100}
+    widget = ModelSizes(sizes, {"a law": (1.0, 2.0, 0.3, 4.0, 0.5)}, {"tiny": sizes})
+    assert state(widget)["laws"] == {"a law": [1.0, 2.0, 0.3, 4.0, 0.5]}
+    assert repr(widget) == f"ModelSizes({sizes})"
+    with pytest.raises(ValueError, match="3 heads cannot share a width of 8"):
+        ModelSizes(sizes | {"n_head": 3}, {})
+    with pytest.raises(ValueError, match="n_tokens is needed, and at least 1"):
+        ModelSizes({"n_layer": 2}, {})
+    with pytest.raises(ValueError, match="at least 1"):
+        ModelSizes(sizes, {}, {"none": sizes | {"context": 0}})

@@ -4,7 +4,7 @@ A control is an anywidget. Its JavaScript is made of the files beside this one, 
 `tokenizer.js` and `gpt.js`, the drawing parts `parts.js`, and last the control's own file, which exports `render`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +96,44 @@ class AttentionHeads(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"AttentionHeads({self.checkpoint!r}, text={self.text!r})"
+
+
+class ModelSizes(anywidget.AnyWidget):
+    """Set the sizes of a GPT, and see its parameters, its work, its memory, and the best use of its budget.
+
+    sizes: `n_layer`, `d_model`, `n_head`, `vocab_size`, `context` and `n_tokens` (to train on), whole numbers; what
+        the reader sets is kept there.
+    laws: scaling laws by name, each as (floor, size factor, size exponent, data factor, data exponent).
+    presets: other sizes by name, a button each.
+
+    Raises ValueError if a size is missing or not positive, or if the heads cannot share the width.
+    """
+
+    NAMES = ("n_layer", "d_model", "n_head", "vocab_size", "context", "n_tokens")
+
+    _esm = joined("parts.js", "model_sizes.js")
+    _css = STYLE
+    sizes = traitlets.Dict().tag(sync=True)
+    laws = traitlets.Dict().tag(sync=True)
+    presets = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        laws: Mapping[str, Sequence[float]],
+        presets: Mapping[str, Mapping[str, int]] | None = None,
+    ):
+        presets = presets or {}
+        for each in (sizes, *presets.values()):
+            if set(each) != set(self.NAMES) or min(each.values()) < 1:
+                raise ValueError(f"each of {', '.join(self.NAMES)} is needed, and at least 1: {dict(each)}")
+            if each["d_model"] % each["n_head"]:
+                raise ValueError(f"{each['n_head']} heads cannot share a width of {each['d_model']}: use a multiple")
+        super().__init__(
+            sizes=dict(sizes),
+            laws={name: list(law) for name, law in laws.items()},
+            presets={name: dict(each) for name, each in presets.items()},
+        )
+
+    def __repr__(self) -> str:
+        return f"ModelSizes({self.sizes})"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import nbformat
@@ -22,8 +22,19 @@ from anywidget import AnyWidget
 from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
-from labkit.widgets import AttentionHeads, TokenSteps, joined
+from labkit.widgets import AttentionHeads, ModelSizes, TokenSteps, joined
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
+from solutions.scale import (
+    BESIROGLU,
+    HOFFMANN,
+    chinchilla_optimal,
+    count_params,
+    flops_per_token,
+    kv_cache_bytes,
+    parametric_loss,
+    training_flops,
+    training_memory,
+)
 from solutions.tokenizer import Tokenizer, encode, pre_tokenize, train_bpe
 from tests.long.browser import chromium
 
@@ -109,7 +120,7 @@ def site(browser, widget, *, theme="light", width=760, model_file=None):
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.route("**/*", answer)
         page.goto("http://book.test/")
-        page.get_by_label("Type any text").wait_for()
+        page.locator(".lk").wait_for()
         yield page, asked
         assert [error for error in errors if "404" not in error] == []
     finally:
@@ -340,6 +351,95 @@ def test_attention_heads_says_that_the_model_did_not_come(browser, random_model)
         page.route("**/*", lambda route: route.fulfill(body=random_model.read_bytes()))
         page.get_by_role("button", name="Try again").click()
         page.locator(".lk-token").first.wait_for()
+
+
+GPT3 = {"n_layer": 96, "d_model": 12288, "n_head": 96, "vocab_size": 50257, "context": 2048, "n_tokens": 300 * 10**9}
+TINY = {"n_layer": 2, "d_model": 12, "n_head": 3, "vocab_size": 37, "context": 11, "n_tokens": 1000}
+LAWS = {"corrected": BESIROGLU, "as printed": HOFFMANN}
+
+
+def model_sizes(sizes):
+    return ModelSizes(sizes, {name: astuple(law) for name, law in LAWS.items()}, {"GPT-3": GPT3})
+
+
+def values(page):
+    """Every number that the control shows, by section and part, in full precision."""
+    sections = page.locator(".lk-lists section").all()
+    found = {}
+    for section in sections:
+        title = section.locator(".lk-title").evaluate("node => node.firstChild.textContent")
+        for part in section.locator("[data-part]").all():
+            numbers = [float(each.get_attribute("value")) for each in part.locator("data").all()]
+            found[title, part.get_attribute("data-part")] = numbers
+    return found
+
+
+def expected(sizes):
+    """The same by solutions.scale."""
+    config = GPTConfig(**{name: value for name, value in sizes.items() if name != "n_tokens"})
+    parts, memory, tokens = count_params(config), training_memory(config, 1), sizes["n_tokens"]
+    found = {("Parameters", part): [size] for part, size in parts.items()}
+    found |= {("Memory to train on one text", part): [size] for part, size in memory.items()}
+    found["Work", "flops"] = [flops_per_token(config, config.context)]
+    found["Work", "training"] = [training_flops(config, tokens)]
+    found["Work", "cache"] = [kv_cache_bytes(config, config.context)]
+    n_params = sum(parts.values())
+    for name, law in LAWS.items():
+        best = chinchilla_optimal(6 * n_params * tokens, law)
+        title = f"Best for 6ND FLOPs, {name}"
+        found[title, "best-params"], found[title, "best-tokens"] = [best[0]], [best[1]]
+        found[title, "loss"] = [parametric_loss(n_params, tokens, law), parametric_loss(*best, law)]
+    return found
+
+
+def same(page, sizes):
+    shown, wanted = values(page), expected(sizes)
+    assert set(shown) == set(wanted)
+    for key, numbers in wanted.items():
+        assert shown[key] == pytest.approx(numbers, rel=1e-9), key
+
+
+def test_model_sizes_shows_the_numbers_of_python(browser):
+    with site(browser, model_sizes(TINY)) as (page, asked):
+        same(page, TINY)
+        page.get_by_role("button", name="GPT-3").click()
+        same(page, GPT3)
+        expect(page.get_by_role("status")).to_have_text("175 billion parameters, 1.72 training tokens for each.")
+        page.get_by_label("Width", exact=True).fill("6,144")
+        same(page, GPT3 | {"d_model": 6144})
+        page.get_by_label("Layers, slider").focus()
+        page.keyboard.press("Home")
+        same(page, GPT3 | {"d_model": 6144, "n_layer": 1})
+        page.keyboard.press("ArrowRight")
+        same(page, GPT3 | {"d_model": 6144, "n_layer": 2})
+        expect(page.get_by_label("Layers", exact=True)).to_have_value("2")
+        page.get_by_label("Training tokens", exact=True).fill("1000000")
+        same(page, GPT3 | {"d_model": 6144, "n_layer": 2, "n_tokens": 10**6})
+        assert asked == ["", "widget.js"]
+
+
+def test_model_sizes_says_what_cannot_be(browser):
+    with site(browser, model_sizes(TINY)) as (page, _):
+        page.get_by_label("Heads", exact=True).fill("5")
+        expect(page.get_by_role("status")).to_have_text("5 heads cannot share a width of 12: choose a multiple of 5.")
+        for nonsense in ("", "0", "-3", "2.5", "many"):
+            page.get_by_label("Heads", exact=True).fill(nonsense)
+            expect(page.get_by_role("status")).to_have_text("Heads must be a whole number of at least 1.")
+        page.get_by_label("Heads", exact=True).fill("4")
+        same(page, TINY | {"n_head": 4})
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_model_sizes_is_accessible_and_fits(browser, theme, width):
+    with site(browser, model_sizes(GPT3), theme=theme, width=width) as (page, _):
+        page.locator(".lk-lists section").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        if not AXE.is_file():
+            pytest.skip(f"no {AXE.name} to check with: build the book first")
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run()")["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
 
 
 @pytest.mark.parametrize("width", [360, 1100])

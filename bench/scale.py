@@ -1,0 +1,71 @@
+"""The ladder of models over 20 seeds: `python -m bench.scale`.
+
+Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
+For each seed the law is fitted twice: with the floor free, as students do, and with the true entropy as the floor. The
+first seed's losses are `solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit.
+"""
+
+import argparse
+import math
+import statistics
+
+import torch
+
+from solutions.gpt import GPTConfig
+from solutions.scale import count_params, fit_power_law, markov_entropy, markov_source, train_on_source
+
+SEEDS = 20
+STEPS = 800
+WIDTHS = (4, 8, 16, 32, 64)
+
+
+def ladder(seed: int, steps: int) -> list[tuple[int, float]]:
+    """Parameters and final loss of each model."""
+    points = []
+    for width in WIDTHS:
+        config = GPTConfig(256, 32, width, max(1, width // 16), 2)
+        points.append((sum(count_params(config).values()), train_on_source(config, markov_source(), steps, seed)))
+    return points
+
+
+def line(sizes: list[int], excess: list[float]) -> tuple[float, float]:
+    """Slope and R^2 of log excess loss against log size."""
+    points = torch.tensor([[math.log(n), math.log(e)] for n, e in zip(sizes, excess, strict=True)], dtype=torch.float64)
+    (variance, covariance), (_, of_excess) = torch.cov(points.T).tolist()
+    return covariance / variance, covariance**2 / (variance * of_excess)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of training (default {STEPS})")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    entropy = markov_entropy(markov_source())
+    print(f"entropy of the language {entropy:.4f} nats")
+    found: dict[str, list[float]] = {}
+    for seed in range(arguments.seeds):
+        sizes, losses = map(list, zip(*ladder(seed, arguments.steps), strict=True))
+        floor, _, exponent = fit_power_law(sizes, losses)
+        slope, straight = line(sizes, [loss - entropy for loss in losses])
+        print(
+            f"seed {seed:2}: " + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)), flush=True
+        )
+        row = {
+            "floor / entropy": floor / entropy,
+            "exponent": exponent,
+            "exponent, floor known": -slope,
+            "R2": straight,
+        }
+        for name, value in row.items():
+            found.setdefault(name, []).append(value)
+    for name, values in found.items():
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(
+            f"{name:22} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
+            f"least {min(values):.4f}, most {max(values):.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
