@@ -221,14 +221,15 @@ def best_seconds(work, repeats: int = 5) -> float:
     return min(taken[1:])
 
 
-def measure_machine(size: int = 1024, numbers: int = 2**24) -> Machine:
+def measure_machine(size: int = 512, numbers: int = 2**24) -> Machine:
     """Time a product of two float32 matrices of `size` rows and columns, and a copy of `numbers` float32 numbers.
 
-    The copy is far larger than the processor's caches and counts twice, as each number is read and written.
+    The product takes only milliseconds, so that other programs leave some of its runs alone. The copy is far larger
+    than the processor's caches and counts twice, as each number is read and written.
     """
     a, b, product = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
     source, target = torch.zeros(numbers), torch.ones(numbers)
-    seconds = best_seconds(lambda: torch.mm(a, b, out=product))
+    seconds = best_seconds(lambda: torch.mm(a, b, out=product), 20)
     return Machine(2 * size**3 / seconds, 2 * 4 * numbers / best_seconds(lambda: target.copy_(source)))
 
 
