@@ -166,18 +166,29 @@ class Almanac:
     people: how many are spoken of, an even number because best friends come in pairs. As many again never are.
     countries: how many are spoken of, each with its capital and its river. A quarter as many again never are.
     towns: how many cities that are no capital are spoken of. Half as many again never are.
-    top: how often a fact about the first person, country or city is said. About number k it is top/k times, but at
-        least four: the long tail of Zipf's law.
+    top, least: a fact about the first person, country or city is said by itself `top` times, one about number k top/k
+        times, the long tail of Zipf's law, but never less than `least` times. Profiles and lists come on top of that.
 
     Raises ValueError if there are too few of anything, more than there are names, or an odd number of people.
     """
 
-    def __init__(self, seed: int = 0, *, people: int = 100, countries: int = 20, towns: int = 10, top: int = 300):
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        people: int = 100,
+        countries: int = 20,
+        towns: int = 10,
+        top: int = 300,
+        least: int = 4,
+    ):
         if people < 2 or people % 2:
             raise ValueError(f"people must be an even number from 2 on, as best friends come in pairs; got {people}")
-        if countries < 1 or towns < 0 or top < 1:
-            raise ValueError(f"a world needs a country and something to say; got {countries=}, {towns=}, {top=}")
-        self.seed, self.top = seed, top
+        if countries < 1 or towns < 0 or not 1 <= least <= top:
+            raise ValueError(
+                f"a world needs a country and something to say; got {countries=}, {towns=}, {top=}, {least=}"
+            )
+        self.seed, self.top, self.least = seed, top, least
         hidden = countries // 4
         numbers: dict[Kind, tuple[int, int]] = {
             "person": (people, people),
@@ -281,8 +292,8 @@ class Almanac:
         return _Dice(f"{self.seed}/{purpose}")
 
     def _times(self, rank: int) -> int:
-        """How often a fact about number `rank` (from 0) is said."""
-        return max(self.top // (rank + 1), 4)
+        """How often a fact about number `rank` (from 0) is said by itself."""
+        return max(self.top // (rank + 1), self.least)
 
     def _make_facts(self) -> Iterator[Fact]:
         dice = self._dice("facts")
