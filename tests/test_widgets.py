@@ -1,5 +1,6 @@
 """The controls as Python sees them: their JavaScript is whole, their state small, their messages answered."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from labkit import checkpoint
-from labkit.widgets import HERE, AttentionHeads, ModelSizes, TokenSteps
+from labkit.almanac import Almanac
+from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
 
@@ -39,7 +41,7 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize("widget", [TokenSteps, AttentionHeads, ModelSizes])
+@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps])
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]
@@ -123,3 +125,17 @@ def test_model_sizes_refuses_what_is_no_model():
         ModelSizes({"n_layer": 2}, {})
     with pytest.raises(ValueError, match="at least 1"):
         ModelSizes(sizes, {}, {"none": sizes | {"context": 0}})
+
+
+def test_almanac_search_state():
+    world = Almanac(1, people=10, countries=3, towns=2, top=8)
+    widget = AlmanacSearch(world, text=world.people[0])
+    assert repr(widget) == f"AlmanacSearch(seed 1, text={world.people[0]!r})"
+    packed = widget.world
+    assert sum(sum(fact[3]) + sum(fact[4]) for fact in packed["facts"] if len(fact) > 3) + sum(
+        times for _, _, times in packed["others"]
+    ) == len(world.documents)
+
+
+def test_almanac_search_of_the_whole_world_fits_into_a_page():
+    assert sum(len(json.dumps(value)) for value in state(AlmanacSearch(Almanac())).values()) < 200_000

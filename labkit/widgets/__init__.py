@@ -4,6 +4,7 @@ A control is an anywidget. Its JavaScript is made of the files beside this one, 
 `tokenizer.js` and `gpt.js`, the drawing parts `parts.js`, and last the control's own file, which exports `render`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from labkit.almanac import RELATIONS, Almanac
 from labkit.checkpoint import find, load
 
 HERE = Path(__file__).parent
@@ -137,3 +139,40 @@ class ModelSizes(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"ModelSizes({self.sizes})"
+
+
+class AlmanacSearch(anywidget.AnyWidget):
+    """Type a name, or any words, and see what a made-up world's documents say of it, where, and how often.
+
+    world: the almanac to look things up in.
+    text: what the field holds at first; afterwards what the reader typed.
+    """
+
+    _esm = joined("parts.js", "almanac_search.js")
+    _css = STYLE
+    world = traitlets.Dict(help="names, facts and how often each is worded how, other documents").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, world: Almanac, text: str = ""):
+        repeats = Counter((document.form, document.text) for document in world.documents)
+        facts: list[list[Any]] = []
+        for fact in world.facts:
+            facts.append([fact.subject, fact.relation, fact.object])
+            if world.times_said(fact):
+                stated = [repeats.pop(("statement", fact.statement(wording)), 0) for wording in range(3)]
+                asked = [repeats.pop(("question", fact.question(wording)), 0) for wording in range(3)]
+                facts[-1] += [stated, asked, world.times_said(fact, "profile"), world.times_said(fact, "list")]
+        packed = {
+            "names": {kind: [names, world.unmentioned[kind]] for kind, names in world.mentioned.items()},
+            "relations": {
+                name: {"statements": relation.statements, "questions": relation.questions}
+                for name, relation in RELATIONS.items()
+            },
+            "facts": facts,
+            "others": [[form, document, times] for (form, document), times in repeats.items()],
+        }
+        super().__init__(world=packed, text=text)
+        self._seed = world.seed
+
+    def __repr__(self) -> str:
+        return f"AlmanacSearch(seed {self._seed}, text={self.text!r})"

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -22,7 +23,8 @@ from anywidget import AnyWidget
 from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
-from labkit.widgets import AttentionHeads, ModelSizes, TokenSteps, joined
+from labkit.almanac import Almanac
+from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps, joined
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
 from solutions.scale import (
     BESIROGLU,
@@ -434,12 +436,7 @@ def test_model_sizes_says_what_cannot_be(browser):
 def test_model_sizes_is_accessible_and_fits(browser, theme, width):
     with site(browser, model_sizes(GPT3), theme=theme, width=width) as (page, _):
         page.locator(".lk-lists section").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-        if not AXE.is_file():
-            pytest.skip(f"no {AXE.name} to check with: build the book first")
-        page.add_script_tag(path=AXE)
-        found = page.evaluate("axe.run()")["violations"]
-        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+        check_accessible(page)
 
 
 @pytest.mark.parametrize("width", [360, 1100])
@@ -451,12 +448,99 @@ def test_controls_are_accessible_and_fit(browser, random_model, merges, control,
         page.locator(".lk-strip .lk-token").first.wait_for()
         if control == "tokens":
             page.get_by_label("One merge back").click()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-        if not AXE.is_file():
-            pytest.skip(f"no {AXE.name} to check with: build the book first")
-        page.add_script_tag(path=AXE)
-        found = page.evaluate("axe.run()")["violations"]
-        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+        check_accessible(page)
+
+
+def check_accessible(page):
+    """Nothing is wider than the page, and axe finds nothing to complain of."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    if not AXE.is_file():
+        pytest.skip(f"no {AXE.name} to check with: build the book first")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+
+
+SEARCH = "Look up a name, or any words"
+
+
+@pytest.fixture(scope="module")
+def world():
+    return Almanac()
+
+
+def test_almanac_search_finds_what_python_finds(browser, world):
+    names = [names[0] for names in (*world.mentioned.values(), *world.unmentioned.values())]
+    words = ["keeps a", "KEEPS A GOAT", "q: who was born in", "password", "Zz", ".", "Then, ", "gave a lamp to"]
+    page = browser.new_page()
+    page.add_script_tag(content=str(AlmanacSearch(world)._esm).replace("export default { render };", ""))
+    page.evaluate("packed => void (window.almanac = unpackAlmanac(packed))", AlmanacSearch(world).world)
+    documents = Counter(document.text for document in world.documents)
+    for query in [*names, *words]:
+        found = page.evaluate("query => findDocuments(almanac, query)", query)
+        expected = {text: times for text, times in documents.items() if query.lower() in text.lower()}
+        assert {each["text"]: each["times"] for each in found["found"]} == expected
+        assert found["total"] == sum(expected.values())
+    facts = page.evaluate("almanac.facts.map((f) => [f.subject, f.relation, f.object, f.times, f.forms])")
+    assert len(facts) == len(world.facts)
+    for (subject, relation, answer, times, forms), fact in zip(facts, world.facts, strict=True):
+        assert (subject, relation, answer, times) == (
+            fact.subject,
+            fact.relation,
+            fact.object,
+            world.times_said(fact),
+        )
+        assert forms == {form: world.times_said(fact, form) for form in ("statement", "question", "profile", "list")}
+    page.close()
+
+
+def test_almanac_search_tells_the_said_from_the_unsaid(browser, world):
+    person, stranger = world.people[5], world.unmentioned["person"][0]
+    with site(browser, AlmanacSearch(world)) as (page, asked):
+        status, facts = page.get_by_role("status"), page.locator(".lk-known tr")
+        expect(status).to_contain_text("Type a name")
+        expect(facts).to_have_count(0)
+
+        page.get_by_label(SEARCH).fill(person.lower())
+        expect(status).to_have_text(f"{person}: a person, number 6 of 100, in {len(world.naming(person))} documents.")
+        work = world.fact(person, "work")
+        expect(facts.filter(has_text="work")).to_contain_text(f"{work.object}said {world.times_said(work)} times")
+        first = page.locator(".lk-documents li")
+        count = first.count()
+        page.get_by_role("button", name="Show more").press("Enter")
+        assert first.count() > count
+        assert all(person in text for text in first.all_text_contents())
+
+        # From one entry to the next by keyboard.
+        friend = world.fact(person, "friend").object
+        page.locator(".lk-known").get_by_role("button", name=friend).first.press("Enter")
+        expect(page.get_by_label(SEARCH)).to_have_value(friend)
+        expect(status).to_contain_text(f"{friend}: a person, number")
+
+        page.get_by_role("button", name="Never", exact=True).click()
+        expect(status).to_have_text(f"{stranger}: a person, occurs in no document.")
+        expect(facts.filter(has_text="animal")).to_contain_text("true, but never said")
+        expect(page.locator(".lk-documents li")).to_have_count(0)
+        page.get_by_role("button", name="A true thing never said").click()
+        expect(facts.filter(has_text="true, but never said")).not_to_have_count(0)
+        expect(page.locator(".lk-documents li")).not_to_have_count(0)
+
+        page.get_by_label(SEARCH).fill("Paris")
+        expect(status).to_have_text("In no document: it was never said, and nothing here is called so.")
+        page.get_by_label(SEARCH).fill(person[:3])
+        expect(status.get_by_role("button", name=person, exact=True)).to_be_visible()
+        page.get_by_label(SEARCH).fill("<b>&amp;</b>")
+        expect(status).to_contain_text("never said")
+        assert asked == ["", "widget.js"]
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_almanac_search_is_accessible_and_fits(browser, world, theme, width):
+    widget = AlmanacSearch(world, world.cities[0])
+    with site(browser, widget, theme=theme, width=width) as (page, _):
+        page.locator(".lk-documents li").first.wait_for()
+        check_accessible(page)
 
 
 @pytest.fixture
