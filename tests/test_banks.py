@@ -40,18 +40,28 @@ def cells_after(name: str, exercise: str) -> list[str]:
     return [c.removeprefix("test-") for c in below if c.startswith("test-")]
 
 
+def case(name: str, answer: Answer, *marks: pytest.MarkDecorator):
+    return pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}", marks=marks)
+
+
 def answers(kind: str) -> list:
-    return [
-        pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}")
-        for name in assignments()
-        for answer in bank(kind, name)
-    ]
+    return [case(name, answer) for name in assignments() for answer in bank(kind, name)]
+
+
+def mistakes() -> list:
+    """The wrong answers; only the first of each exercise is for the fast tests."""
+    cases, exercises = [], set()
+    for name in assignments():
+        for answer in bank("wrong", name):
+            cases.append(case(name, answer, *[pytest.mark.long] * ((name, answer.exercise) in exercises)))
+            exercises.add((name, answer.exercise))
+    return cases
 
 
 def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exception]:
     """The tests that fail, with what they say."""
     grades = play(assembled(name), through_codec=through_codec, **kwargs)
-    assert set(grades) == set(kwargs.get("only") or points(assembled(name)))
+    assert set(grades) == set(kwargs.get("only", points(assembled(name))))
     return {test: error for test, error in grades.items() if error is not None}
 
 
@@ -89,11 +99,9 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 @pytest.mark.parametrize(("name", "answer"), answers("wrong"))
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
     tests = cells_of(name)[answer.exercise]
-    direct = failures(name, answers=answer.names, only=cells_after(name, answer.exercise))
+    direct = failures(name, answers=answer.names, only=[*tests, INTEGRATION])
     own = {test: error for test, error in direct.items() if test in tests}
     assert own, "it loses no points in its own exercise"
-    elsewhere = set(direct) - set(own) - {INTEGRATION}
-    assert not elsewhere, f"the mistake costs again in {sorted(elsewhere)}: {[direct[t] for t in elsewhere]}"
     messages = [f"{type(error).__name__}: {error}" for error in own.values()]
     assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
     coded = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
@@ -103,9 +111,16 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))
 def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
-    tests = cells_of(name)[answer.exercise]
-    assert failures(name, answers=answer.names, only=cells_after(name, answer.exercise)) == {}
-    assert failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION]) == {}
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    assert failures(name, answers=answer.names, only=tests) == {}
+    assert failures(name, through_codec=True, answers=answer.names, only=tests) == {}
+
+
+@pytest.mark.parametrize(("name", "answer"), mistakes())
+def test_a_mistake_costs_once(name: str, answer: Answer):
+    own = {*cells_of(name)[answer.exercise], INTEGRATION}
+    later = [test for test in cells_after(name, answer.exercise) if test not in own]
+    assert failures(name, answers=answer.names, only=later) == {}, "the mistake costs again"
 
 
 @pytest.mark.long
