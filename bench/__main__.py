@@ -1,8 +1,9 @@
 """`python -m bench`: every measurement against other software, in one run."""
 
-from bench import gpt, grading, tokenizer
+from bench import generation, gpt, grading, tokenizer
 
 if __name__ == "__main__":
     tokenizer.main()
     gpt.main()
+    generation.main()
     grading.main()

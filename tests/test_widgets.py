@@ -10,7 +10,7 @@ import torch
 
 from labkit import checkpoint
 from labkit.almanac import Almanac
-from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps
+from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
 
@@ -41,7 +41,7 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps])
+@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps])
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]

@@ -53,28 +53,20 @@ class TokenSteps(anywidget.AnyWidget):
         return f"TokenSteps({len(self.merges) // 2} merges, text={self.text!r})"
 
 
-class AttentionHeads(anywidget.AnyWidget):
-    """Type any text and see what every head of a trained GPT attends to, and which token the model expects next.
+class _ModelControl(anywidget.AnyWidget):
+    """A control over a trained GPT, whose weights are no part of the control's state.
 
-    checkpoint: the name of a shipped checkpoint, or the path of one, as `labkit.checkpoint.load` takes it. Its
-        tensors bear the names of `solutions.gpt.GPT`, and it carries its tokenizer's merges.
-    text: what the field holds at first; afterwards what the reader typed.
-
-    The weights are no part of the control's state. The built book serves the shipped checkpoints under `_static/`,
-    where the page fetches them; in a live notebook the page asks the kernel, with the message `{"kind": "load"}`.
-
-    Raises CheckpointError if there is no such checkpoint, ValueError if its tokenizer is missing or
-    of another size than the model.
+    The built book serves the shipped checkpoints under `_static/`, where the page fetches them; in a live notebook the
+    page asks the kernel, with the message `{"kind": "load"}`.
     """
 
-    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "attention_heads.js")
     _css = STYLE
     checkpoint = traitlets.Unicode(help="the file's name without its ending").tag(sync=True)
     config = traitlets.Dict(help="the model's sizes, from which the page draws its frame").tag(sync=True)
     file_bytes = traitlets.Int().tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, checkpoint: str | Path, text: str = "The model reads this text one token at a time."):
+    def __init__(self, checkpoint: str | Path, text: str):
         loaded = load(checkpoint)
         if loaded.merges is None:
             raise ValueError(f"{checkpoint} holds no tokenizer: save it with its merges, or the page cannot read text")
@@ -97,7 +89,36 @@ class AttentionHeads(anywidget.AnyWidget):
             self.send({"kind": "checkpoint"}, buffers=[weights])
 
     def __repr__(self) -> str:
-        return f"AttentionHeads({self.checkpoint!r}, text={self.text!r})"
+        return f"{type(self).__name__}({self.checkpoint!r}, text={self.text!r})"
+
+
+class AttentionHeads(_ModelControl):
+    """Type any text and see what every head of a trained GPT attends to, and which token the model expects next.
+
+    checkpoint: the name of a shipped checkpoint, or the path of one, as `labkit.checkpoint.load` takes it. Its
+        tensors bear the names of `solutions.gpt.GPT`, and it carries its tokenizer's merges.
+    text: what the field holds at first; afterwards what the reader typed.
+
+    Raises CheckpointError if there is no such checkpoint, ValueError if its tokenizer is missing or
+    of another size than the model.
+    """
+
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "attention_heads.js")
+
+    def __init__(self, checkpoint: str | Path, text: str = "The model reads this text one token at a time."):
+        super().__init__(checkpoint, text)
+
+
+class NextToken(_ModelControl):
+    """Type any text, see which tokens a trained GPT may write next under temperature, top-k and top-p, and draw them.
+
+    Arguments and errors are those of `AttentionHeads`.
+    """
+
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "chances.js", "next_token.js")
+
+    def __init__(self, checkpoint: str | Path, text: str = "If the argument is"):
+        super().__init__(checkpoint, text)
 
 
 class ModelSizes(anywidget.AnyWidget):

@@ -24,7 +24,8 @@ from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
 from labkit.almanac import Almanac
-from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, TokenSteps, joined
+from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps, joined
+from solutions.generation import chances, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
 from solutions.scale import (
     BESIROGLU,
@@ -37,7 +38,7 @@ from solutions.scale import (
     training_flops,
     training_memory,
 )
-from solutions.tokenizer import Tokenizer, encode, pre_tokenize, train_bpe
+from solutions.tokenizer import Tokenizer, decode, encode, pre_tokenize, train_bpe
 from tests.long.browser import chromium
 
 pytestmark = pytest.mark.long
@@ -439,13 +440,120 @@ def test_model_sizes_is_accessible_and_fits(browser, theme, width):
         check_accessible(page)
 
 
+SETTINGS = [(1.0, 1024, 1.0), (0.3, 1024, 1.0), (2.5, 40, 1.0), (1.0, 1024, 0.9), (1.7, 200, 0.35), (0.1, 1, 0.05)]
+
+
+def test_the_next_tokens_chances_are_pythons(browser, random_model):
+    page = browser.new_page()
+    page.add_script_tag(content=joined("gpt.js", "chances.js"))
+    model, generator = from_checkpoint(random_model), torch.Generator().manual_seed(0)
+    for n in (1, 17, 128):
+        with torch.no_grad():
+            logits = model(torch.randint(1024, (1, n), generator=generator))[0, -1]
+        for temperature, k, p in SETTINGS:
+            got = page.evaluate(
+                "([logits, settings]) => { const found = nextChances(Float32Array.from(logits), settings);"
+                " return { ...found, chances: [...found.chances], before: [...found.before] }; }",
+                [logits.tolist(), {"temperature": temperature, "k": k, "p": p}],
+            )
+            want = chances(logits.double(), temperature, k, p)
+            assert torch.tensor(got["chances"]).sub(want).abs().max() < 1e-6, (n, temperature, k, p)
+            assert torch.tensor(got["before"]).sub(logits.double().softmax(-1)).abs().max() < 1e-6
+            assert got["kept"] == (want > 0).sum().item()
+            assert got["order"][0] == logits.argmax().item()
+    page.close()
+
+
+def test_tokens_are_drawn_by_their_chances(browser):
+    page = browser.new_page()
+    page.add_script_tag(content=joined("gpt.js", "chances.js"))
+    logits = [0.0, 1.5, -1.0, 1.0, 0.5]
+    counts = page.evaluate(
+        """logits => {
+            const found = nextChances(Float32Array.from(logits), { temperature: 2, k: 4, p: 0.99 });
+            const counts = logits.map(() => 0);
+            for (let i = 0; i < 20000; i++) counts[drawToken(found, (i + 0.5) / 20000)]++;
+            return [...counts, drawToken(found, 0), drawToken(found, 1 - 1e-16)];
+        }""",
+        logits,
+    )
+    page.close()
+    want = chances(torch.tensor(logits).double(), 2.0, 4, 0.99)
+    assert torch.tensor(counts[:5]) / 20000 == pytest.approx(want, abs=2e-4)
+    assert counts[5:] == [1, 0], "the likeliest first, the unlikeliest that is kept last"
+
+
+def test_next_token_writes_what_python_writes(browser, random_model, merges):
+    model, prompt = from_checkpoint(random_model), "the values of a list"
+    ids = encode(prompt, merges)
+    want = write(model, torch.tensor([ids]), 21)[0].tolist()
+    with site(browser, NextToken(random_model, prompt), model_file=random_model) as (page, asked):
+        rows, field = page.locator(".lk-candidates li"), page.get_by_label("Type any text")
+        rows.first.wait_for()
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]))[0, -1]
+        shown = [float(text) for text in rows.locator(".lk-number").all_text_contents()]
+        assert shown == pytest.approx(logits.softmax(-1).topk(12).values.tolist(), abs=1e-3)
+
+        page.get_by_label("Temperature").focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        page.get_by_label("Top-p").focus()
+        for _ in range(30):
+            page.keyboard.press("ArrowLeft")
+        expected = chances(logits.double(), 1.5, None, 0.7)
+        kept = int((expected > 0).sum())
+        expect(page.locator(".lk-detail")).to_contain_text(f"{kept} token")
+        shown = [0.0 if text == "cut" else float(text) for text in rows.locator(".lk-number").all_text_contents()]
+        assert shown == pytest.approx(expected[logits.topk(12).indices].tolist(), abs=1e-3)
+
+        # One candidate: what is drawn is what greedy writes. A token taken back can be drawn again.
+        page.get_by_label("Top-k").focus()
+        page.keyboard.press("Home")
+        expect(page.locator(".lk-detail")).to_contain_text("1 token of 1,024 can come next")
+        page.get_by_role("button", name="Draw a token").press("Enter")
+        expect(field).to_have_value(decode(want[: len(ids) + 1], merges))
+        expect(page.get_by_role("button", name="Draw a token")).to_be_focused()
+        page.get_by_role("button", name="Take back").press("Enter")
+        expect(field).to_have_value(prompt)
+        page.get_by_role("button", name="Draw a token").click()
+        page.get_by_role("button", name="Draw 20").click()
+        expect(field).to_have_value(decode(want, merges))
+        expect(page.get_by_role("button", name="Draw 20")).to_be_visible()
+
+        field.fill("")
+        expect(page.locator(".lk-detail")).to_contain_text("needs at least one token")
+        expect(page.get_by_role("button", name="Draw a token")).to_have_attribute("aria-disabled", "true")
+        page.get_by_role("button", name="Draw a token").click(force=True)
+        expect(field).to_have_value("")
+        assert asked == ["", "widget.js", "_static/random.safetensors"]
+
+
+def test_next_token_reads_the_last_tokens_of_a_long_text(browser, random_model, merges):
+    text = "It returns a new list. " * 60
+    ids = encode(text, merges)
+    with site(browser, NextToken(random_model, text), model_file=random_model) as (page, _):
+        expect(page.get_by_role("status")).to_have_text(
+            f"The text has {len(ids)} tokens. The model reads the last 128."
+        )
+        with torch.no_grad():
+            likeliest = from_checkpoint(random_model)(torch.tensor([ids[-128:]]))[0, -1].softmax(-1).max()
+        shown = page.locator(".lk-candidates .lk-number").first.text_content()
+        assert float(shown) == pytest.approx(float(likeliest), abs=1e-3)
+
+
+def control_of(name, random_model, merges):
+    widgets = {"tokens": lambda: TokenSteps(merges, TEXT), "attention": lambda: AttentionHeads(random_model, TEXT)}
+    return (widgets | {"next": lambda: NextToken(random_model, TEXT)})[name]()
+
+
 @pytest.mark.parametrize("width", [360, 1100])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("control", ["tokens", "attention"])
+@pytest.mark.parametrize("control", ["tokens", "attention", "next"])
 def test_controls_are_accessible_and_fit(browser, random_model, merges, control, theme, width):
-    widget = TokenSteps(merges, TEXT) if control == "tokens" else AttentionHeads(random_model, TEXT)
+    widget = control_of(control, random_model, merges)
     with site(browser, widget, theme=theme, width=width, model_file=random_model) as (page, _):
-        page.locator(".lk-strip .lk-token").first.wait_for()
+        page.locator(".lk-strip .lk-token, .lk-candidates li").first.wait_for()
         if control == "tokens":
             page.get_by_label("One merge back").click()
         check_accessible(page)
