@@ -21,6 +21,7 @@ def fit(
     loss: Callable[[Any, Any], Tensor] | None = None,
     clip: float | None = 1.0,
     progress: bool = True,
+    watch: Callable[[list[float]], None] | None = None,
 ) -> list[float]:
     """Train `module` in place for `steps` steps and return the loss of each step.
 
@@ -31,6 +32,7 @@ def fit(
     loss: (module's output, targets) -> scalar; cross-entropy over the last axis when None.
     clip: largest norm of all gradients together; None leaves them as they are.
     progress: draw a bar on stdout.
+    watch: called with the losses so far after every step (`labkit.live.LossCurve` draws them).
 
     An interrupt (Ctrl-C, or the stop button of a notebook) ends training early: the module keeps what it has
     learned, and the losses so far are returned.
@@ -57,6 +59,8 @@ def fit(
             losses.append(value.item())
             bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
             bar.update()
+            if watch is not None:
+                watch(losses)
         if len(losses) < steps:
             raise ValueError(f"the batches ran out after {len(losses)} of {steps} steps: pass more, or a list to reuse")
     except KeyboardInterrupt:
@@ -77,12 +81,17 @@ def adamw(
 
     fused: update each parameter in one pass over memory, which is quicker; equal up to rounding.
     """
-    matrices = [p for p in module.parameters() if p.requires_grad and p.ndim >= 2]
-    vectors = [p for p in module.parameters() if p.requires_grad and p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=learning_rate, betas=(0.9, 0.95), fused=fused
-    )
+    groups = [group for group in decay_groups(module, weight_decay) if group["params"]]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=fused)
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer: matrices decay, biases and the weights of norms do not."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

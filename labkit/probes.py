@@ -1,7 +1,7 @@
 """Questions that a test may ask of a student's code beyond calling it.
 
 Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
-results under a seed, a few steps of training.
+results under a seed, a few steps of training or of an optimizer, a result that later calls may have changed.
 """
 
 from collections.abc import Callable
@@ -73,6 +73,52 @@ def train(
     batches = token_batches(tokens, batch_size=batch_size, context=context, seed=seed)
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
     fit(module, batches, steps=steps, optimizer=optimizer, progress=False)
+
+
+@probe
+def optimize(
+    make: Callable[..., torch.optim.Optimizer],
+    parameters: list[Tensor],
+    gradients: list[list[Tensor | None]],
+    *,
+    groups: list[dict[str, Any]] | None = None,
+    reload_after: int | None = None,
+    **settings: Any,
+) -> list[Tensor]:
+    """The parameters after an optimizer has made a step for each row of `gradients`, which holds one a parameter.
+
+    groups: the parameter groups, with indices for "params"; one group with all parameters when None.
+    reload_after: after so many steps the optimizer is replaced by a new one that loads its state dict.
+    settings: keyword arguments of `make`, the optimizer's class.
+    """
+    leaves = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    rows = [{"params": range(len(leaves))}] if groups is None else groups
+
+    def made() -> torch.optim.Optimizer:
+        return make([row | {"params": [leaves[i] for i in row["params"]]} for row in rows], **settings)
+
+    optimizer = made()
+    for number, row in enumerate(gradients):
+        if number == reload_after:
+            state = optimizer.state_dict()
+            optimizer = made()
+            optimizer.load_state_dict(state)
+        for leaf, gradient in zip(leaves, row, strict=True):
+            leaf.grad = None if gradient is None else gradient.detach().clone()
+        optimizer.step()
+    return [leaf.detach() for leaf in leaves]
+
+
+@probe
+def kept(function: Callable, *args: Any, then: Callable[[], Any], times: int = 1) -> Any:
+    """What `function(*args)` returned, as it is after `then()` was called `times` times.
+
+    Shows a result that is tied to what goes on changing.
+    """
+    result = function(*args)
+    for _ in range(times):
+        then()
+    return result
 
 
 def _is_float(value: Any) -> bool:

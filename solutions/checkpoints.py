@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from labkit.fit import adamw, cross_entropy, fit, token_batches
 from solutions.closed_book import answers, closed_book_accuracy
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import Tokenizer, train_bpe
+from solutions.training import warmup_cosine
 
 TOLERANCE = 0.02  # what another machine's rounding may change in a final loss (nats) or accuracy
 
@@ -99,7 +101,7 @@ def train_gpt(recipe: Recipe, batches: Iterable[tuple[Any, Any]]) -> tuple[GPT, 
     torch.manual_seed(settings["seed"])
     model = GPT(recipe.config)
     optimizer = adamw(model, settings["learning_rate"])
-    schedule = warmup_cosine(settings["steps"], warmup=settings.get("warmup", 200))
+    schedule = partial(warmup_cosine, steps=settings["steps"], warmup=settings.get("warmup", 200))
     losses = fit(model, batches, steps=settings["steps"], optimizer=optimizer, schedule=schedule)
     if len(losses) < settings["steps"]:
         raise KeyboardInterrupt
@@ -183,15 +185,6 @@ RECIPES: dict[str, Recipe] = {
         read_almanac,
     ),
 }
-
-
-def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
-    """Factor on the learning rate: up in a line over `warmup` steps, then down to 0 along half a cosine."""
-
-    def factor(step: int) -> float:
-        return min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-    return factor
 
 
 @torch.no_grad()

@@ -101,6 +101,19 @@ def test_the_bar_is_on_stdout():
     assert done.stderr == ""
 
 
+def test_someone_may_watch_the_losses():
+    seen = []
+    losses = fit(
+        nn.Linear(1, 1),
+        line_batches(),
+        steps=3,
+        loss=squares,
+        progress=False,
+        watch=lambda losses: seen.append(list(losses)),
+    )
+    assert seen == [losses[:1], losses[:2], losses]
+
+
 def test_decay_is_for_matrices_only():
     module = nn.Linear(3, 2)
     matrices, vectors = adamw(module, 0.01, weight_decay=0.2).param_groups

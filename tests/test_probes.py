@@ -53,7 +53,36 @@ def no_tensor(x):
     return [1]
 
 
-NAMES = {f.__name__: f for f in (Scale, Bigram, in_place, draw, detached, no_tensor)}
+class Downhill(torch.optim.Optimizer):
+    """Gradient descent that remembers the last gradient as well."""
+
+    def __init__(self, params, lr=1.0):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    last = self.state[parameter].get("last", 0)
+                    parameter -= group["lr"] * (parameter.grad + last)
+                    self.state[parameter]["last"] = parameter.grad.clone()
+
+
+class Counter:
+    """Gives out its own row of numbers, which grows."""
+
+    def __init__(self):
+        self.row = [0]
+
+    def count(self):
+        self.row.append(len(self.row))
+
+    def numbers(self):
+        return self.row
+
+
+NAMES = {f.__name__: f for f in (Scale, Bigram, in_place, draw, detached, no_tensor, Downhill, Counter)}
 
 
 @pytest.fixture(params=["here", "behind the link"])
@@ -139,6 +168,23 @@ def test_train_repeats_itself_and_depends_on_its_seed(theirs):
         tables.append(model.state_dict()["table.weight"])
     assert torch.equal(tables[0], tables[1])
     assert not torch.equal(tables[0], tables[2])
+
+
+def test_optimize_makes_a_step_for_each_row(theirs):
+    parameters = [torch.zeros(2), torch.ones(1)]
+    rows = [[torch.ones(2), None], [torch.ones(2), torch.ones(1)], [torch.zeros(2), torch.zeros(1)]]
+    for reload_after in (None, 1, 2):
+        found = probes.optimize(theirs.Downhill, parameters, rows, lr=0.5, reload_after=reload_after)
+        assert found[0].tolist() == [-2.0, -2.0] and found[1].tolist() == [0.0]
+    groups = [{"params": [1], "lr": 2.0}, {"params": [0]}]
+    found = probes.optimize(theirs.Downhill, parameters, rows, groups=groups, lr=0.5)
+    assert found[0].tolist() == [-2.0, -2.0] and found[1].tolist() == [-3.0]
+    assert parameters[0].tolist() == [0.0, 0.0]
+
+
+def test_kept_shows_what_goes_on_changing(theirs):
+    counter = theirs.Counter()
+    assert probes.kept(counter.numbers, then=counter.count, times=2) == [0, 1, 2]
 
 
 # ------------------------------------------------------------------------------------------------------- predictions

@@ -10,7 +10,7 @@ import torch
 
 from labkit import checkpoint
 from labkit.almanac import Almanac
-from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps
+from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
 
@@ -41,7 +41,7 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps])
+@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps])
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]
@@ -139,3 +139,12 @@ def test_almanac_search_state():
 
 def test_almanac_search_of_the_whole_world_fits_into_a_page():
     assert sum(len(json.dumps(value)) for value in state(AlmanacSearch(Almanac())).values()) < 200_000
+
+
+def test_optimizer_path_state():
+    widget = OptimizerPath("sgd", 0.05, start=(1, 2))
+    assert widget.start == [1.0, 2.0]
+    assert repr(widget) == "OptimizerPath('sgd', learning_rate=0.05)"
+    assert widget._repr_mimebundle_()[0]["text/plain"] == repr(widget)
+    with pytest.raises(ValueError, match="no optimizer 'adam' here: take one of adamw, momentum, sgd"):
+        OptimizerPath("adam")

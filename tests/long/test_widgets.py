@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import random
 import re
@@ -24,7 +25,7 @@ from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
 from labkit.almanac import Almanac
-from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, NextToken, TokenSteps, joined
+from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps, joined
 from solutions.generation import chances, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
 from solutions.scale import (
@@ -39,6 +40,7 @@ from solutions.scale import (
     training_memory,
 )
 from solutions.tokenizer import Tokenizer, decode, encode, pre_tokenize, train_bpe
+from solutions.training import adamw_update, warmup_cosine
 from tests.long.browser import chromium
 
 pytestmark = pytest.mark.long
@@ -545,6 +547,102 @@ def test_next_token_reads_the_last_tokens_of_a_long_text(browser, random_model, 
 def control_of(name, random_model, merges):
     widgets = {"tokens": lambda: TokenSteps(merges, TEXT), "attention": lambda: AttentionHeads(random_model, TEXT)}
     return (widgets | {"next": lambda: NextToken(random_model, TEXT)})[name]()
+
+
+def walk(optimizer, rate, warmup, decay, angle, start):
+    """The walk of OptimizerPath, step by step with the reference: its points, and the loss at each."""
+    turn = math.radians(angle)
+    along = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]], dtype=torch.float64)
+    curvature = along.T @ torch.diag(torch.tensor([1.0, 30.0], dtype=torch.float64)) @ along
+    lowest = torch.tensor([1.4, 0.9], dtype=torch.float64)
+    point, moments, speed = torch.tensor(start, dtype=torch.float64), {}, torch.zeros(2, dtype=torch.float64)
+    points, losses = [], []
+    for step in range(61):
+        gradient = curvature @ (point - lowest)
+        points.append(point.tolist())
+        losses.append(float(gradient @ (point - lowest) / 2))
+        now = rate * warmup_cosine(step, 60, warmup)
+        if optimizer == "adamw":
+            point, moments = adamw_update(point, gradient, moments, now, (0.9, 0.95), 1e-8, decay)
+        else:
+            speed = (0.9 * speed if optimizer == "momentum" else 0) + gradient
+            point = (1 - now * decay) * point - now * speed
+    return points, losses
+
+
+def facts(page):
+    """What OptimizerPath says of its walk."""
+    return {each.get_attribute("data-fact"): each.text_content() for each in page.locator(".lk-summary b").all()}
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "rate", "warmup", "decay", "angle", "start"),
+    [
+        ("AdamW", "adamw", 0.2, 0, 0.0, 0, (-2.2, -1.6)),
+        ("AdamW", "adamw", 1.5, 17, 2.5, 45, (2.5, -0.75)),
+        ("SGD with momentum", "momentum", 0.02, 5, 0.3, -30, (-1.0, 2.0)),
+        ("plain SGD", "sgd", 0.05, 60, 0.0, 10, (0.5, 0.5)),
+    ],
+)
+def test_optimizer_path_takes_the_steps_of_python(browser, name, optimizer, rate, warmup, decay, angle, start):
+    points, losses = walk(optimizer, rate, warmup, decay, angle, start)
+    with site(browser, OptimizerPath()) as (page, asked):
+        page.get_by_role("radio", name=name, exact=True).check()
+        for label, value in (
+            ("Learning rate", rate),
+            ("Warm-up steps", warmup),
+            ("Weight decay", decay),
+            ("Valley's angle", angle),
+            ("Start, across", start[0]),
+            ("Start, up", start[1]),
+        ):
+            page.get_by_role("spinbutton", name=label, exact=True).fill(str(value))
+        shown = facts(page)
+        end = [float(number) for number in shown["end"].split(", ")]
+        assert end == pytest.approx(points[-1], rel=1e-3, abs=1e-9)
+        assert float(shown["last loss"]) == pytest.approx(losses[-1], rel=1e-2, abs=1e-12)
+        assert float(shown["highest loss"]) == pytest.approx(max(losses), rel=1e-3)
+        drawn = page.locator(".lk-map polyline").get_attribute("points").split()
+        assert [[float(x), -float(y)] for x, y in (pair.split(",") for pair in drawn)] == [
+            pytest.approx(point, rel=1e-9, abs=1e-9) for point in points
+        ]
+        assert asked == ["", "widget.js"]
+
+
+def test_optimizer_path_takes_what_the_reader_does(browser):
+    with site(browser, OptimizerPath("sgd", 0.05)) as (page, _):
+        before = facts(page)
+        page.get_by_role("slider", name="Learning rate, slider").focus()
+        for _ in range(40):
+            page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("status")).to_contain_text("is thrown out of the valley")
+        rate = page.get_by_role("spinbutton", name="Learning rate", exact=True)
+        assert float(rate.input_value()) == pytest.approx(0.05 * 10**0.4, rel=0.02)
+        # Nonsense and what is out of bounds count as the last number that made sense.
+        rate.fill("1000")
+        rate.blur()
+        expect(rate).to_have_value("10")
+        rate.fill("")
+        rate.blur()
+        expect(rate).to_have_value("10")
+        rate.fill("0.05")
+        assert facts(page) == before
+        map_ = page.locator(".lk-map")
+        box = map_.bounding_box()
+        map_.click(position={"x": box["width"] / 4, "y": box["height"] / 4})
+        across = float(page.get_by_role("spinbutton", name="Start, across").input_value())
+        up = float(page.get_by_role("spinbutton", name="Start, up").input_value())
+        assert (across, up) == (pytest.approx(-1.5, abs=0.05), pytest.approx(1.5, abs=0.05))
+        page.get_by_role("radio", name="plain SGD").focus()
+        page.keyboard.press("ArrowUp")
+        expect(page.get_by_role("radio", name="SGD with momentum")).to_be_checked()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1100])
+def test_optimizer_path_is_accessible_and_fits(browser, theme, width):
+    with site(browser, OptimizerPath(), theme=theme, width=width) as (page, _):
+        check_accessible(page)
 
 
 @pytest.mark.parametrize("width", [360, 1100])
