@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 
 import pytest
+import tinycss2
 import torch
 
 from labkit import checkpoint
@@ -59,6 +60,25 @@ def test_declared_sees_a_name_that_two_files_share():
 @pytest.mark.parametrize("name", [*sorted(path.name for path in HERE.glob("*.js")), "widgets.css"])
 def test_no_address_outside_the_site(name):
     assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", (HERE / name).read_text(encoding="utf-8"))
+
+
+def unreadable(rules):
+    """Rules of a style sheet that a browser would drop, or that stand inside another rule by mistake."""
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            inside = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
+            yield from (part.serialize() for part in inside if part.type != "declaration")
+        elif rule.type == "at-rule" and rule.content:
+            yield from unreadable(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True))
+        else:
+            yield rule.serialize()
+
+
+def test_the_styles_are_rules_that_a_browser_reads():
+    source = (HERE / "widgets.css").read_text(encoding="utf-8")
+    assert list(unreadable(tinycss2.parse_stylesheet(source, skip_comments=True, skip_whitespace=True))) == []
+    broken = source.replace("}\n", "\n", 1)  # a brace is lost
+    assert list(unreadable(tinycss2.parse_stylesheet(broken, skip_comments=True, skip_whitespace=True)))
 
 
 def test_token_steps_state():
