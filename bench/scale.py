@@ -1,8 +1,9 @@
 """The ladder of models over 20 seeds: `python -m bench.scale`.
 
 Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
-For each seed the law is fitted twice: with the floor free, as students do, and with the true entropy as the floor. The
-first seed's losses are `solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit.
+For each seed the law is fitted with the floor free, as students do, and with the true entropy as the floor; and both
+once more without the largest model, whose loss the second must then foretell. The first seed's losses are
+`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit.
 """
 
 import argparse
@@ -35,6 +36,25 @@ def line(sizes: list[int], excess: list[float]) -> tuple[float, float]:
     return covariance / variance, covariance**2 / (variance * of_excess)
 
 
+def judged(sizes: list[int], losses: list[float], entropy: float) -> dict[str, float]:
+    """What the chapter says of one ladder, as numbers."""
+    excess = [loss - entropy for loss in losses]
+    floor, _, exponent = fit_power_law(sizes, losses)
+    slope, straight = line(sizes, excess)
+    # The line through all but the last, at the last: both lines pass through the means of their points.
+    shorter, _ = line(sizes[:-1], excess[:-1])
+    mean_size, mean_excess = (statistics.fmean(map(math.log, part[:-1])) for part in (sizes, excess))
+    foretold = math.exp(mean_excess + shorter * (math.log(sizes[-1]) - mean_size))
+    return {
+        "floor / entropy": floor / entropy,
+        "exponent": exponent,
+        "exponent, floor known": -slope,
+        "R2, floor known": straight,
+        "floor of four / entropy": fit_power_law(sizes[:-1], losses[:-1])[0] / entropy,
+        "fifth's excess, foretold": foretold / excess[-1],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
@@ -46,23 +66,15 @@ def main() -> None:
     found: dict[str, list[float]] = {}
     for seed in range(arguments.seeds):
         sizes, losses = map(list, zip(*ladder(seed, arguments.steps), strict=True))
-        floor, _, exponent = fit_power_law(sizes, losses)
-        slope, straight = line(sizes, [loss - entropy for loss in losses])
         print(
             f"seed {seed:2}: " + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)), flush=True
         )
-        row = {
-            "floor / entropy": floor / entropy,
-            "exponent": exponent,
-            "exponent, floor known": -slope,
-            "R2": straight,
-        }
-        for name, value in row.items():
+        for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
     for name, values in found.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
-            f"{name:22} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
+            f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
             f"least {min(values):.4f}, most {max(values):.4f}"
         )
 
