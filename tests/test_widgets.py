@@ -11,7 +11,16 @@ import torch
 
 from labkit import checkpoint
 from labkit.almanac import Almanac
-from labkit.widgets import HERE, AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps
+from labkit.widgets import (
+    HERE,
+    AlmanacSearch,
+    AttentionHeads,
+    ModelSizes,
+    NextToken,
+    OptimizerPath,
+    Surprise,
+    TokenSteps,
+)
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
 
@@ -42,7 +51,9 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize("widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps])
+@pytest.mark.parametrize(
+    "widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, Surprise, TokenSteps]
+)
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]
@@ -93,8 +104,10 @@ def test_token_steps_refuses_a_merge_of_ids_that_are_not_there_yet():
         TokenSteps([(64, 65), (258, 65)])
 
 
-def test_attention_heads_keeps_the_weights_out_of_the_page(model_file):
-    widget = AttentionHeads(model_file, text="a cat")
+@pytest.mark.parametrize("control", [AttentionHeads, NextToken, Surprise])
+def test_a_model_control_keeps_the_weights_out_of_the_page(model_file, control):
+    widget = control(model_file, text="a cat")
+    assert repr(widget) == f"{control.__name__}('tiny', text='a cat')"
     assert widget.checkpoint == "tiny"
     assert widget.config["n_layer"] == 2
     kept = state(widget)

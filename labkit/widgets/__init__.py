@@ -109,6 +109,18 @@ class AttentionHeads(_ModelControl):
         super().__init__(checkpoint, text)
 
 
+class Surprise(_ModelControl):
+    """Type any text and see how many bits each of its tokens costs a trained GPT, and what it expected instead.
+
+    Arguments and errors are those of `AttentionHeads`.
+    """
+
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "surprise.js")
+
+    def __init__(self, checkpoint: str | Path, text: str = "The value of the argument is a banana."):
+        super().__init__(checkpoint, text)
+
+
 class NextToken(_ModelControl):
     """Type any text, see which tokens a trained GPT may write next under temperature, top-k and top-p, and draw them.
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
@@ -25,9 +26,19 @@ from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
 from labkit.almanac import Almanac
-from labkit.widgets import AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, TokenSteps, joined
+from labkit.widgets import (
+    AlmanacSearch,
+    AttentionHeads,
+    ModelSizes,
+    NextToken,
+    OptimizerPath,
+    Surprise,
+    TokenSteps,
+    joined,
+)
 from solutions.generation import chances, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
+from solutions.language_model import guess_ranks, surprise, token_rows
 from solutions.scale import (
     BESIROGLU,
     HOFFMANN,
@@ -544,9 +555,87 @@ def test_next_token_reads_the_last_tokens_of_a_long_text(browser, random_model, 
         assert float(shown) == pytest.approx(float(likeliest), abs=1e-3)
 
 
+def surprise_of(path, text):
+    """Bits and guesses of each token of a text, as Python has them."""
+    ids = encode(text, checkpoint.load(path).merges)
+    start = encode("\n", checkpoint.load(path).merges)[-1]
+    rows = token_rows(from_checkpoint(path), ids, start)
+    return surprise(rows, torch.tensor(ids)), guess_ranks(rows, torch.tensor(ids))
+
+
+@pytest.mark.parametrize("name", ["random", "documentation-small"])
+def test_fifty_texts_have_the_surprise_of_python(browser, random_model, name):
+    path = random_model if name == "random" else checkpoint.find(name)
+    page = browser.new_page()
+    source = joined("tokenizer.js", "gpt.js", "parts.js", "surprise.js").replace("export default { render };", "")
+    page.add_script_tag(content=source)
+    page.evaluate(
+        """base64 => {
+            window.gpt = makeGPT(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
+            window.tokenizer = makeTokenizer(gpt.merges);
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    for text in fifty_texts():
+        clean = re.sub("[\ud800-\udfff]", "\ufffd", text)[:1500]
+        got = page.evaluate(
+            """text => surprises(gpt, tokenizer.encode(text), tokenizer.encode("\\n").at(-1))
+                .map(({ bits, rank }) => [bits, rank])""",
+            clean,
+        )
+        if not got:
+            continue
+        bits, ranks = surprise_of(path, clean)
+        assert [b for b, _ in got] == pytest.approx(bits.tolist(), abs=2e-3), f"other bits for {clean!r}"
+        # Where two tokens are nearly as likely, float32 may order them otherwise than float64.
+        assert [r for _, r in got] == pytest.approx(ranks.tolist(), abs=2), f"other guesses for {clean!r}"
+    page.close()
+
+
+def test_surprise_shows_the_bits_of_python(browser, random_model):
+    with site(browser, Surprise(random_model, "the"), model_file=random_model) as (page, asked):
+        page.locator(".lk-token").first.wait_for()
+        page.get_by_label("Type any text").fill(TEXT)
+        bits, ranks = surprise_of(random_model, TEXT)
+        expect(page.locator(".lk-strip .lk-token")).to_have_count(len(bits))
+        assert [float(shown) for shown in captions(page)] == pytest.approx(bits.tolist(), abs=0.051)
+        status = page.get_by_role("status")
+        expect(status).to_contain_text(f"{bits.sum():.1f} bits")
+        expect(status).to_contain_text(f"{bits.sum() / len(TEXT.encode()):.2f} bits per byte")
+        expect(status).to_contain_text(f"perplexity {2 ** bits.mean():.1f} a token")
+
+        most = int(bits.argmax())
+        expect(page.get_by_role("option").nth(most)).to_have_attribute("aria-selected", "true")
+        expect(page.locator(".lk-detail")).to_contain_text(f"{bits[most]:.2f} bits, guess number {ranks[most]:,}")
+        page.get_by_role("option").nth(most).focus()
+        page.keyboard.press("Home")
+        expect(page.locator(".lk-detail")).to_contain_text(f"{bits[0]:.2f} bits")
+        expect(page.locator(".lk-lists")).to_contain_text("At the start the model expects")
+
+        sizes = page.locator(".lk-lists section").nth(1)
+        expect(sizes.locator(".lk-number")).to_have_count(3)
+        plain, gzip, model = (float(number) for number in sizes.locator(".lk-number").all_text_contents())
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        packed = len(packer.compress(TEXT.encode()) + packer.flush())
+        assert plain == 8
+        # Browsers bring a zlib of their own, which may find other matches.
+        assert gzip == pytest.approx(8 * packed / len(TEXT.encode()), rel=0.05)
+        assert model == pytest.approx(bits.sum().item() / len(TEXT.encode()), abs=0.006)
+        assert asked == ["", "widget.js", "_static/random.safetensors"]
+
+
+def test_surprise_of_nothing_and_of_much(browser, random_model):
+    with site(browser, Surprise(random_model, "word, " * 1000), model_file=random_model) as (page, _):
+        expect(page.locator(".lk-strip .lk-token")).to_have_count(400)
+        expect(page.get_by_role("status")).to_contain_text("; the first 400 are read")
+        page.get_by_label("Type any text").fill("")
+        expect(page.locator(".lk-strip")).to_contain_text("Type something")
+        expect(page.get_by_role("status")).to_have_text("0 tokens0 bytes")
+
+
 def control_of(name, random_model, merges):
-    widgets = {"tokens": lambda: TokenSteps(merges, TEXT), "attention": lambda: AttentionHeads(random_model, TEXT)}
-    return (widgets | {"next": lambda: NextToken(random_model, TEXT)})[name]()
+    of_a_model = {"attention": AttentionHeads, "next": NextToken, "surprise": Surprise}
+    return TokenSteps(merges, TEXT) if name == "tokens" else of_a_model[name](random_model, TEXT)
 
 
 def walk(optimizer, rate, warmup, decay, angle, start):
@@ -647,7 +736,7 @@ def test_optimizer_path_is_accessible_and_fits(browser, theme, width):
 
 @pytest.mark.parametrize("width", [360, 1100])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("control", ["tokens", "attention", "next"])
+@pytest.mark.parametrize("control", ["tokens", "attention", "next", "surprise"])
 def test_controls_are_accessible_and_fit(browser, random_model, merges, control, theme, width):
     widget = control_of(control, random_model, merges)
     with site(browser, widget, theme=theme, width=width, model_file=random_model) as (page, _):
