@@ -1,7 +1,8 @@
 """Controls that compute in the page: in the static book without a kernel, and in JupyterLab with one.
 
 A control is an anywidget. Its JavaScript is made of the files beside this one, joined in order: the libraries
-`tokenizer.js` and `gpt.js`, the drawing parts `parts.js`, and last the control's own file, which exports `render`.
+`tokenizer.js` and `gpt.js`, the drawing parts `parts.js`, `checkpoint.js`, which loads a trained model, and last the
+control's own file, which exports `render`.
 """
 
 from collections import Counter
@@ -103,7 +104,7 @@ class AttentionHeads(_ModelControl):
     of another size than the model.
     """
 
-    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "attention_heads.js")
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "checkpoint.js", "attention_heads.js")
 
     def __init__(self, checkpoint: str | Path, text: str = "The model reads this text one token at a time."):
         super().__init__(checkpoint, text)
@@ -115,7 +116,7 @@ class Surprise(_ModelControl):
     Arguments and errors are those of `AttentionHeads`.
     """
 
-    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "surprise.js")
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "checkpoint.js", "surprise.js")
 
     def __init__(self, checkpoint: str | Path, text: str = "The value of the argument is a banana."):
         super().__init__(checkpoint, text)
@@ -127,7 +128,7 @@ class NextToken(_ModelControl):
     Arguments and errors are those of `AttentionHeads`.
     """
 
-    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "chances.js", "next_token.js")
+    _esm = joined("tokenizer.js", "gpt.js", "parts.js", "checkpoint.js", "chances.js", "next_token.js")
 
     def __init__(self, checkpoint: str | Path, text: str = "If the argument is"):
         super().__init__(checkpoint, text)

@@ -146,25 +146,6 @@ function render({ model, el, signal }) {
       .sort((a, b) => values[b] - values[a])
       .slice(0, count);
 
-  async function load() {
-    status.replaceChildren(`Loading the model (${(model.get("file_bytes") / 1e6).toFixed(1)} MB) ...`);
-    try {
-      const onWait = () =>
-        status.replaceChildren(
-          "Loading the model: the kernel has not answered yet. If no cell is running, run this cell again.",
-        );
-      const loaded = makeGPT(await loadCheckpoint(model, { signal, onWait }));
-      tokenizer = makeTokenizer(loaded.merges);
-      gpt = loaded;
-    } catch (error) {
-      if (signal.aborted) return;
-      const again = element("button", { type: "button", class: "lk-button", onclick: load }, "Try again");
-      status.replaceChildren(`The model could not be loaded: ${error.message}. `, again);
-      return;
-    }
-    read();
-  }
-
   el.append(
     frame(
       "Attention, head by head",
@@ -196,7 +177,11 @@ function render({ model, el, signal }) {
   const observer = new ResizeObserver(paint);
   observer.observe(grid.node);
   signal.addEventListener("abort", () => observer.disconnect());
-  load();
+  openModel({ model, signal }, status, (itsTokenizer, itsGPT) => {
+    tokenizer = itsTokenizer;
+    gpt = itsGPT;
+    read();
+  });
 }
 
 export default { render };

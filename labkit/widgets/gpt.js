@@ -156,30 +156,3 @@ function makeGPT(buffer) {
 
   return { config, merges: merges?.flat(), forward };
 }
-
-// The bytes of the checkpoint that a control's model names. The built book serves them beside its scripts; a live
-// notebook's kernel sends them when asked. `onWait` is called if the kernel takes long.
-async function loadCheckpoint(model, { signal, onWait }) {
-  const root = document.documentElement.dataset.content_root;
-  if (root !== undefined) {
-    const answer = await fetch(`${root}_static/${model.get("checkpoint")}.safetensors`, { signal });
-    if (!answer.ok) throw new Error(`the site answered ${answer.status} for ${model.get("checkpoint")}.safetensors`);
-    return answer.arrayBuffer();
-  }
-  const { promise, resolve, reject } = Promise.withResolvers();
-  const receive = (content, buffers) => {
-    if (content.kind === "checkpoint") {
-      const { buffer, byteOffset, byteLength } = buffers[0];
-      resolve(buffer.slice(byteOffset, byteOffset + byteLength));
-    } else if (content.kind === "failed") {
-      reject(new Error(content.reason));
-    }
-  };
-  const timer = setTimeout(onWait, 8000);
-  model.on("msg:custom", receive);
-  model.send({ kind: "load" });
-  return promise.finally(() => {
-    clearTimeout(timer);
-    model.off("msg:custom", receive);
-  });
-}

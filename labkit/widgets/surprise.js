@@ -137,27 +137,6 @@ function render({ model, el, signal }) {
     );
   }
 
-  async function load() {
-    status.replaceChildren(`Loading the model (${(model.get("file_bytes") / 1e6).toFixed(1)} MB) ...`);
-    try {
-      const onWait = () =>
-        status.replaceChildren(
-          "Loading the model: the kernel has not answered yet. If no cell is running, run this cell again.",
-        );
-      const loaded = makeGPT(await loadCheckpoint(model, { signal, onWait }));
-      tokenizer = makeTokenizer(loaded.merges);
-      start = tokenizer.encode("\n").at(-1);
-      gpt = loaded;
-    } catch (error) {
-      if (signal.aborted) return;
-      const again = element("button", { type: "button", class: "lk-button", onclick: load }, "Try again");
-      status.replaceChildren(`The model could not be loaded: ${error.message}. `, again);
-      return;
-    }
-    status.classList.add("lk-counts");
-    read();
-  }
-
   el.append(
     frame(
       "Surprise, token by token",
@@ -182,7 +161,13 @@ function render({ model, el, signal }) {
   expected.show(["The model expects"], []);
   sizes.show([], 0);
   field.refresh();
-  load();
+  openModel({ model, signal }, status, (itsTokenizer, itsGPT) => {
+    tokenizer = itsTokenizer;
+    gpt = itsGPT;
+    start = tokenizer.encode("\n").at(-1);
+    status.classList.add("lk-counts");
+    read();
+  });
 }
 
 // The text's size as one file or another, as bars on a scale to 8 bits per byte.
