@@ -179,7 +179,9 @@ class Store:
         to.mkdir(parents=True, exist_ok=True)
         try:
             with tarfile.open(path) as tar:
-                tar.extractall(to, filter="data")
+                # The first releases of Python 3.11 know no filters; what lies here was written by `archive`.
+                tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+                tar.extractall(to)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise Damaged(f"The kept submission {path.relative_to(self.run)} cannot be read: {error}.") from None
 

@@ -59,8 +59,12 @@ def answers(kind: str, name: str) -> list[tuple[str, str]]:
     support, definitions = [], []
     for node in ast.parse(text).body:
         segment = ast.get_source_segment(text, node) or ""
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.decorator_list:
-            definitions += [segment] * len(node.decorator_list)
+        decorators = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", ())]
+        answering = [decorator for decorator in decorators if decorator.startswith(f"{kind}(")]
+        # A segment begins after its decorators.
+        segment = "\n".join([*(f"@{decorator}" for decorator in decorators if decorator not in answering), segment])
+        if answering:
+            definitions += [segment] * len(answering)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
             if (module or "").split(".")[0] not in OURS:
