@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bench.gpt import FUSED, transformers_gpt2
+from bench.gpt import FUSED, rival_gpt2
 from labkit import checkpoint, corpus
 from solutions.generation import beam_search, distinct_n, greedy, rep_n, write
 from solutions.gpt import GPT, GPTConfig, from_checkpoint, load_gpt2
@@ -37,7 +37,7 @@ def tokens_per_second(who: str, config: GPTConfig) -> tuple[float, list[int]]:
     """New tokens per second of processor time, and the text."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    theirs: Any = transformers_gpt2(config, **FUSED).eval()
+    theirs: Any = rival_gpt2(config, **FUSED).eval()
     with torch.no_grad():
         for parameter in theirs.parameters():
             if parameter.ndim == 2:  # so large that the text does not fall into one token, and ties are far

@@ -24,7 +24,7 @@ import torch
 
 from labkit import probes
 from labkit.fit import adamw
-from solutions.gpt import GPT, GPTConfig, load_gpt2, next_token_loss
+from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2, next_token_loss
 from solutions.scale import fused
 
 REPEATS = 5
@@ -57,33 +57,16 @@ VARIANTS = {
 }
 
 
-def transformers_gpt2(config: GPTConfig, **switches: Any) -> torch.nn.Module:
+def rival_gpt2(config: GPTConfig, **switches: Any) -> torch.nn.Module:
     """A GPT-2 of `transformers` that drops nothing out."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=config.vocab_size,
-            n_positions=config.context,
-            n_embd=config.d_model,
-            n_head=config.n_head,
-            n_layer=config.n_layer,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=0,
-            eos_token_id=0,
-            **switches,
-        )
-    )
+    return library_gpt2(config, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **switches).train()
 
 
 def measure(variant: Variant, config: GPTConfig, batch_size: int) -> dict[str, tuple[float, float]]:
     """Training tokens per second of processor time, and the last loss, of both."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    theirs, ours = transformers_gpt2(config, **variant.theirs), GPT(config)
+    theirs, ours = rival_gpt2(config, **variant.theirs), GPT(config)
     ours.load_state_dict(load_gpt2(theirs.state_dict()))
     if variant.fused:
         fused(ours)

@@ -7,6 +7,7 @@ the mistakes of a class.
 
 import ast
 import builtins
+import inspect
 import itertools
 import re
 import types
@@ -15,10 +16,12 @@ from dataclasses import dataclass
 
 from course.conversation import Stopped
 from course.testcell import TestCell, is_hidden
+from labkit import checks
 from labkit.refusals import refusal
 from labkit.remote import NoData, UnreadableAnswer
 
 GAP = "…"
+_CHECKS = {checks.__file__: ast.parse(inspect.getsource(checks))}  # what test cells call to assert something
 MAX_MESSAGE, MAX_DETAIL, MAX_LINE = 2000, 4000, 120
 _MAX_STEPS = 8  # from a message to the words it is made of
 
@@ -37,9 +40,10 @@ class Failure:
 def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], theirs: Sequence[str] = ()) -> Failure:
     """The words for what a test cell raised.
 
-    `trees` holds the code of the judge's cells, by file name; `theirs` the student's cells, of which one line is told
-    when an exception arose there.
+    `trees` holds the code of the judge's cells, by file name (that of `labkit.checks` is always at hand); `theirs` the
+    student's cells, of which one line is told when an exception arose there.
     """
+    trees = {**trees, **_CHECKS}
     steps = _steps(error, trees)
     test = next((s.code.co_name for s in steps if s.code.co_name.startswith("test_")), None)
     hidden = is_hidden(test) if test else cell.hidden
@@ -206,6 +210,8 @@ class _Words:
                 return "".join(self.of(v, frame, depth + 1) for v in values)
             case ast.FormattedValue(value=ast.Name() as name, conversion=-1, format_spec=None):
                 return self.of(name, frame, depth + 1)
+            case ast.FormattedValue(value=ast.Attribute(value=ast.Name() as name, attr="__name__")):
+                return self.of(name, frame, depth + 1)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self.of(left, frame, depth + 1) + self.of(right, frame, depth + 1)
             case ast.Name():
@@ -233,7 +239,7 @@ class _Words:
                 match statement:
                     case ast.Assign(targets=[ast.Name(id=name.id)], value=ast.Constant(value=str(text))):
                         return text
-        return GAP
+        return name.id if isinstance(getattr(builtins, name.id, None), type) else GAP
 
     def of_argument(self, function: ast.FunctionDef, parameter: str, frame: int, depth: int) -> str:
         """What the caller passed, or the default."""

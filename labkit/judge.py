@@ -17,6 +17,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 
+from labkit import checks
 from labkit.refusals import LABKIT, ReplacedCall, is_library_file
 from labkit.remote import Remote
 from labkit.session import Session
@@ -99,7 +100,10 @@ class answers:
 
 
 def _shortened(trace: types.TracebackType | None, to_the_end: bool) -> types.TracebackType | None:
-    """A traceback with the notebook's own steps: what libraries do between them, or after them, says nothing new."""
+    """A traceback with the steps of the notebook and of what its tests call to assert something.
+
+    What libraries do between them, or after them, says nothing new.
+    """
     steps = []
     while trace is not None:
         steps.append(trace)
@@ -109,7 +113,9 @@ def _shortened(trace: types.TracebackType | None, to_the_end: bool) -> types.Tra
     kept = [
         step
         for n, (step, file) in enumerate(zip(steps, files, strict=True))
-        if not is_library_file(file) or (n > last and not to_the_end and not file.startswith(LABKIT))
+        if not is_library_file(file)
+        or file == checks.__file__
+        or (n > last and not to_the_end and not file.startswith(LABKIT))
     ]
     shortened = None
     for step in reversed(kept):

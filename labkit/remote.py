@@ -58,6 +58,7 @@ class Student:
         self.held: dict[str, Any] = {}
         self.handles = itertools.count()
         self.sessions: list[Session] = []
+        self.config_names: frozenset[str] = frozenset()  # the config dataclasses that the judge has too
         self.snapshots: dict[str, dict] = {}
 
     def handle(self, request: bytes) -> bytes:
@@ -76,8 +77,8 @@ class Student:
         return codec.encode(value, classes=self.config_class, handle=self.hold)
 
     def config_class(self, name: str) -> type | None:
-        value = self.namespace.get(name)
-        return value if isinstance(value, type) and dataclasses.is_dataclass(value) else None
+        # A dataclass that the judge lacks, such as one that needs an answer to be defined, crosses as a handle.
+        return _config_class(self.namespace, name) if name in self.config_names else None
 
     def hold(self, value: Any) -> str:
         """A handle for an object: the same object keeps its handle."""
@@ -120,7 +121,8 @@ class Student:
         importlib.import_module("labkit.probes")
         return _probes[name](*args, **kwargs)
 
-    def do_begin(self, replaces: dict, parts: dict, sources: dict | None) -> list[str]:
+    def do_begin(self, replaces: dict, parts: dict, sources: dict | None, config_names: list[str]) -> list[str]:
+        self.config_names = frozenset(config_names)
         session = Session(self.namespace, replaces, parts, sources)
         self.sessions.append(session)
         session.begin()
@@ -141,6 +143,11 @@ class Student:
         for gone in self.namespace.keys() - snapshot.keys():
             del self.namespace[gone]
         self.namespace.update(snapshot)
+
+
+def _config_class(namespace: dict, name: str) -> type | None:
+    value = namespace.get(name)
+    return value if isinstance(value, type) and dataclasses.is_dataclass(value) else None
 
 
 def _described(error: BaseException) -> tuple[list[str], str]:
@@ -192,8 +199,7 @@ class Link:
         raise UnreadableAnswer("the answer cannot be read")
 
     def config_class(self, name: str) -> type | None:
-        value = self.namespace.get(name)
-        return value if isinstance(value, type) and dataclasses.is_dataclass(value) else None
+        return _config_class(self.namespace, name)
 
     def handle_of(self, value: Any) -> str | None:
         return value._handle if type(value) is Remote and value._link is self else None
@@ -223,7 +229,8 @@ class _RemoteSession:
         self.link.asked = ""
         known = self.link.reference
         sources = None if known is None else {name: known[name] for name in self.parts if name in known}
-        self.kept = self.link.ask("begin", self.replaces, self.parts, sources)
+        names = [name for name in self.link.namespace if self.link.config_class(name)]
+        self.kept = self.link.ask("begin", self.replaces, self.parts, sources, names)
 
     def end(self) -> None:
         self.link.ask("end")

@@ -27,35 +27,17 @@ from solutions.generation import (
     top_p,
     write,
 )
-from solutions.gpt import GPT, GPTConfig, load_gpt2
-
-transformers.logging.set_verbosity_error()
+from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2
 
 CONFIG = GPTConfig(vocab_size=50, context=40, d_model=24, n_head=3, n_layer=2, eps=1e-3)
 
 
 def pair(config: GPTConfig = CONFIG, seed: int = 0) -> tuple[transformers.GPT2LMHeadModel, GPT]:
     """A GPT-2 of transformers with large random weights, and ours with the same, both in float64."""
-    hf = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=config.vocab_size,
-            n_positions=config.context,
-            n_embd=config.d_model,
-            n_head=config.n_head,
-            n_layer=config.n_layer,
-            layer_norm_epsilon=config.eps,
-            bos_token_id=0,
-            eos_token_id=None,
-            pad_token_id=0,
-        )
-    ).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in hf.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    hf = library_gpt2(config, seed).double()
     model = GPT(config).double()
     model.load_state_dict(load_gpt2(hf.state_dict()))
-    return hf.eval(), model.eval()
+    return hf, model.eval()
 
 
 def prompts(batch: int, n: int, seed: int = 1, vocab_size: int = CONFIG.vocab_size) -> torch.Tensor:

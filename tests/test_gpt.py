@@ -22,11 +22,10 @@ from solutions.gpt import (
     from_checkpoint,
     gelu,
     generate,
+    library_gpt2,
     load_gpt2,
     next_token_loss,
 )
-
-transformers.logging.set_verbosity_error()
 
 sizes = st.builds(
     lambda vocab_size, context, n_head, width, n_layer, eps: GPTConfig(
@@ -43,24 +42,7 @@ sizes = st.builds(
 
 def theirs(config: GPTConfig, dtype=torch.float64) -> transformers.GPT2LMHeadModel:
     """GPT-2 of transformers with every parameter random, biases and norms too."""
-    hf = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=config.vocab_size,
-            n_positions=config.context,
-            n_embd=config.d_model,
-            n_head=config.n_head,
-            n_layer=config.n_layer,
-            layer_norm_epsilon=config.eps,
-            bos_token_id=0,
-            eos_token_id=None,
-            pad_token_id=0,
-        )
-    )
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in hf.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return hf.to(dtype).eval()
+    return library_gpt2(config, seed=0).to(dtype)
 
 
 def ours(hf: transformers.GPT2LMHeadModel, config: GPTConfig) -> GPT:

@@ -15,7 +15,7 @@ import torch
 from nbformat import NotebookNode
 
 from course import testcell
-from course.assemble import Assembler
+from course.assemble import Assembler, assignments
 from course.judge import Judged, failed, judge
 from course.reference import reference, references
 from course.wording import told
@@ -58,7 +58,7 @@ def without_runs(source: NotebookNode) -> NotebookNode:
     return clean
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "gpt"])
+@pytest.mark.parametrize("name", assignments())
 def test_a_solved_notebook_earns_everything_and_a_blank_one_nothing(name: str):
     source = assembled(name)
     lent = references(source, ROOT)
@@ -147,6 +147,18 @@ def test_the_judge_uses_the_given_cells_of_the_source():
     clean = handed_in(source, {"exercise-double": "def double(x):\n    return x\ndef want(x):\n    return x"})
     clean.cells[1].source = "def want(x):\n    return x"
     assert earned(judged(source, clean)) == {"double": 0}
+
+
+def test_a_dataclass_that_only_the_student_s_side_has_is_passed_on_as_an_object():
+    doubler = "from dataclasses import dataclass\n\n\n@dataclass\nclass Doubler:\n    inner: {}\n"
+    source = notebook(
+        SETUP,
+        exercise("pair", doubler.format("float").replace("Doubler", "Pair")),
+        given("doubler", doubler.format("Pair")),
+        exercise("double", "def double(x):\n    return x.inner.inner * 2"),
+        graded("double", "def test_double():\n    assert double(Doubler(Pair(4.0))) == 8.0, 'twice four is eight'"),
+    )
+    assert earned(judged(source)) == {"double": 1}
 
 
 # Each is an answer to "double a tensor of ones", or to what the test of `numbers` asks; none may earn a point.
@@ -471,6 +483,13 @@ def test_of_a_hidden_test_only_the_authors_words_are_told():
     assert said(helper + "def TEST():\n    check(41, 42, hint=f'{41} odd', more='go')") == "… odd (is …); go"
     assert said(helper + "def TEST():\n    hint = 'try it'\n    check(4, 2, hint)") == "try it (is …); then more"
     assert said("def TEST():\n    for hint in ['a b', 'c d']:\n        assert 0, f'{hint}: no'") == "…: no"
+    ours = "from labkit.checks import check_refused, check_tensor\n\n\ndef TEST():\n    "
+    shapes = "check_tensor(torch.ones(2), torch.ones(3), 'count well')"
+    assert said(ours + shapes) == "the shape is … and should be …; count well"
+    refused = "7 is odd: that should raise a {} that says so, and your code raised {}"
+    assert said(ours + "check_refused('7 is odd', int, '7')") == refused.format("ValueError", "nothing")
+    other = "check_refused('7 is odd', int, 'seven', error=TypeError)"
+    assert said(ours + other) == refused.format("TypeError", "another: …")
     assert said("def TEST():\n    assert 41 == 42, repr(41)") == "a test fails: it"
     assert said("def TEST():\n    assert 41 == 42") == "a test fails: it"
     assert said("def TEST():\n    raise AssertionError('never get ' + 'here')") == "never get here"

@@ -4,14 +4,13 @@ import math
 
 import pytest
 import torch
-import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import curve_fit, minimize_scalar
 from torch.utils.flop_counter import FlopCounterMode
 
-from solutions.gpt import GPT, GPTConfig, next_token_loss
+from solutions.gpt import GPT, GPTConfig, library_gpt2, next_token_loss
 from solutions.scale import (
     BESIROGLU,
     GPT3_TABLE,
@@ -40,8 +39,6 @@ from solutions.scale import (
     width_of_size,
 )
 
-transformers.logging.set_verbosity_error()
-
 sizes = st.builds(
     lambda vocab_size, context, n_head, width, n_layer: GPTConfig(vocab_size, context, n_head * width, n_head, n_layer),
     st.integers(2, 90),
@@ -52,28 +49,13 @@ sizes = st.builds(
 )
 
 
-def gpt2(config: GPTConfig, **switches) -> transformers.GPT2LMHeadModel:
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=config.vocab_size,
-            n_positions=config.context,
-            n_embd=config.d_model,
-            n_head=config.n_head,
-            n_layer=config.n_layer,
-            bos_token_id=0,
-            eos_token_id=None,
-            **switches,
-        )
-    ).eval()
-
-
 @settings(max_examples=25, deadline=None)
 @given(sizes)
 def test_parameters_are_those_of_the_module_and_of_transformers(config):
     total = sum(count_params(config).values())
     with torch.device("meta"):
         assert total == sum(p.numel() for p in GPT(config).parameters())
-    assert total == gpt2(config).num_parameters()
+    assert total == library_gpt2(config).num_parameters()
 
 
 def test_the_paper_s_table_comes_out():
@@ -106,7 +88,7 @@ def test_the_width_is_the_largest_that_fits(n_params, n_layer, n_head, vocab_siz
 def test_flops_are_those_that_torch_counts(config, batch_size, data):
     n = data.draw(st.integers(1, config.context))
     ids = torch.zeros(batch_size, n, dtype=torch.long)
-    for model in (GPT(config), gpt2(config, attn_implementation="eager")):
+    for model in (GPT(config), library_gpt2(config, attn_implementation="eager")):
         with FlopCounterMode(display=False) as counter:
             model(ids)
         assert counter.get_total_flops() == batch_size * n * flops_per_token(config, n)
@@ -129,7 +111,7 @@ def test_a_text_that_does_not_fit_is_refused(n):
 def test_the_cache_is_that_of_transformers():
     config = GPTConfig(31, 12, 12, 3, 2)
     with torch.no_grad():
-        cache = gpt2(config)(torch.zeros(5, 7, dtype=torch.long), use_cache=True).past_key_values
+        cache = library_gpt2(config)(torch.zeros(5, 7, dtype=torch.long), use_cache=True).past_key_values
     want = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert kv_cache_bytes(config, 7, batch_size=5, bytes_per_number=4) == want
 

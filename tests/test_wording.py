@@ -1,15 +1,18 @@
 """Hidden tests of the assignments as students read them: each of their messages has words of its author."""
 
 import ast
+import inspect
 from collections.abc import Iterator
 
 import pytest
 
 from course.assemble import Assembler, assignments
 from course.testcell import is_hidden
+from labkit import checks
 from tests.test_banks import hints
 
 HINT = "hint"  # the parameter by which helpers take the author's words
+CHECKS = {n.name: n for n in ast.parse(inspect.getsource(checks)).body if isinstance(n, ast.FunctionDef)}
 
 
 def functions(name: str) -> dict[str, ast.FunctionDef]:
@@ -60,7 +63,7 @@ def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
 
 @pytest.mark.parametrize("name", assignments())
 def test_every_message_of_a_hidden_test_has_words(name: str):
-    known = functions(name)
+    known = functions(name) | CHECKS
     hidden = [f for f in known.values() if is_hidden(f.name)]
     assert hidden
     said = [(f, line, message) for f in hidden for line, message in messages(f, known)]

@@ -28,15 +28,17 @@
 # %% given="setup"
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
-from labkit import checkpoint, probes
+from labkit import checkpoint, checks, probes
+from labkit.checks import check_refused, check_tensor, token_ids
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.generation import require_prompt
-from solutions.gpt import GPT, GPTConfig, load_gpt2
+from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2
 
 
 # %% given="model"
@@ -65,37 +67,15 @@ class LoadedGPT(GPT):
 
 
 # %% given="helpers"
-def numbers(seed, *shape, scale=1.0):
-    """Normal random numbers of a shape in float64, the same for the same seed."""
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def token_ids(seed, vocab_size, *shape):
-    """Random token ids of a shape, the same for the same seed."""
-    return torch.randint(vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+numbers = partial(checks.numbers, dtype=torch.float64)
 
 
 def random_gpt2(config, seed):
-    """A GPT-2 of `transformers` with random weights in float64, large enough to make it sure of itself."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    sizes = transformers.GPT2Config(
-        vocab_size=config.vocab_size,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_layer=config.n_layer,
-        n_head=config.n_head,
-        layer_norm_epsilon=config.eps,
-        bos_token_id=0,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = transformers.GPT2LMHeadModel(sizes).double().eval()
+    """A GPT-2 of `transformers` with random weights in float64, in which places count as much as tokens."""
+    model = library_gpt2(config).double()
     with torch.no_grad():
         for i, parameter in enumerate(model.parameters()):
             parameter.copy_(numbers(seed + i, *parameter.shape, scale=0.3))
-        # So that what comes next depends on where a token stands and not on the last one alone.
         model.transformer.wpe.weight.mul_(2)
         model.transformer.ln_f.bias.zero_()
     return model
@@ -118,30 +98,6 @@ def model_of(logits, context=8):
 def generated(theirs, ids, n_tokens, **how):
     """What `transformers` writes: prompt and continuation."""
     return theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, **how)
-
-
-def check(got, want, hint, tolerance=1e-6):
-    """Assert that a tensor has the wanted shape and values; `hint` names the likely mistake."""
-    assert isinstance(got, torch.Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
-    assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    got = got.double()
-    assert not got.isnan().any(), f"the result holds nan; {hint}"
-    same = got == want
-    worst = 0.0 if same.all() else (got - want)[~same].abs().max().item()
-    assert worst <= tolerance, f"{hint} (the largest difference is {worst:.2g})"
-
-
-def check_refused(hint, function, *args, **kwargs):
-    """Assert that a call raises a ValueError; `hint` says why it should."""
-    try:
-        function(*args, **kwargs)
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(
-            f"{hint}: that should raise a ValueError that says so, and raised {type(error).__name__}"
-        ) from None
-    raise AssertionError(f"{hint}: that should raise a ValueError that says so, and nothing was raised")
 
 
 def within_context(function, *args, **kwargs):
@@ -191,7 +147,7 @@ def test_temper_raises_probabilities_to_a_power():
         assert isinstance(got, torch.Tensor) and got.shape == (3, 7), "the result should be logits of the same shape"
         is_probability = (got.sum(-1) - 1).abs().max() < 1e-6
         assert not is_probability, "each row of the result sums to 1: return logits, not probabilities"
-        check(got.softmax(-1), want, hint)
+        check_tensor(got.softmax(-1), want, hint)
 
 
 def test_temper_refuses_zero():
@@ -205,7 +161,7 @@ def test_temper_any_axes_hidden():
     for shape in ((5,), (2, 3, 5)):
         logits = numbers(seed, *shape, scale=3.0)
         want = (logits / temperature).softmax(-1)
-        check(temper(logits, temperature).softmax(-1), want, f"wrong for logits with {len(shape)} axes")
+        check_tensor(temper(logits, temperature).softmax(-1), want, f"wrong for logits with {len(shape)} axes")
     check_kept(temper, numbers(seed, 3, 5), temperature)
     check_refused("a temperature below 0 would prefer the worst", temper, numbers(seed, 4), -temperature)
 
@@ -226,12 +182,12 @@ def test_top_k_keeps_the_largest():
     logits = torch.tensor([[1.0, 4.0, -2.0, 3.0], [-9.0, -1.0, -5.0, -2.0]])
     inf = math.inf
     hint = "each row keeps its own 2 largest logits as they are; the others become -inf"
-    check(top_k(logits, 2), torch.tensor([[-inf, 4, -inf, 3], [-inf, -1, -inf, -2]]).double(), hint)
+    check_tensor(top_k(logits, 2), torch.tensor([[-inf, 4, -inf, 3], [-inf, -1, -inf, -2]]).double(), hint)
 
 
 def test_top_k_of_any_size():
     logits = numbers(3, 2, 5)
-    check(top_k(logits, 99), logits, "a k larger than the vocabulary should keep all tokens")
+    check_tensor(top_k(logits, 99), logits, "a k larger than the vocabulary should keep all tokens")
     check_refused("k = 0 leaves no token", top_k, logits, 0)
 
 
@@ -246,7 +202,7 @@ def test_top_k_any_axes_hidden():
         for k in (1, 2 + seed % 4, vocab_size):
             want = TopKLogitsWarper(k)(None, logits.view(-1, vocab_size)).view(shape)
             hint = f"each row keeps its k largest logits as they are, the others become -inf: not so with k = {k}"
-            check(top_k(logits, k), want, hint)
+            check_tensor(top_k(logits, k), want, hint)
     check_kept(top_k, numbers(seed, 3, 5), 2)
     check_refused("a k below 0 would leave no token", top_k, numbers(seed, 4), -1)
 
@@ -287,12 +243,12 @@ def test_top_p_keeps_the_token_that_reaches_p():
     assert got == [1, 3], f"of probabilities .15 .5 .1 .25, p = 0.6 keeps tokens 1 and 3, and not {got}"
     got = kept(top_p(logits, 0.3))
     assert got == [1], f"p = 0.3 is reached by the likeliest token, number 1, alone; kept were {got}"
-    check(top_p(logits, 0.6)[[1, 3]], logits[[1, 3]], "the logits of what is kept should stay as they are")
+    check_tensor(top_p(logits, 0.6)[[1, 3]], logits[[1, 3]], "the logits of what is kept should stay as they are")
 
 
 def test_top_p_of_any_size():
     logits = numbers(4, 3, 50)
-    check(top_p(logits, 1.0), logits, "p = 1 should keep every token")
+    check_tensor(top_p(logits, 1.0), logits, "p = 1 should keep every token")
     for p in (0.0, 1.5):
         check_refused(f"p = {p} is no share of the probability", top_p, logits, p)
 
@@ -308,7 +264,7 @@ def test_top_p_any_axes_hidden():
         for p in (0.05, 0.5, 0.9):
             want = TopPLogitsWarper(p)(None, logits.view(-1, vocab_size)).view(shape)
             hint = f"not the tokens that p = {p} keeps, with {len(shape)} axes: each row is sorted and cut by itself"
-            check(top_p(logits, p), want, hint)
+            check_tensor(top_p(logits, p), want, hint)
     check_kept(top_p, numbers(seed, 3, 5), 0.5)
 
 
@@ -336,10 +292,12 @@ def transformers_chances(logits, temperature, k, p):
 
 def test_chances_make_a_distribution():
     logits = numbers(5, 4, 12, scale=2.0)
-    check(chances(logits), logits.softmax(-1), "with nothing asked for, the chances are the softmax of the logits")
+    check_tensor(
+        chances(logits), logits.softmax(-1), "with nothing asked for, the chances are the softmax of the logits"
+    )
     got = chances(logits, temperature=1.5, k=6, p=0.8)
     hint = "the chances of each row should sum to 1: take the softmax after cutting"
-    check(got.sum(-1), torch.ones(4).double(), hint)
+    check_tensor(got.sum(-1), torch.ones(4).double(), hint)
 
 
 def test_chances_of_a_warm_model():
@@ -358,7 +316,7 @@ def test_chances_equal_those_of_transformers_hidden():
             "not transformers' distribution: first the temperature, then the k likeliest, then p of what these have left, "
             f"and the softmax at the end (temperature {temperature}, k {k}, p {p})"
         )
-        check(chances(logits, temperature, k, p), transformers_chances(logits, temperature, k, p), hint)
+        check_tensor(chances(logits, temperature, k, p), transformers_chances(logits, temperature, k, p), hint)
 
 
 # %% [markdown]
@@ -522,8 +480,8 @@ def test_rep_n_of_known_texts():
     ids = torch.tensor([[1, 2, 1, 2, 1], [3, 3, 3, 3, 3], [1, 2, 3, 4, 5]])
     # Pairs of the first text: 12 21 12 21, of which the last two stood there before.
     hint = "of the pairs 12 21 12 21 half stood there before; of 33 33 33 33 three quarters; of 12 23 34 45 none"
-    check(rep_n(ids, 2), torch.tensor([0.5, 0.75, 0.0]).double(), hint)
-    check(rep_n(ids, 5), torch.zeros(3).double(), "a text of 5 tokens has one 5-gram, and that repeats nothing")
+    check_tensor(rep_n(ids, 2), torch.tensor([0.5, 0.75, 0.0]).double(), hint)
+    check_tensor(rep_n(ids, 5), torch.zeros(3).double(), "a text of 5 tokens has one 5-gram, and that repeats nothing")
 
 
 def test_distinct_n_of_known_texts():
@@ -544,7 +502,7 @@ def test_rep_n_counts_what_came_before_hidden():
             grams = [tuple(text[i : i + n]) for i in range(31 - n)]
             want.append(sum(gram in grams[:i] for i, gram in enumerate(grams)) / len(grams))
         hint = f"not the share of {n}-grams that stood earlier in the same text"
-        check(rep_n(ids, n), torch.tensor(want).double(), hint)
+        check_tensor(rep_n(ids, n), torch.tensor(want, dtype=torch.float64), hint)
     check_refused("31-grams of texts of 30 tokens", rep_n, ids, 31)
     check_refused("with n = 0 there are no n-grams", rep_n, ids, 0)
 
@@ -574,9 +532,9 @@ def test_penalty_lowers_what_was_used():
     logits = torch.tensor([[2.0, -2.0, 1.0, -1.0]]).double()
     want = torch.tensor([[1.0, -4.0, 1.0, -1.0]]).double()
     hint = "used tokens 0 and 1 at penalty 2: a positive logit is halved, a negative one doubled, the others stay"
-    check(penalize_repeats(logits, torch.tensor([[0, 1]]), 2.0), want, hint)
+    check_tensor(penalize_repeats(logits, torch.tensor([[0, 1]]), 2.0), want, hint)
     hint = "a token that was used three times is penalised once"
-    check(penalize_repeats(logits, torch.tensor([[0, 1, 0, 0]]), 2.0), want, hint)
+    check_tensor(penalize_repeats(logits, torch.tensor([[0, 1, 0, 0]]), 2.0), want, hint)
 
 
 # %% test="penalize-repeats-any" of="penalize-repeats" points=1
@@ -588,7 +546,7 @@ def test_penalty_equals_that_of_transformers_hidden():
         logits, ids = numbers(seed, 6, 13, scale=2.0), token_ids(seed, 13, 6, 8)
         want = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
         hint = f"not what transformers makes of penalty {penalty}: each row is penalised for its own tokens, once"
-        check(penalize_repeats(logits, ids, penalty), want, hint)
+        check_tensor(penalize_repeats(logits, ids, penalty), want, hint)
     check_kept(penalize_repeats, numbers(seed, 2, 5), token_ids(seed, 5, 2, 3), 2.0)
     check_refused("a penalty of 0 cannot divide", penalize_repeats, numbers(seed, 2, 5), token_ids(seed, 5, 2, 3), 0.0)
 
@@ -632,7 +590,7 @@ def test_forbidden_tokens_equal_those_of_transformers_hidden():
         logits, ids = numbers(seed, 12, 3), token_ids(seed, 3, 12, 9 + seed % 5)
         want = NoRepeatNGramLogitsProcessor(n)(ids, logits.clone())
         hint = f"not the tokens that transformers forbids for n = {n}: each row by its own text, all else as it was"
-        check(forbid_repeats(logits, ids, n), want, hint)
+        check_tensor(forbid_repeats(logits, ids, n), want, hint)
     check_kept(forbid_repeats, numbers(seed, 2, 3), token_ids(seed, 3, 2, 8), 2)
     check_refused(
         "with n = 0 there is no n-gram to forbid", forbid_repeats, numbers(seed, 2, 3), token_ids(seed, 3, 2, 8), 0
@@ -772,13 +730,13 @@ def test_cache_returns_old_and_new():
     for layer in (0, 1):
         got = cache.append(layer, keys[:, :, :3] + layer, values[:, :, :3] + layer)
         hint = f"after 3 positions in layer {layer} it should return just these"
-        check(got[0], keys[:, :, :3] + layer, f"keys: {hint}")
-        check(got[1], values[:, :, :3] + layer, f"values: {hint}")
+        check_tensor(got[0], keys[:, :, :3] + layer, f"keys: {hint}")
+        check_tensor(got[1], values[:, :, :3] + layer, f"values: {hint}")
     for layer in (0, 1):
         got = cache.append(layer, keys[:, :, 3:] + layer, values[:, :, 3:] + layer)
         hint = f"3 positions and 2 more in layer {layer} make 5, the oldest first; each layer has its own"
-        check(got[0], keys + layer, f"keys: {hint}")
-        check(got[1], values + layer, f"values: {hint}")
+        check_tensor(got[0], keys + layer, f"keys: {hint}")
+        check_tensor(got[1], values + layer, f"values: {hint}")
 
 
 # %% test="kv-cache-any" of="kv-cache" points=1
@@ -790,15 +748,15 @@ def test_cache_of_a_whole_context_hidden():
     for i in range(n - 1):
         for layer in (0, 1):
             got = cache.append(layer, keys[:, :, i : i + 1], values[:, :, i : i + 1])
-    check(got[0], keys[:, :, : n - 1], "one position at a time: the keys of all should come back")
-    check(got[1], values[:, :, : n - 1], "one position at a time: the values of all should come back")
+    check_tensor(got[0], keys[:, :, : n - 1], "one position at a time: the keys of all should come back")
+    check_tensor(got[1], values[:, :, : n - 1], "one position at a time: the values of all should come back")
     length = cache.length()
     assert length == n - 1, f"all layers hold {n - 1} positions and length() says {length}: keep self.lengths right"
     for layer in (0, 1):
         check_refused("more positions than the context has", cache.append, layer, keys[:, :, :2], values[:, :, :2])
     assert cache.length() == n - 1, "what was refused should not be stored, and not be counted"
     got = cache.append(0, keys[:, :, n - 1 :], values[:, :, n - 1 :])
-    check(got[0], keys, "what was refused should not be stored")
+    check_tensor(got[0], keys, "what was refused should not be stored")
 
 
 # %% [markdown]
@@ -835,7 +793,7 @@ def test_read_on_from_the_start():
     theirs, ids = random_gpt2(SMALL, 50), token_ids(51, 23, 3, 7)
     got = read_on(loaded(theirs, SMALL), ids, KVCache(SMALL, 3, torch.float64))
     hint = "with an empty cache the logits should be those of model(ids)"
-    check(got, theirs(ids).logits.detach(), hint, 1e-9)
+    check_tensor(got, theirs(ids).logits.detach(), hint, 1e-9)
 
 
 def test_read_on_from_the_middle():
@@ -843,9 +801,9 @@ def test_read_on_from_the_middle():
     model, cache, want = loaded(theirs, SMALL), KVCache(SMALL, 2, torch.float64), theirs(ids).logits.detach()
     read_on(model, ids[:, :4], cache)
     hint = "a fifth token after four: it stands at position 4 and sees what the cache holds, and itself"
-    check(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, 1e-9)
+    check_tensor(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, 1e-9)
     hint = "four tokens after five: each sees the cache, itself, and of the new ones only those before it"
-    check(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, 1e-9)
+    check_tensor(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, 1e-9)
 
 
 # %% test="read-on-any" of="read-on" points=2
@@ -858,7 +816,7 @@ def test_read_on_in_any_pieces_hidden():
         cache, start = KVCache(config, 3, torch.float64), 0
         for n in pieces:
             got = read_on(model, ids[:, start : start + n], cache)
-            check(
+            check_tensor(
                 got,
                 want[:, start : start + n],
                 f"pieces of {pieces} tokens: wrong logits from position {start} on",

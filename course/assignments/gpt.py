@@ -28,6 +28,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from labkit import checkpoint, corpus, probes
+from labkit.checks import check_tensor, numbers, token_ids
 from labkit.fit import adamw, fit, token_batches
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
@@ -35,29 +36,11 @@ from solutions.gpt import GPT2_NAMES, GPTConfig
 
 
 # %% given="helpers"
-def numbers(seed, *shape, scale=1.0):
-    """Normal random numbers of a shape, the same for the same seed."""
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def token_ids(seed, vocab_size, *shape):
-    """Random token ids of a shape, the same for the same seed."""
-    return torch.randint(vocab_size, shape, generator=torch.Generator().manual_seed(seed))
-
-
 def randomise(module, seed, scale=0.5):
     """Give every parameter of a module random values (biases too) and return them by name."""
     state = {name: numbers(seed + i, *p.shape, scale=scale) for i, (name, p) in enumerate(module.state_dict().items())}
     module.load_state_dict(state)
     return state
-
-
-def check(got, want, hint, tolerance=1e-5):
-    """Assert that a tensor has the wanted shape and values; `hint` names the likely mistake."""
-    assert isinstance(got, torch.Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
-    assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    worst = (got - want).abs().max().item()
-    assert worst <= tolerance, f"{hint} (the largest difference is {worst:.2g})"
 
 
 # %% [markdown]
@@ -82,9 +65,11 @@ def test_layer_norm_centres_and_scales():
     x = 7 + numbers(0, 2, 5, 3, scale=4.0)
     got = LayerNorm(3, eps=1e-9)(x)
     hint = "every position's vector should get mean 0: is the mean taken over the last axis?"
-    check(got.mean(-1), torch.zeros(2, 5), hint)
+    check_tensor(got.mean(-1), torch.zeros(2, 5), hint)
     spread = (got**2).mean(-1)
-    check(spread, torch.ones(2, 5), "the mean square of every vector should be 1: divide by n and not by n - 1", 1e-4)
+    check_tensor(
+        spread, torch.ones(2, 5), "the mean square of every vector should be 1: divide by n and not by n - 1", 1e-4
+    )
 
 
 # %% test="layer-norm-weight" of="layer-norm" points=1
@@ -92,15 +77,15 @@ def test_layer_norm_weight_and_bias():
     layer, x = LayerNorm(6), numbers(1, 4, 5, 6)
     state = randomise(layer, 2)
     want = F.layer_norm(x, (6,), state["weight"], state["bias"])
-    check(layer(x), want, "weight should multiply the normalised vector and bias be added after that")
+    check_tensor(layer(x), want, "weight should multiply the normalised vector and bias be added after that")
 
 
 # %% test="layer-norm-eps" of="layer-norm" points=1
 def test_layer_norm_eps():
     x = numbers(3, 2, 4, 5)
     hint = "eps = 0.5 should be added to the variance, under the square root"
-    check(LayerNorm(5, eps=0.5)(x), F.layer_norm(x, (5,), eps=0.5), hint)
-    check(LayerNorm(5, eps=0.5)(torch.ones(1, 5)), torch.zeros(1, 5), "a constant vector should become 0")
+    check_tensor(LayerNorm(5, eps=0.5)(x), F.layer_norm(x, (5,), eps=0.5), hint)
+    check_tensor(LayerNorm(5, eps=0.5)(torch.ones(1, 5)), torch.zeros(1, 5), "a constant vector should become 0")
 
 
 # %% test="layer-norm-any" of="layer-norm" points=1
@@ -112,20 +97,22 @@ def test_layer_norm_any_axes_hidden():
         state = randomise(layer, seed + 1)
         want = F.layer_norm(x, (width,), state["weight"], state["bias"], 0.1)
         hint = f"an input with {len(shape)} axes comes out wrong: if the tests you see pass, count axes from the last"
-        check(layer(x), want, hint, 1e-4)
+        check_tensor(layer(x), want, hint, 1e-4)
 
 
 def test_layer_norm_keeps_its_input_hidden():
     x = numbers(fresh_seed(), 3, 4)
     _, (after,) = probes.after_call(LayerNorm(4), x.clone())
-    check(after, x, "forward changed its input in place; the residual stream would be lost")
+    check_tensor(after, x, "forward changed its input in place; the residual stream would be lost")
 
 
 def test_layer_norm_gradients_hidden():
     layer, x = LayerNorm(4), numbers(fresh_seed(), 3, 4)
     found = probes.gradients(layer, x)
     want = probes.gradients(lambda x: F.layer_norm(x, (4,)), x)["input.0"]
-    check(found["input.0"], want, "the gradient is wrong: mean and variance depend on x too, do not detach them", 1e-4)
+    check_tensor(
+        found["input.0"], want, "the gradient is wrong: mean and variance depend on x too, do not detach them", 1e-4
+    )
 
 
 # %% [markdown]
@@ -160,7 +147,7 @@ def test_attention_pattern_is_causal():
     late = pattern.triu(1).abs().max().item()
     assert late == 0, f"a query gives weight {late:.2g} to a key that comes after it: mask those scores"
     hint = "each query's weights should sum to 1: mask before the softmax, and take it over the keys"
-    check(pattern.sum(-1), torch.ones(2, 3, 5), hint)
+    check_tensor(pattern.sum(-1), torch.ones(2, 3, 5), hint)
     assert pattern[..., 4, 4].min() > 0, "the last query gives itself no weight: a position sees itself too"
 
 
@@ -168,7 +155,9 @@ def test_attention_pattern_matches_torch():
     q, k = numbers(12, 2, 5, 3), numbers(13, 2, 5, 3)
     # Values that are the identity matrix give the pattern itself back.
     want = F.scaled_dot_product_attention(q, k, torch.eye(5).expand(2, 5, 5), is_causal=True)
-    check(attention_pattern(q, k), want, "not torch's pattern: divide the scores by the square root of the width")
+    check_tensor(
+        attention_pattern(q, k), want, "not torch's pattern: divide the scores by the square root of the width"
+    )
 
 
 # %% test="attention-pattern-any" of="attention-pattern" points=2
@@ -183,7 +172,7 @@ def test_attention_pattern_any_axes_hidden():
             f"wrong with {len(before)} axes before position and width: "
             "if the tests you see pass, count axes from the last"
         )
-        check(attention_pattern(q, k), want, hint)
+        check_tensor(attention_pattern(q, k), want, hint)
 
 
 def test_attention_pattern_large_scores_hidden():
@@ -193,19 +182,19 @@ def test_attention_pattern_large_scores_hidden():
     want = F.scaled_dot_product_attention(q, k, torch.eye(4), is_causal=True)
     hint = "large scores come out wrong: exp of a large number is infinite, and no finite mask is low enough"
     # Scores in the thousands are exact to 3 decimals, so two that are nearly equal leave their weights as inexact.
-    check(attention_pattern(q, k), want, hint, 1e-2)
+    check_tensor(attention_pattern(q, k), want, hint, 1e-2)
 
 
 def test_attention_pattern_gradients_hidden():
     q, k = numbers(fresh_seed(), 5, 3), numbers(fresh_seed() + 1, 5, 3)
     found = probes.gradients(attention_pattern, q, k)
     want = probes.gradients(lambda q, k: F.scaled_dot_product_attention(q, k, torch.eye(5), is_causal=True), q, k)
-    check(
+    check_tensor(
         found["input.0"],
         want["input.0"],
         "no right gradient reaches the queries: is a part of the pattern detached or made anew?",
     )
-    check(
+    check_tensor(
         found["input.1"],
         want["input.1"],
         "no right gradient reaches the keys: is a part of the pattern detached or made anew?",
@@ -243,7 +232,7 @@ def test_heads_are_slices_of_the_width():
             start = 12 * part + 4 * head
             want = rows[..., start : start + 4]
             hint = f"{name} of head {head} should be columns {start} to {start + 3} of qkv's output"
-            check(got[part][:, head], want, hint)
+            check_tensor(got[part][:, head], want, hint)
 
 
 # %% test="multi-head-attention" points=2
@@ -261,14 +250,14 @@ def test_attention_is_projected():
     state = randomise(layer, 23)
     layer.load_state_dict(state | {"projection.weight": torch.zeros(6, 6), "projection.bias": torch.ones(6)})
     hint = "the output projection is missing: it comes after the heads are joined"
-    check(layer(x).detach(), torch.ones(3, 5, 6), hint)
+    check_tensor(layer(x).detach(), torch.ones(3, 5, 6), hint)
 
 
 def test_attention_matches_torch():
     layer, x = MultiHeadAttention(12, n_head=3), numbers(24, 2, 5, 12)
     state = randomise(layer, 25)
     hint = "the heads' results are not put side by side in order, or are not mixed by their own patterns"
-    check(layer(x).detach(), torch_attention(state, 12, 3, x), hint, 1e-4)
+    check_tensor(layer(x).detach(), torch_attention(state, 12, 3, x), hint, 1e-4)
 
 
 # %% test="multi-head-attention-any" of="multi-head-attention" points=1
@@ -283,7 +272,7 @@ def test_attention_any_sizes_hidden():
             f"wrong with {n_head} heads of width {d_model // n_head}: "
             "if the tests you see pass, does a size stand in your code as a number?"
         )
-        check(layer(x).detach(), want, hint, 1e-4)
+        check_tensor(layer(x).detach(), want, hint, 1e-4)
 
 
 def test_attention_sees_no_future_hidden():
@@ -292,7 +281,7 @@ def test_attention_sees_no_future_hidden():
     changed = x.clone()
     changed[:, 4:] += 1
     hint = "a position's output depends on later positions: is every head's pattern causal?"
-    check(layer(x)[:, :4], layer(changed)[:, :4], hint)
+    check_tensor(layer(x)[:, :4], layer(changed)[:, :4], hint)
 
 
 # %% [markdown]
@@ -312,21 +301,21 @@ def test_gelu_tanh_form():
     is_exact = isinstance(got, torch.Tensor) and got.shape == x.shape and (got - exact).abs().max() < 1e-6
     assert not is_exact, "this is the exact gelu (with erf); GPT-2 uses the tanh form of the docstring"
     hint = "not the formula: check each constant, and that x cubed is inside the tanh"
-    check(got, F.gelu(x, approximate="tanh"), hint, 1e-9)
+    check_tensor(got, F.gelu(x, approximate="tanh"), hint, 1e-9)
 
 
 # %% test="gelu-far" of="gelu" points=1
 def test_gelu_far_from_zero_hidden():
     far = torch.tensor([[-200.0, -30.0, -9.0, 0.0, 9.0, 30.0, 200.0]])
     x = torch.cat([numbers(fresh_seed(), 3, 7, scale=3.0), far])
-    check(
+    check_tensor(
         gelu(x),
         F.gelu(x, approximate="tanh"),
         "not the tanh form at all numbers: far from 0 gelu should be x or 0 and stay finite",
     )
     found = probes.gradients(gelu, x)["input.0"]
     want = probes.gradients(lambda x: F.gelu(x, approximate="tanh"), x)["input.0"]
-    check(found, want, "the gradient is wrong or nan far from 0: exp of a large number is infinite", 1e-4)
+    check_tensor(found, want, "the gradient is wrong or nan far from 0: exp of a large number is infinite", 1e-4)
 
 
 # %% exercise="mlp" difficulty=1 importance=3 minutes=5 given_methods="__init__"
@@ -344,7 +333,7 @@ def test_mlp_matches_torch():
     layer, x = MLP(3), numbers(30, 2, 5, 3)
     state = randomise(layer, 31)
     hint = "an MLP goes up, through gelu once, and down; adding to the residual stream is left to the block"
-    check(layer(x).detach(), torch_mlp(state, x), hint)
+    check_tensor(layer(x).detach(), torch_mlp(state, x), hint)
 
 
 # %% test="mlp-any" of="mlp" points=1
@@ -354,7 +343,7 @@ def test_mlp_any_axes_hidden():
         layer, x = MLP(4), numbers(seed, *shape)
         state = randomise(layer, seed + 1)
         hint = f"wrong for an input with {len(shape)} axes: up, gelu once, down, on the last axis, whatever comes before it"
-        check(layer(x).detach(), torch_mlp(state, x), hint, 1e-4)
+        check_tensor(layer(x).detach(), torch_mlp(state, x), hint, 1e-4)
 
 
 # %% [markdown]
@@ -399,7 +388,7 @@ def test_block_adds_to_the_residual_stream():
     silent = {name: 0 * value for name, value in state.items() if "projection" in name or "down" in name}
     block.load_state_dict(state | silent)
     hint = "when both sublayers write nothing, x should come out unchanged: add to it, do not replace it"
-    check(block(x.clone()).detach(), x, hint)
+    check_tensor(block(x.clone()).detach(), x, hint)
 
 
 def test_block_matches_torch():
@@ -407,7 +396,7 @@ def test_block_matches_torch():
     block, x = Block(config), numbers(42, 3, 5, 6)
     state = randomise(block, 43)
     hint = "not torch's layer: each sublayer reads a normalised copy, and the MLP reads what attention has written"
-    check(block(x.clone()).detach(), torch_block(state, config, x), hint, 1e-4)
+    check_tensor(block(x.clone()).detach(), torch_block(state, config, x), hint, 1e-4)
 
 
 # %% test="block-any" of="block" points=1
@@ -417,12 +406,12 @@ def test_block_any_sizes_hidden():
     block, x = Block(config), numbers(seed, 2, 4, config.d_model)
     state = randomise(block, seed + 1)
     result, (after,) = probes.after_call(block, x.clone())
-    check(after, x, "the input was changed in place: `x += ...` changes the caller's tensor")
+    check_tensor(after, x, "the input was changed in place: `x += ...` changes the caller's tensor")
     hint = (
         f"wrong at width {config.d_model} with 3 heads and a large eps: "
         "if the tests you see pass, does every part get its sizes and eps from the config?"
     )
-    check(result.detach(), torch_block(state, config, x), hint, 1e-4)
+    check_tensor(result.detach(), torch_block(state, config, x), hint, 1e-4)
 
 
 # %% [markdown]
@@ -434,28 +423,7 @@ def test_block_any_sizes_hidden():
 
 
 # %% given="gpt2"
-def random_gpt2(config, seed):
-    """A GPT-2 of `transformers` with random weights and biases."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    sizes = transformers.GPT2Config(
-        vocab_size=config.vocab_size,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_layer=config.n_layer,
-        n_head=config.n_head,
-        layer_norm_epsilon=config.eps,
-        bos_token_id=0,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = transformers.GPT2LMHeadModel(sizes).eval()
-    with torch.no_grad():
-        for i, parameter in enumerate(model.parameters()):
-            parameter.copy_(numbers(seed + i, *parameter.shape, scale=0.3))
-    return model
-
+from solutions.gpt import library_gpt2
 
 # %% exercise="load-gpt2" difficulty=3 importance=2 minutes=20 replaces="transformers"
 from solutions.gpt import load_gpt2
@@ -465,7 +433,7 @@ SMALL = GPTConfig(vocab_size=11, context=8, d_model=6, n_head=2, n_layer=3)
 
 
 def test_load_gpt2_names():
-    theirs = random_gpt2(SMALL, 50).state_dict()
+    theirs = library_gpt2(SMALL, 50).state_dict()
     got = load_gpt2(theirs)
     parts = ["attention_norm", "attention.qkv", "attention.projection", "mlp_norm", "mlp.up", "mlp.down"]
     modules = ["final_norm", *(f"blocks.{layer}.{part}" for layer in range(3) for part in parts)]
@@ -476,24 +444,24 @@ def test_load_gpt2_names():
 
 
 def test_load_gpt2_turns_matrices():
-    model = random_gpt2(SMALL, 51)
+    model = library_gpt2(SMALL, 51)
     got = load_gpt2(model.state_dict())
     for name, theirs in {"token_embedding": model.transformer.wte, "position_embedding": model.transformer.wpe}.items():
-        check(got[f"{name}.weight"], theirs.weight.detach(), f"{name} is no Conv1D: keep it as it is")
+        check_tensor(got[f"{name}.weight"], theirs.weight.detach(), f"{name} is no Conv1D: keep it as it is")
     block, x = model.transformer.h[1], numbers(52, 4, 6)
     theirs = {"attention.qkv": block.attn.c_attn, "attention.projection": block.attn.c_proj, "mlp.up": block.mlp.c_fc}
     for name, layer in theirs.items():
         weight, bias = got[f"blocks.1.{name}.weight"], got[f"blocks.1.{name}.bias"]
         assert weight.shape == (len(bias), 6), f"{name} has shape {tuple(weight.shape)}: it is to be transposed"
         hint = f"{name} gives other results than Conv1D: a square matrix is to be transposed too"
-        check(F.linear(x, weight, bias), layer(x).detach(), hint)
+        check_tensor(F.linear(x, weight, bias), layer(x).detach(), hint)
 
 
 # %% test="load-gpt2-any" of="load-gpt2" points=1
 def test_load_gpt2_many_layers_hidden():
     seed = fresh_seed()
     config = GPTConfig(vocab_size=5, context=4, d_model=4, n_head=2, n_layer=12)
-    model = random_gpt2(config, seed)
+    model = library_gpt2(config, seed)
     # Without the language-model head the names have no "transformer." before them; old files hold mask buffers.
     buffers = {"h.0.attn.bias": torch.ones(1, 1, 4, 4), "h.3.attn.masked_bias": torch.ones(())}
     body = model.transformer.state_dict() | buffers
@@ -507,7 +475,7 @@ def test_load_gpt2_many_layers_hidden():
             "the weights of layer 11 are missing; with and without the prefix they should be found"
         )
         hint = "the last layer's mlp.down is wrong: is it transposed, and taken from its own layer?"
-        check(result["blocks.11.mlp.down.weight"], model.transformer.h[11].mlp.c_proj.weight.detach().T, hint)
+        check_tensor(result["blocks.11.mlp.down.weight"], model.transformer.h[11].mlp.c_proj.weight.detach().T, hint)
 
 
 # %% [markdown]
@@ -531,16 +499,16 @@ def test_gpt_embeds_tokens_and_positions():
     want = state["token_embedding.weight"][ids] + state["position_embedding.weight"][:4]
     assert got.shape == want.shape, f"embed should give a vector per position, shape (2, 4, 6), not {tuple(got.shape)}"
     assert (got[0, 0] - got[0, 1]).abs().max() > 1e-3, "the same token is the same vector in two places: add positions"
-    check(got, want, "embed is the token's embedding plus that of its position; the first position is number 0")
+    check_tensor(got, want, "embed is the token's embedding plus that of its position; the first position is number 0")
 
 
 def test_gpt_matches_transformers():
     config = GPTConfig(vocab_size=11, context=9, d_model=6, n_head=3, n_layer=2, eps=0.1)
-    theirs, model = random_gpt2(config, 61), GPT(config)
+    theirs, model = library_gpt2(config, 61), GPT(config)
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     ids = token_ids(62, 11, 4, 7)
     hint = "not GPT-2's logits: all blocks in order, the final norm, then the token embeddings as unembedding"
-    check(model(ids).detach(), theirs(ids).logits.detach(), hint, 1e-4)
+    check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, 1e-4)
 
 
 # %% test="gpt-any" of="gpt" points=2
@@ -548,7 +516,7 @@ def test_gpt_any_sizes_hidden():
     seed = fresh_seed()
     d_model, n_layer = 2 * (2 + seed % 5), 2 + seed % 3  # one layer would hide in which order they run
     config = GPTConfig(5 + seed % 20, 8 + seed % 3, d_model, n_head=2, n_layer=n_layer, eps=0.01)
-    theirs, model = random_gpt2(config, seed), GPT(config)
+    theirs, model = library_gpt2(config, seed), GPT(config)
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     for batch, n in ((3, config.context), (1, 1), (2, 5)):
         ids = token_ids(seed + n, config.vocab_size, batch, n)
@@ -556,7 +524,7 @@ def test_gpt_any_sizes_hidden():
             f"wrong for {batch} texts of {n} tokens in a context of {config.context}: if the tests you see pass, "
             "does a size stand in your code as a number?"
         )
-        check(model(ids).detach(), theirs(ids).logits.detach(), hint, 2e-4)
+        check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, 2e-4)
 
 
 def test_gpt_sees_no_future_hidden():
@@ -568,7 +536,7 @@ def test_gpt_sees_no_future_hidden():
         changed = ids.clone()
         changed[0, position] = (ids[0, position] + 1) % 13
         hint = f"changing token {position} changes logits before it: no position may see a later one"
-        check(model(changed)[:, :position], logits[:, :position], hint, 1e-4)
+        check_tensor(model(changed)[:, :position], logits[:, :position], hint, 1e-4)
 
 
 def test_gpt_passes_gradients_hidden():
@@ -651,7 +619,7 @@ def test_loss_of_any_logits_hidden():
     logits, ids = numbers(seed, batch, n, vocab_size, scale=2.0), token_ids(seed, vocab_size, batch, n)
     surprise = torch.distributions.Categorical(logits=logits[:, :-1]).log_prob(ids[:, 1:]).neg()
     hint = "the mean goes over every text and every token but the first, judged by the logits before it, in nats"
-    check(next_token_loss(logits, ids), surprise.mean(), hint)
+    check_tensor(next_token_loss(logits, ids), surprise.mean(), hint)
 
 
 # %% [markdown]
@@ -738,18 +706,22 @@ def test_generate_beyond_the_context_hidden():
 # %% test="integration" of="integration" points=4
 def test_your_gpt_is_gpt2():
     config = GPTConfig(vocab_size=17, context=12, d_model=12, n_head=3, n_layer=3, eps=1e-3)
-    theirs, model = random_gpt2(config, 80), GPT(config)
+    theirs, model = library_gpt2(config, 80), GPT(config)
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     ids = token_ids(81, 17, 4, 10)
-    check(model(ids).detach(), theirs(ids).logits.detach(), "your parts together do not give GPT-2's logits", 1e-4)
+    check_tensor(
+        model(ids).detach(), theirs(ids).logits.detach(), "your parts together do not give GPT-2's logits", 1e-4
+    )
     loss = theirs(ids, labels=ids).loss.detach()
-    check(next_token_loss(model(ids), ids).detach(), loss, "your loss is not the one transformers computes", 1e-4)
+    check_tensor(
+        next_token_loss(model(ids), ids).detach(), loss, "your loss is not the one transformers computes", 1e-4
+    )
 
 
 def test_your_gpt_writes_like_gpt2_hidden():
     seed = fresh_seed()
     config = GPTConfig(vocab_size=17, context=14, d_model=12, n_head=4, n_layer=2)
-    theirs, model = random_gpt2(config, seed), GPT(config)
+    theirs, model = library_gpt2(config, seed), GPT(config)
     with torch.no_grad():  # so that what comes next depends on all that stands before, and where
         theirs.transformer.wpe.weight.mul_(5)
         theirs.transformer.ln_f.bias.zero_()

@@ -31,6 +31,7 @@ import torch
 import torch.nn.functional as F
 
 from labkit import corpus, probes
+from labkit.checks import check_refused, check_tensor, token_ids
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.language_model import HALF, QUARTER, TOTAL, WHOLE, Followers, Model, Recent
@@ -48,34 +49,9 @@ def distributions(seed, steps, size, sharpness=2.0):
     return (sharpness * torch.randn(steps, size, generator=generator, dtype=torch.float64)).softmax(-1)
 
 
-def draws(seed, size, *shape):
-    """Random symbols below `size`, the same for the same seed."""
-    return torch.randint(size, shape, generator=torch.Generator().manual_seed(seed))
-
-
 def occurrences(text, piece):
     """How often a piece occurs in a text, overlapping places included, as a regular expression finds it."""
     return len(re.findall(b"(?=" + re.escape(piece) + b")", text, re.DOTALL))
-
-
-def check(got, want, hint, tolerance=1e-9):
-    """Assert that a tensor has the wanted shape and values; `hint` names the likely mistake."""
-    assert isinstance(got, torch.Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
-    assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    same = (got == want) | ((got - want).abs() <= tolerance)
-    assert same.all(), hint
-
-
-def check_refuses(hint, function, *args):
-    """Assert that a call raises ValueError."""
-    raised = "nothing"
-    try:
-        function(*args)
-    except ValueError:
-        return
-    except Exception as error:
-        raised = type(error).__name__
-    assert False, f"{hint} (raised: {raised})"  # noqa: B011
 
 
 # %% [markdown]
@@ -129,9 +105,7 @@ def test_count_followers_of_little_hidden():
         raise AssertionError(hint) from error
     assert (short, empty) == ({b"": {97: 1, 98: 1}, b"a": {98: 1}}, {}), hint
     for n in (0, -1):
-        check_refuses(
-            "n counts the byte itself, so it is at least 1: raise ValueError otherwise", count_followers, b"ab", n
-        )
+        check_refused("n counts the byte itself, so it is at least 1", count_followers, b"ab", n)
 
 
 # %% [markdown]
@@ -180,7 +154,7 @@ def test_sample_chain_hands_over_to_shorter_contexts_hidden():
         "the longest context that has followers decides, not a shorter one"
     )
     assert sample_chain(CYCLE, 2, 0, fresh_seed()) == b"", "no bytes were asked for"
-    check_refuses("there is nothing to draw from: raise ValueError", sample_chain, {}, 2, 5, 0)
+    check_refused("there is nothing to draw from", sample_chain, {}, 2, 5, 0)
 
 
 # %% [markdown]
@@ -220,8 +194,8 @@ def test_witten_bell_by_hand():
     p = NGram(b"aab", 1).probabilities(b"")
     assert isinstance(p, torch.Tensor) and p.shape == (256,), "a probability for each of the 256 bytes is wanted"
     hint = "aab has 3 bytes, 2 different: a gets (2 + 2/256) / 5, and a byte that never occurred (0 + 2/256) / 5"
-    check(p[[97, 98, 99]], torch.tensor([2 + 2 / 256, 1 + 2 / 256, 2 / 256], dtype=torch.float64) / 5, hint)
-    check(p.double().sum(), torch.tensor(1.0, dtype=torch.float64), "the probabilities do not add up to 1")
+    check_tensor(p[[97, 98, 99]], torch.tensor([2 + 2 / 256, 1 + 2 / 256, 2 / 256], dtype=torch.float64) / 5, hint)
+    check_tensor(p.double().sum(), torch.tensor(1.0, dtype=torch.float64), "the probabilities do not add up to 1")
     p = NGram(b"aab", 2).probabilities(b"a")
     want = (1 + 2 * (2 + 2 / 256) / 5) / 4
     assert abs(p[97].item() - want) < 1e-9, (
@@ -237,7 +211,7 @@ def test_witten_bell_in_exact_fractions_hidden():
         model = NGram(text, n)
         for context in (b"", b"a", b"ca", text[:3], text[-3:], b"zab", b"aza", b"abz", text[10:20]):
             hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
-            check(model.probabilities(context), exact(text, n, context), hint)
+            check_tensor(model.probabilities(context), exact(text, n, context), hint)
 
 
 def test_witten_bell_knows_nothing_hidden():
@@ -247,11 +221,11 @@ def test_witten_bell_knows_nothing_hidden():
             found = NGram(b"", n).probabilities(b"abc")
         except Exception as error:
             raise AssertionError("after an empty text every byte is equally likely: no error") from error
-        check(found, uniform, "after an empty text every byte is equally likely")
+        check_tensor(found, uniform, "after an empty text every byte is equally likely")
     model = NGram(b"aabab", 3)
     hint = "a context that never occurred says nothing: the shorter one decides alone"
-    check(model.probabilities(b"za"), model.probabilities(b"a"), hint)
-    check(model.probabilities(b"zz"), exact(b"aabab", 3, b""), hint)
+    check_tensor(model.probabilities(b"za"), model.probabilities(b"a"), hint)
+    check_tensor(model.probabilities(b"zz"), exact(b"aabab", 3, b""), hint)
 
 
 # %% [markdown]
@@ -301,7 +275,7 @@ def test_cross_entropy_matches_torch():
     assert isinstance(even, torch.Tensor) and even.ndim == 0, "the mean should be a tensor without axes"
     assert abs(even.item() - math.log(5)) < 1e-6, f"5 equally likely symbols: ln 5 = 1.609 nats, not {even.item():.4g}"
     logits, targets = torch.linspace(-3, 4, 28).view(4, 7).sin() * 3, torch.tensor([0, 6, 3, 3])
-    check(
+    check_tensor(
         cross_entropy(logits, targets),
         F.cross_entropy(logits, targets),
         "not the mean of -ln softmax at the targets",
@@ -309,29 +283,29 @@ def test_cross_entropy_matches_torch():
     )
     large = torch.tensor([[3000.0, 2999.0, 0.0]])
     hint = "logits in the thousands: e to the power of 3000 is infinite, so take the largest off first"
-    check(cross_entropy(large, torch.tensor([1])), F.cross_entropy(large, torch.tensor([1])), hint, 1e-4)
+    check_tensor(cross_entropy(large, torch.tensor([1])), F.cross_entropy(large, torch.tensor([1])), hint, 1e-4)
 
 
 # %% test="cross-entropy-any" of="cross-entropy" points=1
 def test_cross_entropy_any_axes_hidden():
     seed = fresh_seed()
     for shape in ((4,), (2, 3), (2, 1, 5)):
-        logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), draws(seed, 6, *shape)
+        logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), token_ids(seed, 6, *shape)
         want = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-        check(
+        check_tensor(
             cross_entropy(logits, targets),
             want,
             "wrong where targets have several axes: the mean goes over all of them",
         )
     found = probes.gradients(cross_entropy, logits, targets)["input.0"]
     want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
-    check(found, want, "no right gradient reaches the logits: a model could not learn from this", 1e-6)
+    check_tensor(found, want, "no right gradient reaches the logits: a model could not learn from this", 1e-6)
 
 
 def test_cross_entropy_refuses_hidden():
-    hint = "an empty text, or targets whose shape is not that of the logits without the last axis: raise ValueError"
-    check_refuses(hint, cross_entropy, torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))
-    check_refuses(hint, cross_entropy, torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))
+    hint = "an empty text, or targets whose shape is not that of the logits without the last axis"
+    check_refused(hint, cross_entropy, torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))
+    check_refused(hint, cross_entropy, torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))
 
 
 # %% exercise="surprise" difficulty=1 importance=5 minutes=10
@@ -343,24 +317,28 @@ def test_surprise_in_bits():
     rows = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.875, 0.0]])
     found = surprise(rows, torch.tensor([1, 0]))
     hint = "chances of 1/4 and 1/8 are 2 and 3 bits of surprise, one number a symbol"
-    check(found.double() if isinstance(found, torch.Tensor) else found, torch.tensor([2.0, 3.0]).double(), hint, 1e-6)
+    check_tensor(
+        found.double() if isinstance(found, torch.Tensor) else found, torch.tensor([2.0, 3.0]).double(), hint, 1e-6
+    )
     never = surprise(rows, torch.tensor([0, 2]))[1].item()
     assert never == math.inf, f"what was held impossible has infinite surprise, not {never}"
 
 
 # %% test="surprise-any" of="surprise" points=1
 def test_surprise_any_rows_hidden():
-    rows, symbols = distributions(fresh_seed(), 40, 9), draws(fresh_seed(), 9, 40)
+    rows, symbols = distributions(fresh_seed(), 40, 9), token_ids(fresh_seed(), 9, 40)
     want = -torch.distributions.Categorical(rows).log_prob(symbols) / math.log(2)
-    check(surprise(rows, symbols), want, "row i says what was expected of symbol i; bits are logarithms to base 2")
+    check_tensor(
+        surprise(rows, symbols), want, "row i says what was expected of symbol i; bits are logarithms to base 2"
+    )
 
 
 def test_surprise_refuses_what_is_no_distribution_hidden():
     symbols = torch.tensor([0, 1])
     good = [0.5, 0.5, 0.0]
     for bad in ([0.5, 0.5, 0.2], [0.7, 0.7, -0.4], [0.2, 0.2, 0.2], [math.nan, 0.5, 0.5]):
-        hint = "a row with a negative entry, or whose sum is not 1, is no distribution: raise ValueError"
-        check_refuses(hint, surprise, torch.tensor([good, bad]), symbols)
+        hint = "a row with a negative entry, or whose sum is not 1, is no distribution"
+        check_refused(hint, surprise, torch.tensor([good, bad]), symbols)
 
 
 # %% [markdown]
@@ -392,7 +370,7 @@ def test_units_of_tokens_hidden():
     want = math.fsum(surprises.tolist()) / len(b"".join(tokens))
     hint = "all bits of the text over all bytes of the text: not over its characters, and not token by token"
     assert abs(bits_per_byte(surprises, tokens) - want) < 1e-9, hint
-    logits, targets = distributions(seed, 30, 5).log(), draws(seed, 5, 30)
+    logits, targets = distributions(seed, 30, 5).log(), token_ids(seed, 5, 30)
     bits = F.cross_entropy(logits, targets, reduction="none") / math.log(2)
     want = F.cross_entropy(logits, targets).exp().item()
     assert abs(perplexity(bits) - want) < 1e-6, (
@@ -402,10 +380,10 @@ def test_units_of_tokens_hidden():
 
 def test_units_refuse_hidden():
     nothing = torch.zeros(0)
-    check_refuses("an empty text has no perplexity: raise ValueError", perplexity, nothing)
-    check_refuses("an empty text has no bytes to divide by: raise ValueError", bits_per_byte, nothing, [])
-    hint = "as many symbols as surprises are needed: raise ValueError"
-    check_refuses(hint, bits_per_byte, torch.ones(3), [b"a", b"b"])
+    check_refused("an empty text has no perplexity", perplexity, nothing)
+    check_refused("an empty text has no bytes to divide by", bits_per_byte, nothing, [])
+    hint = "as many symbols as surprises are needed"
+    check_refused(hint, bits_per_byte, torch.ones(3), [b"a", b"b"])
 
 
 # %% [markdown]
@@ -437,7 +415,7 @@ def test_guess_ranks_by_hand():
 
 # %% test="guess-ranks-any" of="guess-ranks" points=1
 def test_guess_ranks_any_rows_hidden():
-    rows, symbols = distributions(fresh_seed(), 30, 12), draws(fresh_seed(), 12, 30)
+    rows, symbols = distributions(fresh_seed(), 30, 12), token_ids(fresh_seed(), 12, 30)
     rows[:, 3] = rows[:, 7]
     symbols[:4] = torch.tensor([7, 3, 7, 3])
     want = [
@@ -491,8 +469,8 @@ def test_guess_bounds_with_gaps_hidden():
     hint = "numbers of guesses that never occur have share 0, and keep their place"
     assert abs(lower - sum(i * (q[i] - q[i + 1]) * math.log2(i) for i in range(1, 10))) < 1e-9, f"lower bound: {hint}"
     assert abs(upper - sum(-share * math.log2(share) for share in q if share)) < 1e-9, f"upper bound: {hint}"
-    check_refuses("no guesses, no bounds: raise ValueError", guess_bounds, torch.zeros(0, dtype=torch.long))
-    check_refuses("guesses are counted from 1: raise ValueError for a 0", guess_bounds, torch.tensor([0, 1]))
+    check_refused("no guesses, no bounds", guess_bounds, torch.zeros(0, dtype=torch.long))
+    check_refused("guesses are counted from 1, and one is 0", guess_bounds, torch.tensor([0, 1]))
 
 
 # %% [markdown]
@@ -537,11 +515,11 @@ def test_quantise_any_distribution_hidden():
 
 
 def test_quantise_refuses_hidden():
-    hint = "what is no distribution (negative, not a number, or with another sum than 1) should raise ValueError"
+    hint = "this is no distribution: negative, not a number, or with another sum than 1"
     for bad in ([0.5, 0.5, 0.2], [0.7, 0.7, -0.4], [math.nan, 0.5, 0.5], [0.2, 0.2, 0.2]):
-        check_refuses(hint, quantise, torch.tensor(bad), 100)
-    check_refuses(
-        "5 symbols cannot each have a frequency out of a total of 4: raise ValueError",
+        check_refused(hint, quantise, torch.tensor(bad), 100)
+    check_refused(
+        "5 symbols cannot each have a frequency out of a total of 4",
         quantise,
         torch.full((5,), 0.2),
         4,
@@ -625,9 +603,9 @@ def test_zoom_everywhere_hidden():
 
 
 def test_zoom_refuses_hidden():
-    hint = "an empty interval, or one that leaves the whole, would be doubled for ever: raise ValueError"
+    hint = "an empty interval, or one that leaves the whole, would be doubled for ever"
     for low, high in ((HALF, HALF - 1), (1, 0), (HALF, WHOLE), (-1, 5), (WHOLE, WHOLE + 5)):
-        check_refuses(hint, zoom, low, high)
+        check_refused(hint, zoom, low, high)
 
 
 # %% [markdown]
@@ -726,9 +704,9 @@ def test_encoder_at_the_middle_for_long_hidden():
 
 
 def test_encoder_refuses_hidden():
-    hint = "a symbol without a frequency, or with frequency 0, cannot be coded: raise ValueError"
+    hint = "a symbol without a frequency, or with frequency 0, cannot be coded"
     for frequencies, symbol in (([1, 0, 1], 1), ([1, 1], 2), ([1, 1], -1)):
-        check_refuses(hint, Encoder().encode, frequencies, symbol)
+        check_refused(hint, Encoder().encode, frequencies, symbol)
 
 
 # %% test="encoder-length" of="encoder" points=1
@@ -853,16 +831,14 @@ def test_compress_any_bytes_hidden():
 
 
 def test_compress_other_symbols_hidden():
-    model, symbols = Recent(vocab_size=1000, window=3), draws(fresh_seed(), 1000, 25).tolist()
+    model, symbols = Recent(vocab_size=1000, window=3), token_ids(fresh_seed(), 1000, 25).tolist()
     try:
         found = decompress(model, compress(model, symbols))
     except Exception as error:
         raise AssertionError("symbols need not be bytes: 1,000 different ones should work as well") from error
     assert list(found) == symbols, "symbols need not be bytes: a list of numbers below 1,000 should come back too"
     for data in (b"", b"\x00\x00\x00"):
-        check_refuses(
-            "fewer than four bytes cannot say how many symbols follow: raise ValueError", decompress, model, data
-        )
+        check_refused("fewer than four bytes cannot say how many symbols follow", decompress, model, data)
 
 
 # %% test="compress-size" of="compress" points=1

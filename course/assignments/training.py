@@ -20,12 +20,14 @@
 
 # %% given="setup"
 import math
+from functools import partial
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from labkit import corpus, probes
+from labkit import checks, corpus, probes
+from labkit.checks import check_tensor, token_ids
 from labkit.fit import decay_groups
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
@@ -34,24 +36,7 @@ from solutions.training import GPT3_MIXTURE, GPT3_TOKENS
 
 
 # %% given="helpers"
-def numbers(seed, *shape, scale=1.0):
-    """Normal random numbers in float64 of a shape, the same for the same seed."""
-    return scale * torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def token_ids(seed, vocab_size, *shape):
-    """Random token ids of a shape, the same for the same seed."""
-    return torch.randint(vocab_size, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def check(got, want, hint, tolerance=1e-12):
-    """Assert that a tensor has the wanted shape and values; `hint` names the likely mistake."""
-    assert isinstance(got, torch.Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
-    assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    worst = (got - want).abs().max().item()
-    assert worst <= tolerance, f"{hint} (the largest difference is {worst:.2g})"
-
-
+numbers = partial(checks.numbers, dtype=torch.float64)
 # %% [markdown]
 # ## How often is a text read?
 #
@@ -244,12 +229,16 @@ def test_moments_of_known_gradients():
     first = update_moments(torch.tensor([2.0, -4.0]), {}, (0.75, 0.5))
     assert set(first) == {"step", "mean", "square"}, 'a dict with "step", "mean" and "square" is wanted'
     assert first["step"] == 1, "after one gradient the step is 1"
-    check(first["mean"], torch.tensor([0.5, -1.0]), "a quarter of the gradient goes into the mean when beta is 3/4")
-    check(first["square"], torch.tensor([2.0, 8.0]), "half of the gradient's square goes into it when beta is 1/2")
+    check_tensor(
+        first["mean"], torch.tensor([0.5, -1.0]), "a quarter of the gradient goes into the mean when beta is 3/4"
+    )
+    check_tensor(
+        first["square"], torch.tensor([2.0, 8.0]), "half of the gradient's square goes into it when beta is 1/2"
+    )
     second = update_moments(torch.tensor([0.0, 0.0]), first, (0.75, 0.5))
     hint = "a gradient of 0 should leave beta times each average"
-    check(second["mean"], torch.tensor([0.375, -0.75]), hint)
-    check(second["square"], torch.tensor([1.0, 4.0]), hint)
+    check_tensor(second["mean"], torch.tensor([0.375, -0.75]), hint)
+    check_tensor(second["square"], torch.tensor([1.0, 4.0]), hint)
 
 
 # %% test="update-moments-any" of="update-moments" points=1
@@ -263,8 +252,8 @@ def test_moments_are_those_of_torch_hidden():
         moments = update_moments(parameter.grad, moments, (0.6, 0.3))
         theirs = optimizer.state[parameter]
         assert moments["step"] == step + 1, "the step should count the gradients that were seen"
-        check(moments["mean"], theirs["exp_avg"], "the mean is not torch's: each average has its own beta", 1e-9)
-        check(moments["square"], theirs["exp_avg_sq"], "the square is not torch's: average the squares", 1e-6)
+        check_tensor(moments["mean"], theirs["exp_avg"], "the mean is not torch's: each average has its own beta", 1e-9)
+        check_tensor(moments["square"], theirs["exp_avg_sq"], "the square is not torch's: average the squares", 1e-6)
 
 
 def test_moments_leave_their_arguments_hidden():
@@ -272,8 +261,8 @@ def test_moments_leave_their_arguments_hidden():
     _, (_, after, _) = probes.after_call(update_moments, numbers(fresh_seed() + 1, 4), moments, (0.9, 0.9))
     assert after["step"] == 2, "the old moments were changed in place: return a new dict"
     hint = "the old moments were changed in place: make new tensors"
-    check(after["mean"], moments["mean"], hint)
-    check(after["square"], moments["square"], hint)
+    check_tensor(after["mean"], moments["mean"], hint)
+    check_tensor(after["square"], moments["square"], hint)
 
 
 # %% [markdown]
@@ -309,12 +298,12 @@ def test_first_step_of_adamw():
     parameter, gradient = torch.tensor([1.0, 1.0, 1.0]).double(), torch.tensor([1e-3, -5.0, 400.0]).double()
     got, moments = adamw_update(parameter.clone(), gradient, {}, 0.1, (0.9, 0.96), 1e-12, 0.0)
     hint = "the first step is as long as the learning rate, whatever the gradient's size: correct both averages"
-    check(got, torch.tensor([0.9, 1.1, 0.9]).double(), hint, 1e-6)
+    check_tensor(got, torch.tensor([0.9, 1.1, 0.9]).double(), hint, 1e-6)
     assert moments["step"] == 1, "return the new moments beside the new parameter"
     still = torch.zeros(3).double()
     decayed, _ = adamw_update(parameter.clone(), still, {}, 0.1, (0.9, 0.96), 1e-8, 0.5)
     hint = "with no gradient, a decay of 0.5 at a learning rate of 0.1 leaves 0.95 of a parameter"
-    check(decayed, 0.95 * parameter, hint)
+    check_tensor(decayed, 0.95 * parameter, hint)
 
 
 def test_steps_of_adamw_match_torch():
@@ -323,7 +312,7 @@ def test_steps_of_adamw_match_torch():
     ours, moments = parameter, {}
     for step, theirs in enumerate(torch_steps(parameter, gradients, **settings), 1):
         ours, moments = adamw_update(ours, gradients[step - 1], moments, 0.05, (0.7, 0.9), 1e-8, 0.1)
-        check(ours, theirs, f"step {step} is not torch's: check the corrections' exponent and where decay acts")
+        check_tensor(ours, theirs, f"step {step} is not torch's: check the corrections' exponent and where decay acts")
 
 
 # %% test="adamw-update-any" of="adamw-update" points=2
@@ -338,15 +327,15 @@ def test_adamw_with_awkward_settings_hidden():
         for gradient, theirs in zip(gradients, wanted, strict=True):
             ours, moments = adamw_update(ours, gradient, moments, 0.2, betas, eps, decay)
             hint = "not torch's steps with a large eps or decay: eps is added after the root, decay is no gradient"
-            check(ours, theirs, hint)
+            check_tensor(ours, theirs, hint)
 
 
 def test_adamw_leaves_its_arguments_hidden():
     parameter, gradient = numbers(fresh_seed(), 5), numbers(fresh_seed() + 1, 5)
     arguments = (parameter, gradient, {}, 0.1, (0.9, 0.99), 1e-8, 0.5)
     _, after = probes.after_call(adamw_update, *arguments)
-    check(after[0], parameter, "the parameter was changed in place: return a new tensor")
-    check(after[1], gradient, "the gradient was changed in place: decay is no part of it")
+    check_tensor(after[0], parameter, "the parameter was changed in place: return a new tensor")
+    check_tensor(after[1], gradient, "the gradient was changed in place: decay is no part of it")
 
 
 # %% [markdown]
@@ -369,7 +358,7 @@ def test_optimizer_takes_torchs_steps():
     want = probes.optimize(torch.optim.AdamW, parameters, gradients, **settings)
     assert not torch.equal(got[0], parameters[0]), "step changed nothing: change every parameter in place"
     for ours, theirs in zip(got, want, strict=True):
-        check(ours, theirs, "not torch's parameters after 4 steps: does each parameter keep its own moments?")
+        check_tensor(ours, theirs, "not torch's parameters after 4 steps: does each parameter keep its own moments?")
 
 
 # %% test="optimizer-any" of="optimizer" points=2
@@ -395,8 +384,8 @@ def test_optimizer_has_groups_hidden():
     want = probes.optimize(torch.optim.AdamW, parameters, rows, groups=groups, lr=0.05)
     settings = probes.optimize(torch.optim.AdamW, parameters, rows, groups=groups, lr=0.05, betas=(0.9, 0.95))
     hint = "groups with settings of their own come out wrong: read each setting from the parameter's group"
-    check(got[0], settings[0], hint)
-    check(got[1], want[1], hint)
+    check_tensor(got[0], settings[0], hint)
+    check_tensor(got[1], want[1], hint)
 
 
 def test_optimizer_passes_over_what_has_no_gradient_hidden():
@@ -406,7 +395,7 @@ def test_optimizer_passes_over_what_has_no_gradient_hidden():
     want = probes.optimize(torch.optim.AdamW, parameters, rows, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
     got = probes.optimize(AdamW, parameters, rows, lr=0.1)
     hint = "a parameter without a gradient in some steps comes out wrong: pass it over, decay and moments too"
-    check(got[1], want[1], hint)
+    check_tensor(got[1], want[1], hint)
 
 
 def test_optimizer_keeps_its_moments_in_its_state_hidden():
@@ -416,7 +405,7 @@ def test_optimizer_keeps_its_moments_in_its_state_hidden():
     want = probes.optimize(torch.optim.AdamW, parameters, rows, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
     got = probes.optimize(AdamW, parameters, rows, lr=0.1, reload_after=3)
     hint = "saved with state_dict and loaded into a new optimizer, it goes on wrongly: keep the moments in self.state"
-    check(got[0], want[0], hint)
+    check_tensor(got[0], want[0], hint)
 
 
 # %% [markdown]
@@ -495,15 +484,15 @@ def test_clipping_keeps_the_direction():
     norm, (after, _) = probes.after_call(clip_gradients, gradients, 1.0)
     assert norm is not None and abs(norm - 5) < 1e-9, "3 and 4 together have norm 5; return the norm before clipping"
     hint = "all tensors should shrink in place by the same factor, here to 3/5 and 4/5"
-    check(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, 1e-5)
-    check(after[1], torch.tensor([0.8]).double(), hint, 1e-5)
+    check_tensor(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, 1e-5)
+    check_tensor(after[1], torch.tensor([0.8]).double(), hint, 1e-5)
 
 
 def test_clipping_leaves_small_gradients():
     gradients = [numbers(60, 2, 3, scale=0.01), numbers(61, 4, scale=0.01)]
     _, (after, _) = probes.after_call(clip_gradients, gradients, 1.0)
     for got, want in zip(after, gradients, strict=True):
-        check(got, want, "gradients below the bound should stay as they are: clipping never makes them longer")
+        check_tensor(got, want, "gradients below the bound should stay as they are: clipping never makes them longer")
 
 
 # %% test="clip-gradients-any" of="clip-gradients" points=2
@@ -517,7 +506,7 @@ def test_clipping_matches_torch_hidden():
         assert abs(norm - wanted_norm) <= 1e-9 * wanted_norm, "the norm is not that of all tensors together, before"
         for ours, theirs in zip(after, want, strict=True):
             hint = "not what torch makes of them: the factor is bound / (norm + 1e-6) if that is below 1"
-            check(ours, theirs, hint, 1e-12 * scale)
+            check_tensor(ours, theirs, hint, 1e-12 * scale)
 
 
 def test_clipping_of_nothing_hidden():
@@ -581,7 +570,7 @@ def test_accumulate_gives_the_gradient_of_the_batch():
         assert abs(loss - want_loss) < 1e-5, hint
         hint = f"with {pieces} pieces the gradient is not the batch's: forget the last one, and weigh pieces by rows"
         for name, gradient in trainer.gradients().items():
-            check(gradient, want[name], hint, 1e-5)
+            check_tensor(gradient, want[name], hint, 1e-5)
 
 
 # %% test="trainer-step" of="trainer" points=3
@@ -619,7 +608,7 @@ def test_first_step_is_that_of_a_plain_loop():
     loss = trainer.step()
     assert loss is not None and abs(loss - losses[0]) < 1e-5, "step should return the loss of its batch"
     hint = "after one step the model is not that of a plain loop: is the learning rate set for step 0, in every group?"
-    check(trainer.logits(fixed_ids()), logits, hint, 1e-4)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-4)
 
 
 def test_second_step_has_a_rate_of_its_own():
@@ -628,7 +617,7 @@ def test_second_step_has_a_rate_of_its_own():
     trainer = Trainer(config, two_texts(73))
     trainer.step(), trainer.step()
     hint = "after two steps the model is not that of a plain loop: the rate follows the number of losses, so note each"
-    check(trainer.logits(fixed_ids()), logits, hint, 1e-3)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-3)
 
 
 def test_steps_are_those_of_a_plain_loop_hidden():
@@ -639,7 +628,7 @@ def test_steps_are_those_of_a_plain_loop_hidden():
     got = [trainer.step() for _ in range(8)]
     hint = "after 8 steps the losses are not those of a plain loop: the rate follows the number of losses"
     assert max(abs(a - b) for a, b in zip(got, losses, strict=True)) < 2e-3, hint
-    check(trainer.logits(fixed_ids()), logits, "after 8 steps the model is not that of a plain loop", 1e-2)
+    check_tensor(trainer.logits(fixed_ids()), logits, "after 8 steps the model is not that of a plain loop", 1e-2)
 
 
 def test_gradients_are_clipped_before_the_step_hidden():
@@ -651,7 +640,7 @@ def test_gradients_are_clipped_before_the_step_hidden():
     for _ in losses:
         trainer.step()
     hint = "gradients should be clipped, by the config's bound, between accumulate and the optimizer's step"
-    check(trainer.logits(fixed_ids()), logits, hint, 1e-3)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-3)
 
 
 # %% [markdown]

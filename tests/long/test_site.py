@@ -15,6 +15,8 @@ pytestmark = pytest.mark.long
 FIRST_VIEW_BUDGET = 1_500_000  # bytes, compressed
 COMPRESSED_ALREADY = (".woff2", ".woff", ".png", ".jpg", ".safetensors")
 CONTROL = ".control"
+# A control's fields to type in, and what a reader may type there.
+TYPED = {"text": "Unbelievable tokens: 12345!", "search": "a river", "number": "0.3"}
 WITH_CONTROL = [name for name in site.chapters() if "labkit.widgets" in (site.BOOK / f"{name}.md").read_text()]
 VIEWS = [
     pytest.param(viewport, dark, id=f"{size}-{'dark' if dark else 'light'}")
@@ -167,12 +169,13 @@ def test_a_control_answers_the_keyboard(
         page.evaluate("document.querySelector('article h1 a').focus({preventScroll: true})")
         for _ in range(300):
             page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.matches('.control textarea, .control input[type=text]')"):
+            kind = page.evaluate("document.activeElement.closest('.control textarea, .control input')?.type")
+            if field := TYPED.get("text" if kind == "textarea" else kind):
                 break
         else:
-            pytest.fail("300 presses of Tab did not reach the control's text field")
+            pytest.fail("300 presses of Tab did not reach a field of the control to type in")
         page.keyboard.press("Control+A")
-        page.keyboard.type("Unbelievable tokens: 12345!")
+        page.keyboard.type(field)
         wait_for_change(page, before)
         assert visit.troubles == []
 

@@ -590,7 +590,7 @@ class KVCache(solutions.generation.KVCache):
         return self.memory[0, 0, :, :, :end], self.memory[0, 1, :, :, :end]
 
 
-@wrong("kv-cache", mistake="lets torch complain of the sizes", says="and raised RuntimeError")
+@wrong("kv-cache", mistake="lets torch complain of the sizes", says="raised another: RuntimeError")
 class KVCache(solutions.generation.KVCache):
     def append(self, layer, keys, values):
         start, end = self.lengths[layer], self.lengths[layer] + keys.shape[2]

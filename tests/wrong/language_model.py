@@ -665,7 +665,7 @@ class Encoder(solutions.language_model.Encoder):
         return bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
 
 
-@wrong("encoder", mistake="encodes the impossible", says="cannot be coded: raise ValueError")
+@wrong("encoder", mistake="encodes the impossible", says="cannot be coded: that should raise a ValueError")
 class Encoder(solutions.language_model.Encoder):
     def encode(self, frequencies, symbol):
         if 0 <= symbol < len(frequencies) and frequencies[symbol] > 0:

@@ -87,7 +87,7 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return solutions.scale.width_of_size(n_params - 1, n_layer, n_head, vocab_size, context)
 
 
-@wrong("width-of-size", mistake="returns 0 where nothing fits", says="raise ValueError")
+@wrong("width-of-size", mistake="returns 0 where nothing fits", says="should raise a ValueError")
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return widest(n_params, n_layer, 1, vocab_size, context) // n_head * n_head
 
@@ -269,7 +269,7 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, config.context, batch_size, bytes_per_number)
 
 
-@wrong("kv-cache", mistake="takes more tokens than the context holds", says="should raise ValueError")
+@wrong("kv-cache", mistake="takes more tokens than the context holds", says="should raise a ValueError")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return 2 * config.n_layer * config.d_model * n * batch_size * bytes_per_number
 
@@ -520,7 +520,7 @@ def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law) - law.floor
 
 
-@wrong("parametric-loss", mistake="takes no account of nothing", says="should raise ValueError")
+@wrong("parametric-loss", mistake="takes no account of nothing", says="should raise a ValueError")
 def parametric_loss(n_params, n_tokens, law):
     if min(n_params, n_tokens) <= 0:
         return math.inf
