@@ -21,6 +21,7 @@ from bench.gpt import FUSED, rival_gpt2
 from labkit import checkpoint, corpus
 from solutions.generation import beam_search, distinct_n, greedy, rep_n, write
 from solutions.gpt import GPT, GPTConfig, from_checkpoint, load_gpt2
+from solutions.scale import fused
 from solutions.tokenizer import Tokenizer
 
 REPEATS = 7
@@ -42,7 +43,7 @@ def tokens_per_second(who: str, config: GPTConfig) -> tuple[float, list[int]]:
         for parameter in theirs.parameters():
             if parameter.ndim == 2:  # so large that the text does not fall into one token, and ties are far
                 parameter.copy_(0.3 * torch.randn(parameter.shape))
-    model = GPT(config).eval()
+    model = fused(GPT(config).eval())
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     ids = torch.randint(config.vocab_size, (1, PROMPT))
     how = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "use_cache": True}

@@ -3,7 +3,7 @@
 Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
 For each seed the law is fitted with the floor free, as students do, and with the true entropy as the floor; and both
 once more without the largest model, whose loss the second must then foretell. The first seed's losses are
-`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit.
+`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit. Last come four shapes of one size.
 """
 
 import argparse
@@ -12,8 +12,17 @@ import statistics
 
 import torch
 
+from labkit import corpus
 from solutions.gpt import GPTConfig
-from solutions.scale import count_params, fit_power_law, markov_entropy, markov_source, train_on_source
+from solutions.scale import (
+    count_params,
+    fit_power_law,
+    markov_entropy,
+    markov_source,
+    train_on_bytes,
+    train_on_source,
+    width_of_size,
+)
 
 SEEDS = 20
 STEPS = 800
@@ -55,6 +64,20 @@ def judged(sizes: list[int], losses: list[float], entropy: float) -> dict[str, f
     }
 
 
+def shapes(seeds: int) -> dict[str, list[float]]:
+    """How much worse deep, narrow models of the chapter's last figure come out than the one of a single layer."""
+    text, unseen = corpus.text("train", 300_000), corpus.text("heldout", 30_000)
+    losses = {}
+    for n_layer in (1, 2, 4, 8):
+        width = width_of_size(40_000, n_layer, n_head=2, vocab_size=128, context=32)
+        config = GPTConfig(128, 32, width, n_head=2, n_layer=n_layer)
+        losses[n_layer] = [train_on_bytes(config, text, unseen, seed=seed) for seed in range(seeds)]
+    return {
+        f"{n_layer} layers over 1, nats": [deep - wide for deep, wide in zip(losses[n_layer], losses[1], strict=True)]
+        for n_layer in (2, 4, 8)
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
@@ -71,7 +94,7 @@ def main() -> None:
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
-    for name, values in found.items():
+    for name, values in (found | shapes(arguments.seeds)).items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
             f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "

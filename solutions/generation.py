@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from solutions.gpt import GPT, MLP, Block, GPTConfig, LayerNorm
+from solutions.gpt import GPT, Block, GPTConfig
 
 
 def require_prompt(ids: Int[Tensor, "... position"]) -> None:
@@ -274,19 +274,6 @@ class KVCache:
         return held[0, :, :, :end], held[1, :, :, :end]
 
 
-def fast_norm(norm: LayerNorm, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-    """What `norm(x)` gives, in one call of torch in place of nine.
-
-    For a single position a call costs more than its arithmetic, so here the number of calls is the time.
-    """
-    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-
-
-def fast_mlp(mlp: MLP, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-    """What `mlp(x)` gives, with torch's gelu in one call in place of six."""
-    return mlp.down(F.gelu(mlp.up(x), approximate="tanh"))
-
-
 @torch.no_grad()
 def read_on(model: GPT, ids: Int[Tensor, "batch new"], cache: KVCache) -> Float[Tensor, "batch new vocab_size"]:
     """Logits of the tokens `ids`, which follow those that `cache` knows: the model reads only what is new.
@@ -303,11 +290,11 @@ def read_on(model: GPT, ids: Int[Tensor, "batch new"], cache: KVCache) -> Float[
     x = model.token_embedding(ids) + model.position_embedding.weight[start : start + n]
     for layer, block in enumerate(model.blocks):
         assert isinstance(block, Block)
-        q, k, v = block.attention.heads(fast_norm(block.attention_norm, x))
+        q, k, v = block.attention.heads(block.attention_norm(x))
         mixed = F.scaled_dot_product_attention(q, *cache.append(layer, k, v), attn_mask=mask)
         x = x + block.attention.projection(mixed.transpose(1, 2).flatten(2))
-        x = x + fast_mlp(block.mlp, fast_norm(block.mlp_norm, x))
-    return fast_norm(model.final_norm, x) @ model.token_embedding.weight.T
+        x = x + block.mlp(block.mlp_norm(x))
+    return model.final_norm(x) @ model.token_embedding.weight.T
 
 
 def write(

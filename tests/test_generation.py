@@ -14,8 +14,6 @@ from solutions.generation import (
     beam_search,
     chances,
     distinct_n,
-    fast_mlp,
-    fast_norm,
     forbid_repeats,
     greedy,
     penalize_repeats,
@@ -280,14 +278,6 @@ def test_cached_keys_and_values_are_those_of_transformers():
         held = cache.memory[layer, :, :, :, :11]
         assert (held[0] - kept.layers[layer].keys).abs().max() < 1e-9
         assert (held[1] - kept.layers[layer].values).abs().max() < 1e-9
-
-
-def test_fast_parts_equal_the_gpts_own():
-    _, model = pair()
-    x = random_logits(0, 7, CONFIG.d_model)
-    block = model.blocks[0]
-    assert (fast_norm(block.mlp_norm, x) - block.mlp_norm(x)).abs().max() < 1e-12
-    assert (fast_mlp(block.mlp, x) - block.mlp(x)).abs().max() < 1e-12
 
 
 def test_writing_with_a_cache_gives_the_same_text():

@@ -763,14 +763,10 @@ def test_cache_of_a_whole_context_hidden():
 # Now read with it. Attention is torch's own this time, `F.scaled_dot_product_attention(q, k, v, attn_mask=mask)`: a
 # query takes the values whose place in `mask` is True. You wrote it in the chapter on the GPT.
 #
-# The blocks' parts are at hand: `block.attention.heads(x)` gives queries, keys and values, each (batch, head, position,
-# width), and `block.attention.projection` takes the heads side by side. `fast_norm` and `fast_mlp` give what
-# `block.mlp_norm(x)` and `block.mlp(x)` give, in fewer calls; use either.
-
-# %% given="fast"
-from solutions.generation import fast_mlp, fast_norm
-
-# %% [markdown]
+# The blocks' parts are at hand: `block.attention_norm` and `block.mlp_norm`, `block.mlp`, `block.attention.heads(x)`,
+# which gives queries, keys and values, each (batch, head, position, width), and `block.attention.projection`, which takes
+# the heads side by side. After the last block comes `model.final_norm`.
+#
 # <details><summary>Hint: where the new positions are</summary>
 #
 # If the cache holds 5 positions, the first new one is number 5. Its position embedding is row 5, and its query sees keys 0
