@@ -220,7 +220,7 @@ def test_an_endless_generator_is_stopped_in_time():
         DOUBLE_TEST,
     )
     clean = handed_in(source, {"exercise-count": "def count():\n    while True:\n        yield 1"})
-    result = judged(source, clean, seconds=8)
+    result = judged(source, clean, seconds=24)
     assert earned(result) == {"count": 0, "double": 1}
 
 
@@ -263,7 +263,7 @@ def test_loops_and_deaths_cost_only_their_own_points():
         "        except KeyboardInterrupt: pass",
         crashes="import ctypes\ndef crashes(x):\n    ctypes.string_at(0)",
     )
-    result = judged(source, clean, seconds=12)
+    result = judged(source, clean, seconds=24)
     assert earned(result) == {"leaves": 0, "turns": 0, "clings": 0, "crashes": 0, "double": 1}
     told_ = verdicts(result)
     assert told_["leaves"].message.startswith("leaves ended Python itself")
@@ -288,7 +288,7 @@ def test_cells_that_do_not_end_or_end_python_are_left_out():
     source = notebook(SETUP, DOUBLE, DOUBLE_TEST)
     clean = handed_in(source, after={"given-setup": ["kept = 1", "while True: pass", "import os; os._exit(0)",
                                                      "print(kept)"]})  # fmt: skip
-    result = judged(source, clean, seconds=10)
+    result = judged(source, clean, seconds=20)
     assert earned(result) == {"double": 1}
     assert len(result.remarks) == 2
     assert result.remarks[0].startswith("Cell 3 did not end within")
