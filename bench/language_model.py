@@ -76,15 +76,15 @@ def effects(texts: int = 20) -> None:
     """Print the spread of the effects that the assignment's tests measure, over different texts."""
     from course.assignments.language_model import bits_on, pieces
 
-    whole, heldout = corpus.text("train", 400_000).encode(), corpus.text("heldout", 24_000).encode()
-    unseen = [pieces(heldout, 50 * number) for number in range(texts)]
+    whole, heldout = corpus.text("train", 600_000).encode(), corpus.text("heldout", 90_000).encode()
+    unseen = [pieces(heldout, 200, 140 * number) for number in range(texts)]
     gains: dict[int, list[float]] = {2: [], 3: []}
     for number, text in enumerate(unseen):
-        learned_from = whole[16_000 * number : 16_000 * number + 60_000]
+        learned_from = pieces(whole, 2_000, 900 * number)
         one, two, three = (bits_on(NGram(learned_from, n), text) for n in (1, 2, 3))
         gains[2].append(one - two)
         gains[3].append(two - three)
-    for n, bar in ((2, 0.5), (3, 0.4)):
+    for n, bar in ((2, 0.45), (3, 0.4)):
         mean, deviation = statistics.mean(gains[n]), statistics.stdev(gains[n])
         print(
             f"bits per byte that order {n} saves over {n - 1}: mean {mean:.3f}, standard deviation {deviation:.3f}, "
