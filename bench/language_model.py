@@ -66,7 +66,7 @@ def contest() -> None:
             assert decompress(gpt, data) == ids
             costs.append(8 * len(data) / len(text.encode()))
         row(f"primed: {trained}", costs, f"{find(trained).stat().st_size:,} bytes of weights")
-    for name, rival in rivals().items():
+    for name, rival in rivals(streaming=True).items():
         data = [text.encode() for text in texts]
         costs = [8 * size / len(text) for size, text in zip(primed(rival, data, before), data, strict=True)]
         row(f"primed: {name}", costs, f"{len(rival(before)):,} bytes of training text, compressed")

@@ -545,8 +545,11 @@ def lzma2(data: bytes) -> bytes:
     return lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9}])
 
 
-def rivals() -> dict[str, Callable[[bytes], bytes]]:
+def rivals(streaming: bool = False) -> dict[str, Callable[[bytes], bytes]]:
     """Compressors of other people by name, each at its highest ordinary level: those that this Python has.
+
+    streaming: only those that write as they read, so that one can tell what a text adds to a file (`primed`). That is
+    all but bz2: it packs blocks of 900 KB, and a further byte changes the tables and the length of its whole block.
 
     zstd is among them where Python brings it (3.14 on) or the package `zstandard` is installed.
     """
@@ -559,6 +562,8 @@ def rivals() -> dict[str, Callable[[bytes], bytes]]:
             found.setdefault("zstd", strongest(importlib.import_module(module)))
         except ImportError:
             continue
+    if streaming:
+        del found["bz2"]
     return found
 
 

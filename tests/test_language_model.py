@@ -428,6 +428,7 @@ def test_the_rivals_lose_nothing():
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
     assert lzma.decompress(lzma2(text), lzma.FORMAT_RAW, filters=filters) == text
     assert bz2.decompress(rivals()["bz2"](text)) == text
+    assert rivals(streaming=True).keys() == rivals().keys() - {"bz2"}
     assert all(len(rival(text)) < len(text) / 2 for rival in rivals().values())
 
 

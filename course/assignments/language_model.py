@@ -911,8 +911,9 @@ if __name__ == "__main__":
         if n == 5:
             own = 8 * len(data) / len(text)
     for name, rival in rivals().items():
-        fresh = 8 * len(rival(text)) / len(text)
-        print(f"{name:>5}: {fresh:.2f} fresh, {8 * primed(rival, [text], before)[0] / len(text):.2f} primed")
+        print(f"{name:>5}: {8 * len(rival(text)) / len(text):.2f} fresh")
+    for name, rival in rivals(streaming=True).items():
+        print(f"{name:>5}: {8 * primed(rival, [text], before)[0] / len(text):.2f} primed")
     compare_prediction("gzip, fresh", predicted_gzip, 8 * len(deflate(text)) / len(text), unit="bits per byte")
     compare_prediction("your chain of order 5", predicted_chain, own, unit="bits per byte")
     steps = random_steps(0, 4, TOTAL, 1000)
