@@ -12,16 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def check_tensor(got: Any, want: Tensor, hint: str, tolerance: float | None = None) -> None:
+def check_tensor(got: Any, want: Tensor, hint: str, *, tolerance: float = 1e-5) -> None:
     """Assert that `got` is a tensor with the shape and the values of `want`.
 
-    tolerance: the largest difference allowed; when None, 1e-9 where both are in float64 and else 1e-5. Infinities are
-    equal to themselves alone, and nan to nothing.
+    tolerance: the largest difference allowed. Infinities are equal to themselves alone, and nan to nothing.
     """
     assert isinstance(got, Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
     assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    if tolerance is None:
-        tolerance = 1e-9 if got.dtype == want.dtype == torch.float64 else 1e-5
     got, want = got.detach().double(), want.double()
     assert not got.isnan().any(), f"the result holds nan; {hint}"
     different = got != want

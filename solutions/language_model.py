@@ -11,7 +11,7 @@ numbers even where they were computed in floating point.
 """
 
 import bz2
-import importlib
+import contextlib
 import lzma
 import math
 import random
@@ -536,8 +536,7 @@ def token_rows(model: GPT, ids: Sequence[int], start: int) -> Float[Tensor, "ste
 
 def deflate(data: bytes) -> bytes:
     """What gzip does, without its header: deflate at its highest level."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(data) + packer.flush()
+    return zlib.compress(data, 9, wbits=-15)
 
 
 def lzma2(data: bytes) -> bytes:
@@ -546,22 +545,16 @@ def lzma2(data: bytes) -> bytes:
 
 
 def rivals(streaming: bool = False) -> dict[str, Callable[[bytes], bytes]]:
-    """Compressors of other people by name, each at its highest ordinary level: those that this Python has.
+    """Compressors of other people by name, each at its highest ordinary level; zstd if `zstandard` is installed.
 
     streaming: only those that write as they read, so that one can tell what a text adds to a file (`primed`). That is
     all but bz2: it packs blocks of 900 KB, and a further byte changes the tables and the length of its whole block.
-
-    zstd is among them where Python brings it (3.14 on) or the package `zstandard` is installed.
     """
     found: dict[str, Callable[[bytes], bytes]] = {"gzip": deflate, "bz2": bz2.compress, "xz": lzma2}
-    for module, strongest in (
-        ("compression.zstd", lambda zstd: lambda data: zstd.compress(data, level=19)),
-        ("zstandard", lambda zstd: zstd.ZstdCompressor(level=19, write_content_size=False).compress),
-    ):
-        try:
-            found.setdefault("zstd", strongest(importlib.import_module(module)))
-        except ImportError:
-            continue
+    with contextlib.suppress(ImportError):
+        import zstandard
+
+        found["zstd"] = zstandard.ZstdCompressor(level=19, write_content_size=False).compress
     if streaming:
         del found["bz2"]
     return found

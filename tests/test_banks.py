@@ -126,18 +126,14 @@ def test_a_mistake_costs_once(name: str, answer: Answer):
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "answer"), [*answers("wrong"), *answers("right")])
 def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer):
-    tests = cells_of(name)[answer.exercise]
-    # Whether each test is lost, by seed; the integration test, which may train, plays under fewer.
-    lost: dict[str, dict[str, bool]] = {test: {} for test in [*tests, INTEGRATION]}
-    for number, seed in enumerate(SEEDS):
-        played = [*tests, INTEGRATION] if number < 3 else tests
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    lost = {}
+    for seed in SEEDS:
         with graded_with(seed):
-            failed = failures(name, answers=answer.names, only=played)
-        for test in played:
-            lost[test][seed] = test in failed
-    unsteady = {test: by_seed for test, by_seed in lost.items() if len(set(by_seed.values())) > 1}
-    assert not unsteady
-    assert answer.says is not None or not any(by_seed[SEEDS[0]] for by_seed in lost.values())
+            lost[seed] = set(failures(name, answers=answer.names, only=tests))
+    unsteady = set.union(*lost.values()) - set.intersection(*lost.values())
+    assert not unsteady, {test: [seed for seed in SEEDS if test in lost[seed]] for test in sorted(unsteady)}
+    assert answer.says is not None or not lost[SEEDS[0]]
 
 
 @pytest.mark.parametrize("name", assignments())

@@ -17,7 +17,7 @@ INF, NAN = math.inf, math.nan
     [
         (torch.ones(2, 3), torch.ones(2, 3)),
         (torch.tensor([1 + 9e-6]), torch.ones(1)),
-        (torch.ones(2), torch.ones(2).double()),  # nobody asked for float64
+        (torch.ones(2), torch.ones(2).double()),
         (torch.tensor([INF, -INF, 1.0]), torch.tensor([INF, -INF, 1.0])),
         (torch.tensor([2, 3]), torch.tensor([2.0, 3.0])),
         (torch.ones(2, requires_grad=True), torch.ones(2)),
@@ -34,7 +34,6 @@ def test_equal_tensors_pass(got, want):
         ([1.0], torch.ones(1), "should be a tensor, but it is list"),
         (torch.ones(3, 2), torch.ones(2, 3), rf"shape is \(3, 2\) and should be \(2, 3\); {re.escape(HINT)}"),
         (torch.tensor([1 + 1e-4]), torch.ones(1), r"other axis\? \(the largest difference is 0.0001\)"),
-        (torch.tensor([1 + 1e-6]).double(), torch.ones(1).double(), "largest difference is 9.5e-07"),
         (torch.tensor([NAN, 1.0]), torch.ones(2), "holds nan; is it"),
         (torch.tensor([NAN, 1.0]), torch.tensor([NAN, 1.0]), "holds nan"),
         (torch.tensor([INF]), torch.tensor([-INF]), "largest difference is inf"),
@@ -47,9 +46,9 @@ def test_other_tensors_fail_and_the_hint_is_said(got, want, says):
 
 
 def test_a_tolerance_takes_the_place_of_the_usual_one():
-    check_tensor(torch.tensor([1.01]), torch.ones(1), HINT, 0.02)
+    check_tensor(torch.tensor([1.01]), torch.ones(1), HINT, tolerance=0.02)
     with pytest.raises(AssertionError):
-        check_tensor(torch.tensor([1 + 1e-6]), torch.ones(1), HINT, 1e-9)
+        check_tensor(torch.tensor([1 + 1e-6]), torch.ones(1), HINT, tolerance=1e-9)
 
 
 def test_numbers_are_compared_by_shares():

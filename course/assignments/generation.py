@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F
 
 from labkit import checkpoint, checks, probes
-from labkit.checks import check_refused, check_tensor, token_ids
+from labkit.checks import check_refused, token_ids
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.generation import require_prompt
@@ -67,6 +67,7 @@ class LoadedGPT(GPT):
 
 
 # %% given="helpers"
+check_tensor = partial(checks.check_tensor, tolerance=1e-6)
 numbers = partial(checks.numbers, dtype=torch.float64)
 
 
@@ -789,7 +790,7 @@ def test_read_on_from_the_start():
     theirs, ids = random_gpt2(SMALL, 50), token_ids(51, 23, 3, 7)
     got = read_on(loaded(theirs, SMALL), ids, KVCache(SMALL, 3, torch.float64))
     hint = "with an empty cache the logits should be those of model(ids)"
-    check_tensor(got, theirs(ids).logits.detach(), hint, 1e-9)
+    check_tensor(got, theirs(ids).logits.detach(), hint, tolerance=1e-9)
 
 
 def test_read_on_from_the_middle():
@@ -797,9 +798,9 @@ def test_read_on_from_the_middle():
     model, cache, want = loaded(theirs, SMALL), KVCache(SMALL, 2, torch.float64), theirs(ids).logits.detach()
     read_on(model, ids[:, :4], cache)
     hint = "a fifth token after four: it stands at position 4 and sees what the cache holds, and itself"
-    check_tensor(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, 1e-9)
+    check_tensor(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, tolerance=1e-9)
     hint = "four tokens after five: each sees the cache, itself, and of the new ones only those before it"
-    check_tensor(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, 1e-9)
+    check_tensor(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, tolerance=1e-9)
 
 
 # %% test="read-on-any" of="read-on" points=2
@@ -816,7 +817,7 @@ def test_read_on_in_any_pieces_hidden():
                 got,
                 want[:, start : start + n],
                 f"pieces of {pieces} tokens: wrong logits from position {start} on",
-                1e-9,
+                tolerance=1e-9,
             )
             start += n
 

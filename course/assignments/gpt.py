@@ -68,7 +68,10 @@ def test_layer_norm_centres_and_scales():
     check_tensor(got.mean(-1), torch.zeros(2, 5), hint)
     spread = (got**2).mean(-1)
     check_tensor(
-        spread, torch.ones(2, 5), "the mean square of every vector should be 1: divide by n and not by n - 1", 1e-4
+        spread,
+        torch.ones(2, 5),
+        "the mean square of every vector should be 1: divide by n and not by n - 1",
+        tolerance=1e-4,
     )
 
 
@@ -97,7 +100,7 @@ def test_layer_norm_any_axes_hidden():
         state = randomise(layer, seed + 1)
         want = F.layer_norm(x, (width,), state["weight"], state["bias"], 0.1)
         hint = f"an input with {len(shape)} axes comes out wrong: if the tests you see pass, count axes from the last"
-        check_tensor(layer(x), want, hint, 1e-4)
+        check_tensor(layer(x), want, hint, tolerance=1e-4)
 
 
 def test_layer_norm_keeps_its_input_hidden():
@@ -111,7 +114,10 @@ def test_layer_norm_gradients_hidden():
     found = probes.gradients(layer, x)
     want = probes.gradients(lambda x: F.layer_norm(x, (4,)), x)["input.0"]
     check_tensor(
-        found["input.0"], want, "the gradient is wrong: mean and variance depend on x too, do not detach them", 1e-4
+        found["input.0"],
+        want,
+        "the gradient is wrong: mean and variance depend on x too, do not detach them",
+        tolerance=1e-4,
     )
 
 
@@ -182,7 +188,7 @@ def test_attention_pattern_large_scores_hidden():
     want = F.scaled_dot_product_attention(q, k, torch.eye(4), is_causal=True)
     hint = "large scores come out wrong: exp of a large number is infinite, and no finite mask is low enough"
     # Scores in the thousands are exact to 3 decimals, so two that are nearly equal leave their weights as inexact.
-    check_tensor(attention_pattern(q, k), want, hint, 1e-2)
+    check_tensor(attention_pattern(q, k), want, hint, tolerance=1e-2)
 
 
 def test_attention_pattern_gradients_hidden():
@@ -257,7 +263,7 @@ def test_attention_matches_torch():
     layer, x = MultiHeadAttention(12, n_head=3), numbers(24, 2, 5, 12)
     state = randomise(layer, 25)
     hint = "the heads' results are not put side by side in order, or are not mixed by their own patterns"
-    check_tensor(layer(x).detach(), torch_attention(state, 12, 3, x), hint, 1e-4)
+    check_tensor(layer(x).detach(), torch_attention(state, 12, 3, x), hint, tolerance=1e-4)
 
 
 # %% test="multi-head-attention-any" of="multi-head-attention" points=1
@@ -272,7 +278,7 @@ def test_attention_any_sizes_hidden():
             f"wrong with {n_head} heads of width {d_model // n_head}: "
             "if the tests you see pass, does a size stand in your code as a number?"
         )
-        check_tensor(layer(x).detach(), want, hint, 1e-4)
+        check_tensor(layer(x).detach(), want, hint, tolerance=1e-4)
 
 
 def test_attention_sees_no_future_hidden():
@@ -301,7 +307,7 @@ def test_gelu_tanh_form():
     is_exact = isinstance(got, torch.Tensor) and got.shape == x.shape and (got - exact).abs().max() < 1e-6
     assert not is_exact, "this is the exact gelu (with erf); GPT-2 uses the tanh form of the docstring"
     hint = "not the formula: check each constant, and that x cubed is inside the tanh"
-    check_tensor(got, F.gelu(x, approximate="tanh"), hint, 1e-9)
+    check_tensor(got, F.gelu(x, approximate="tanh"), hint, tolerance=1e-9)
 
 
 # %% test="gelu-far" of="gelu" points=1
@@ -315,7 +321,9 @@ def test_gelu_far_from_zero_hidden():
     )
     found = probes.gradients(gelu, x)["input.0"]
     want = probes.gradients(lambda x: F.gelu(x, approximate="tanh"), x)["input.0"]
-    check_tensor(found, want, "the gradient is wrong or nan far from 0: exp of a large number is infinite", 1e-4)
+    check_tensor(
+        found, want, "the gradient is wrong or nan far from 0: exp of a large number is infinite", tolerance=1e-4
+    )
 
 
 # %% exercise="mlp" difficulty=1 importance=3 minutes=5 given_methods="__init__"
@@ -343,7 +351,7 @@ def test_mlp_any_axes_hidden():
         layer, x = MLP(4), numbers(seed, *shape)
         state = randomise(layer, seed + 1)
         hint = f"wrong for an input with {len(shape)} axes: up, gelu once, down, on the last axis, whatever comes before it"
-        check_tensor(layer(x).detach(), torch_mlp(state, x), hint, 1e-4)
+        check_tensor(layer(x).detach(), torch_mlp(state, x), hint, tolerance=1e-4)
 
 
 # %% [markdown]
@@ -396,7 +404,7 @@ def test_block_matches_torch():
     block, x = Block(config), numbers(42, 3, 5, 6)
     state = randomise(block, 43)
     hint = "not torch's layer: each sublayer reads a normalised copy, and the MLP reads what attention has written"
-    check_tensor(block(x.clone()).detach(), torch_block(state, config, x), hint, 1e-4)
+    check_tensor(block(x.clone()).detach(), torch_block(state, config, x), hint, tolerance=1e-4)
 
 
 # %% test="block-any" of="block" points=1
@@ -411,7 +419,7 @@ def test_block_any_sizes_hidden():
         f"wrong at width {config.d_model} with 3 heads and a large eps: "
         "if the tests you see pass, does every part get its sizes and eps from the config?"
     )
-    check_tensor(result.detach(), torch_block(state, config, x), hint, 1e-4)
+    check_tensor(result.detach(), torch_block(state, config, x), hint, tolerance=1e-4)
 
 
 # %% [markdown]
@@ -508,7 +516,7 @@ def test_gpt_matches_transformers():
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     ids = token_ids(62, 11, 4, 7)
     hint = "not GPT-2's logits: all blocks in order, the final norm, then the token embeddings as unembedding"
-    check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, 1e-4)
+    check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, tolerance=1e-4)
 
 
 # %% test="gpt-any" of="gpt" points=2
@@ -524,7 +532,7 @@ def test_gpt_any_sizes_hidden():
             f"wrong for {batch} texts of {n} tokens in a context of {config.context}: if the tests you see pass, "
             "does a size stand in your code as a number?"
         )
-        check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, 2e-4)
+        check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, tolerance=2e-4)
 
 
 def test_gpt_sees_no_future_hidden():
@@ -536,7 +544,7 @@ def test_gpt_sees_no_future_hidden():
         changed = ids.clone()
         changed[0, position] = (ids[0, position] + 1) % 13
         hint = f"changing token {position} changes logits before it: no position may see a later one"
-        check_tensor(model(changed)[:, :position], logits[:, :position], hint, 1e-4)
+        check_tensor(model(changed)[:, :position], logits[:, :position], hint, tolerance=1e-4)
 
 
 def test_gpt_passes_gradients_hidden():
@@ -710,11 +718,17 @@ def test_your_gpt_is_gpt2():
     model.load_state_dict(load_gpt2(theirs.state_dict()))
     ids = token_ids(81, 17, 4, 10)
     check_tensor(
-        model(ids).detach(), theirs(ids).logits.detach(), "your parts together do not give GPT-2's logits", 1e-4
+        model(ids).detach(),
+        theirs(ids).logits.detach(),
+        "your parts together do not give GPT-2's logits",
+        tolerance=1e-4,
     )
     loss = theirs(ids, labels=ids).loss.detach()
     check_tensor(
-        next_token_loss(model(ids), ids).detach(), loss, "your loss is not the one transformers computes", 1e-4
+        next_token_loss(model(ids), ids).detach(),
+        loss,
+        "your loss is not the one transformers computes",
+        tolerance=1e-4,
     )
 
 

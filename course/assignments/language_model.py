@@ -25,19 +25,23 @@ import math
 import random
 import re
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 
-from labkit import corpus, probes
-from labkit.checks import check_refused, check_tensor, token_ids
+from labkit import checks, corpus, probes
+from labkit.checks import check_refused, token_ids
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.language_model import HALF, QUARTER, TOTAL, WHOLE, Followers, Model, Recent
 
 
 # %% given="helpers"
+check_tensor = partial(checks.check_tensor, tolerance=1e-9)
+
+
 def made_up(seed, length, alphabet=b"ab\n"):
     """A text of random bytes out of a few, the same for the same seed."""
     return bytes(random.Random(seed).choices(alphabet, k=length))
@@ -251,7 +255,7 @@ def test_a_longer_memory_predicts_better():
     unseen = pieces(corpus.text("heldout", 90_000).encode(), 200)
     one, two, three = (bits_on(NGram(learned_from, n), unseen) for n in (1, 2, 3))
     hint = "does the context reach the counts?"
-    assert one > two + 0.45, f"one byte of memory should save 0.45 bits a byte, from {one:.2f} to {two:.2f}: {hint}"
+    assert one > two + 0.5, f"one byte of memory should save 0.5 bits a byte, from {one:.2f} to {two:.2f}: {hint}"
     assert two > three + 0.4, f"a second byte should save 0.4 bits more, from {two:.2f} to {three:.2f}: {hint}"
 
 
@@ -281,11 +285,13 @@ def test_cross_entropy_matches_torch():
         cross_entropy(logits, targets),
         F.cross_entropy(logits, targets),
         "not the mean of -ln softmax at the targets",
-        1e-5,
+        tolerance=1e-5,
     )
     large = torch.tensor([[3000.0, 2999.0, 0.0]])
     hint = "logits in the thousands: e to the power of 3000 is infinite, so take the largest off first"
-    check_tensor(cross_entropy(large, torch.tensor([1])), F.cross_entropy(large, torch.tensor([1])), hint, 1e-4)
+    check_tensor(
+        cross_entropy(large, torch.tensor([1])), F.cross_entropy(large, torch.tensor([1])), hint, tolerance=1e-4
+    )
 
 
 # %% test="cross-entropy-any" of="cross-entropy" points=1
@@ -301,7 +307,7 @@ def test_cross_entropy_any_axes_hidden():
         )
     found = probes.gradients(cross_entropy, logits, targets)["input.0"]
     want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
-    check_tensor(found, want, "no right gradient reaches the logits: a model could not learn from this", 1e-6)
+    check_tensor(found, want, "no right gradient reaches the logits: a model could not learn from this", tolerance=1e-6)
 
 
 def test_cross_entropy_refuses_hidden():
@@ -320,7 +326,10 @@ def test_surprise_in_bits():
     found = surprise(rows, torch.tensor([1, 0]))
     hint = "chances of 1/4 and 1/8 are 2 and 3 bits of surprise, one number a symbol"
     check_tensor(
-        found.double() if isinstance(found, torch.Tensor) else found, torch.tensor([2.0, 3.0]).double(), hint, 1e-6
+        found.double() if isinstance(found, torch.Tensor) else found,
+        torch.tensor([2.0, 3.0]).double(),
+        hint,
+        tolerance=1e-6,
     )
     never = surprise(rows, torch.tensor([0, 2]))[1].item()
     assert never == math.inf, f"what was held impossible has infinite surprise, not {never}"

@@ -27,7 +27,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from labkit import checks, corpus, probes
-from labkit.checks import check_tensor, token_ids
+from labkit.checks import token_ids
 from labkit.fit import decay_groups
 from labkit.judge import fresh_seed
 from labkit.predictions import compare_prediction
@@ -36,6 +36,7 @@ from solutions.training import GPT3_MIXTURE, GPT3_TOKENS
 
 
 # %% given="helpers"
+check_tensor = partial(checks.check_tensor, tolerance=1e-12)
 numbers = partial(checks.numbers, dtype=torch.float64)
 # %% [markdown]
 # ## How often is a text read?
@@ -252,8 +253,12 @@ def test_moments_are_those_of_torch_hidden():
         moments = update_moments(parameter.grad, moments, (0.6, 0.3))
         theirs = optimizer.state[parameter]
         assert moments["step"] == step + 1, "the step should count the gradients that were seen"
-        check_tensor(moments["mean"], theirs["exp_avg"], "the mean is not torch's: each average has its own beta", 1e-9)
-        check_tensor(moments["square"], theirs["exp_avg_sq"], "the square is not torch's: average the squares", 1e-6)
+        check_tensor(
+            moments["mean"], theirs["exp_avg"], "the mean is not torch's: each average has its own beta", tolerance=1e-9
+        )
+        check_tensor(
+            moments["square"], theirs["exp_avg_sq"], "the square is not torch's: average the squares", tolerance=1e-6
+        )
 
 
 def test_moments_leave_their_arguments_hidden():
@@ -298,7 +303,7 @@ def test_first_step_of_adamw():
     parameter, gradient = torch.tensor([1.0, 1.0, 1.0]).double(), torch.tensor([1e-3, -5.0, 400.0]).double()
     got, moments = adamw_update(parameter.clone(), gradient, {}, 0.1, (0.9, 0.96), 1e-12, 0.0)
     hint = "the first step is as long as the learning rate, whatever the gradient's size: correct both averages"
-    check_tensor(got, torch.tensor([0.9, 1.1, 0.9]).double(), hint, 1e-6)
+    check_tensor(got, torch.tensor([0.9, 1.1, 0.9]).double(), hint, tolerance=1e-6)
     assert moments["step"] == 1, "return the new moments beside the new parameter"
     still = torch.zeros(3).double()
     decayed, _ = adamw_update(parameter.clone(), still, {}, 0.1, (0.9, 0.96), 1e-8, 0.5)
@@ -484,8 +489,8 @@ def test_clipping_keeps_the_direction():
     norm, (after, _) = probes.after_call(clip_gradients, gradients, 1.0)
     assert norm is not None and abs(norm - 5) < 1e-9, "3 and 4 together have norm 5; return the norm before clipping"
     hint = "all tensors should shrink in place by the same factor, here to 3/5 and 4/5"
-    check_tensor(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, 1e-5)
-    check_tensor(after[1], torch.tensor([0.8]).double(), hint, 1e-5)
+    check_tensor(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, tolerance=1e-5)
+    check_tensor(after[1], torch.tensor([0.8]).double(), hint, tolerance=1e-5)
 
 
 def test_clipping_leaves_small_gradients():
@@ -506,7 +511,7 @@ def test_clipping_matches_torch_hidden():
         assert abs(norm - wanted_norm) <= 1e-9 * wanted_norm, "the norm is not that of all tensors together, before"
         for ours, theirs in zip(after, want, strict=True):
             hint = "not what torch makes of them: the factor is bound / (norm + 1e-6) if that is below 1"
-            check_tensor(ours, theirs, hint, 1e-12 * scale)
+            check_tensor(ours, theirs, hint, tolerance=1e-12 * scale)
 
 
 def test_clipping_of_nothing_hidden():
@@ -570,7 +575,7 @@ def test_accumulate_gives_the_gradient_of_the_batch():
         assert abs(loss - want_loss) < 1e-5, hint
         hint = f"with {pieces} pieces the gradient is not the batch's: forget the last one, and weigh pieces by rows"
         for name, gradient in trainer.gradients().items():
-            check_tensor(gradient, want[name], hint, 1e-5)
+            check_tensor(gradient, want[name], hint, tolerance=1e-5)
 
 
 # %% test="trainer-step" of="trainer" points=3
@@ -608,7 +613,7 @@ def test_first_step_is_that_of_a_plain_loop():
     loss = trainer.step()
     assert loss is not None and abs(loss - losses[0]) < 1e-5, "step should return the loss of its batch"
     hint = "after one step the model is not that of a plain loop: is the learning rate set for step 0, in every group?"
-    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-4)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, tolerance=1e-4)
 
 
 def test_second_step_has_a_rate_of_its_own():
@@ -617,7 +622,7 @@ def test_second_step_has_a_rate_of_its_own():
     trainer = Trainer(config, two_texts(73))
     trainer.step(), trainer.step()
     hint = "after two steps the model is not that of a plain loop: the rate follows the number of losses, so note each"
-    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-3)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, tolerance=1e-3)
 
 
 def test_steps_are_those_of_a_plain_loop_hidden():
@@ -628,7 +633,9 @@ def test_steps_are_those_of_a_plain_loop_hidden():
     got = [trainer.step() for _ in range(8)]
     hint = "after 8 steps the losses are not those of a plain loop: the rate follows the number of losses"
     assert max(abs(a - b) for a, b in zip(got, losses, strict=True)) < 2e-3, hint
-    check_tensor(trainer.logits(fixed_ids()), logits, "after 8 steps the model is not that of a plain loop", 1e-2)
+    check_tensor(
+        trainer.logits(fixed_ids()), logits, "after 8 steps the model is not that of a plain loop", tolerance=1e-2
+    )
 
 
 def test_gradients_are_clipped_before_the_step_hidden():
@@ -640,7 +647,7 @@ def test_gradients_are_clipped_before_the_step_hidden():
     for _ in losses:
         trainer.step()
     hint = "gradients should be clipped, by the config's bound, between accumulate and the optimizer's step"
-    check_tensor(trainer.logits(fixed_ids()), logits, hint, 1e-3)
+    check_tensor(trainer.logits(fixed_ids()), logits, hint, tolerance=1e-3)
 
 
 # %% [markdown]
