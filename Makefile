@@ -72,8 +72,8 @@ test: $(READY) ## prove a change (about 20 minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 test-long: $(READY) ## every answer under many seeds, the hub, the class server, the browser (needs Chromium)
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/test_banks.py tests/test_same_points.py
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long --ignore tests/test_banks.py --ignore tests/test_same_points.py
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/banks/test_banks.py tests/gradebook/test_same_points.py
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long --ignore tests/banks/test_banks.py --ignore tests/gradebook/test_same_points.py
 
 bench: $(READY) ## measure against other software, in one run
 	@$(BIN)/python -m bench

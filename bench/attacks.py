@@ -22,9 +22,11 @@ from nbgrader.apps.api import NbGraderAPI
 from rich.progress import track
 from traitlets.config import Config
 
-from course.assemble import assemble
-from course.grader import ONE_THREAD, Assignment, cores, judge_many
-from course.receive import receive
+from course.assemble.assembler import assemble
+from course.judging.assignment import Assignment
+from course.judging.grader import ONE_THREAD, cores
+from course.judging.lanes import judge_many
+from course.judging.submission import receive
 from tests.attacks import POINTS, ROOT, leaving, reading
 from tests.attacks.attack import Attack
 from tests.attacks.corpus import ATTACKS, HONEST

@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from labkit import probes
 from labkit.fit import adamw
+from labkit.testing import probes
 from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2, next_token_loss
 from solutions.scale import fused
 

@@ -31,11 +31,14 @@ import nbformat
 from nbformat import NotebookNode
 
 from bench.small import ROOT as SMALL
-from course.assemble import ROOT, assemble
-from course.grader import ONE_THREAD, Assignment, cores, judge_many, lanes_here
+from course import ROOT
+from course.assemble.assembler import assemble
+from course.banks.play import blanked
 from course.grading import autograde, open_course, settings
-from course.receive import receive
-from tests.play import blanked
+from course.judging.assignment import Assignment
+from course.judging.grader import ONE_THREAD, cores
+from course.judging.lanes import judge_many, lanes_here
+from course.judging.submission import receive
 
 WORKERS = 2
 REPEATS = 3
@@ -148,7 +151,8 @@ def measure_cells(root: str, name: str, count: int) -> dict[str, Any]:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from course.grader import ALWAYS_NEEDED, modules_of
+    from course.judging.assignment import modules_of
+    from course.judging.grader import ALWAYS_NEEDED
 
     source = nbformat.read(Path(root, "course", "source", name, f"{name}.ipynb"), as_version=4)
     for module in (*ALWAYS_NEEDED, *modules_of(source), "matplotlib.pyplot"):
@@ -251,7 +255,7 @@ def with_dask(submissions: int) -> None:
     head(f"judging alone, small assignment, {submissions} submissions, warm")
     local = warm_rate(in_fresh_process("judging", str(root), "small", submissions)["times"])
     row("local lanes", 60 * local, None)
-    dask.config.refresh(paths=[str(ROOT / "course" / "deploy" / "dask.yaml")])  # as course/cluster.py advises
+    dask.config.refresh(paths=[str(ROOT / "course" / "deploy" / "dask.yaml")])  # as course/judging/cluster.py advises
     threads = math.ceil(lanes_here() / WORKERS)
     with LocalCluster(n_workers=WORKERS, threads_per_worker=threads, protocol="tcp", dashboard_address=None) as workers:
         run = in_fresh_process("judging", str(root), "small", submissions, workers.scheduler_address)

@@ -75,7 +75,7 @@ def mixture_effects(seed: int) -> dict[str, float]:
 
 
 def loop_effects(seed: int) -> dict[str, float]:
-    """What `tests/test_training.py` and the chapter measure."""
+    """What `tests/topics/training/test_training.py` and the chapter measure."""
     sound, _ = run(seed, learning_rate=0.01, warmup=20)
     warm, _ = run(seed, learning_rate=0.1, warmup=50)
     cold, _ = run(seed, learning_rate=0.1, warmup=0)

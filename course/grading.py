@@ -6,8 +6,9 @@
     python -m course.grading feedback gpt                   # write feedback and release it
     python -m course.grading export --to grades.csv         # all grades
 
-Grading itself is in `course.autograde`; formgrader's button runs this command (`course.formgrader`), and `nbgrader
-autograde` takes the same steps, because course/nbgrader_config.py names them (`course.steps`).
+Grading itself is in `course.gradebook.autograde`; formgrader's button runs this command (`course.pages.formgrader`),
+and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py names them
+(`course.gradebook.preprocessors`).
 """
 
 import argparse
@@ -28,17 +29,17 @@ from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets import TraitError
 from traitlets.config import Config, PyFileConfigLoader
 
-from course import analytics, exports, term
-from course.autograde import Result, Run
-from course.grader import Assignment, GraderError
-from course.steps import CannotGrade, is_isolated
-from course.term import TermError, update
-from course.writer import enter
+from course import ROOT, CourseError
+from course.gradebook import exports, term
+from course.gradebook.autograde import Result, Run
+from course.gradebook.preprocessors import is_isolated
+from course.gradebook.term import update
+from course.gradebook.writer import enter
+from course.judging.assignment import Assignment
+from course.pages import analytics
 
-ROOT = Path(__file__).resolve().parents[1]
 
-
-class Refusal(Exception):
+class Refusal(CourseError):
     """One sentence for the person who typed the command: what happened and what to do."""
 
 
@@ -297,7 +298,7 @@ def main() -> None:
         api = open_course()
         gradebook = f"The gradebook {gradebook_name(api)}"
         arguments.run(api, arguments)
-    except (Refusal, CannotGrade, GraderError, TermError) as refusal:
+    except CourseError as refusal:
         sys.exit(str(refusal))
     except (ImportError, TraitError) as error:
         sys.exit(f"A part that course/nbgrader_config.py names cannot be used: {error}. Nothing is lost.")

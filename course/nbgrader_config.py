@@ -37,10 +37,11 @@ c.CourseDirectory.solution_directory = "course/run/solution"
 exchange = os.environ.get("COURSE_EXCHANGE")
 c.Exchange.root = exchange or str(root / "course" / "run" / "exchange")
 c.ExchangeCollect.check_owner = exchange is not None
-c.ExchangeFactory.collect = "course.collect.CollectOwned"
+c.ExchangeFactory.collect = "course.gradebook.collect.CollectOwned"
 
-# Students' code runs in the sandbox and tests beside it (course/grader.py); nbgrader's step that runs both is left out.
-c.Autograde.exporter_class = "course.receive.SubmissionExporter"
+# Students' code runs in the sandbox and tests beside it (course/judging/grader.py); nbgrader's step that runs both is
+# left out.
+c.Autograde.exporter_class = "course.judging.submission.SubmissionExporter"
 # What a submission brings goes no further than that exporter, so the ids and metadata that follow are the instructor's
 # own, which nbgrader checked when the assignment was entered.
 c.Autograde.sanitize_preprocessors = [
@@ -49,23 +50,23 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.OverwriteCells",
 ]
 c.Autograde.autograde_preprocessors = [
-    "course.steps.TakeJudgement",
+    "course.gradebook.preprocessors.TakeJudgement",
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "course.steps.NoteGrades",
+    "course.gradebook.preprocessors.NoteGrades",
 ]
 c.NotebookExporter.optimistic_validation = True  # the notebook is validated after the last step, not after each
 
-# Feedback: the gradebook's scores and comments, and our own page (course/feedback.py).
-c.GenerateFeedback.preprocessors = ["course.feedback.Grades"]
-c.GenerateFeedback.exporter_class = "course.feedback.FeedbackExporter"
+# Feedback: the gradebook's scores and comments, and our own page (course/pages/feedback.py).
+c.GenerateFeedback.preprocessors = ["course.pages.feedback.Grades"]
+c.GenerateFeedback.exporter_class = "course.pages.feedback.FeedbackExporter"
 
 # formgrader shows a submission through nbconvert's HTMLExporter: nothing of a student's may run there, nor any page ask
 # another server for anything.
-c.HTMLExporter.preprocessors = ["course.harmless.Harmless"]
-c.HTMLExporter.filters = {"markdown2html": "course.harmless.prose"}
-c.HTMLExporter.template_file = str(root / "course" / "templates" / "formgrade.html.j2")
+c.HTMLExporter.preprocessors = ["course.pages.sanitize.Harmless"]
+c.HTMLExporter.filters = {"markdown2html": "course.pages.sanitize.prose"}
+c.HTMLExporter.template_file = str(root / "course" / "pages" / "templates" / "formgrade.html.j2")
 
 # Late penalties by course/term.toml.
-c.AssignLatePenalties.plugin_class = "course.term.LatePenalty"
+c.AssignLatePenalties.plugin_class = "course.gradebook.term.LatePenalty"

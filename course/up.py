@@ -27,7 +27,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).resolve().parents[1]
+from course import ROOT, CourseError
+
 RUN = ROOT / "course" / "run"
 BOOK = ROOT / "_build" / "html"
 STUDENTS = ("alice", "bob", "carol")
@@ -36,7 +37,7 @@ START_SECONDS = 90
 STOP_SECONDS = 20
 
 
-class Refusal(Exception):
+class Refusal(CourseError):
     """One sentence for the person who typed the command: what happened and what to do."""
 
 
@@ -134,7 +135,7 @@ def build_book() -> None:
 
 def prepare_course() -> None:
     """Assemble the assignments, fill the gradebook and fill the exchange, where that is not done."""
-    names = ("course/assignments", "course/assemble.py", "course/nbgrader_config.py", "solutions")
+    names = ("course/assignments", "course/assemble", "course/nbgrader_config.py", "solutions")
     state = fingerprint(*(ROOT / name for name in names))
     made = [ROOT / "course" / "gradebook.db", ROOT / "course" / "source", RUN / "exchange", ROOT / "exercises"]
     if not all(path.exists() for path in made) or changed("course", state):
@@ -168,7 +169,7 @@ def serve_book(port: int) -> http.server.ThreadingHTTPServer:
 
 def start_hub(port: int, book_port: int) -> subprocess.Popen[bytes]:
     """Start the hub in a process group of its own and wait until it answers."""
-    from course.sandbox import why_not  # imports what `check_modules` looks for
+    from course.sandbox import WITHOUT_SANDBOX, why_not  # imports what `check_modules` looks for
 
     log = RUN / "hub.log"
     environment = os.environ | {
@@ -181,10 +182,10 @@ def start_hub(port: int, book_port: int) -> subprocess.Popen[bytes]:
     }
     if (reason := why_not()) is not None:
         print(f"{reason} Here, for trying, submissions are graded without it, with your own rights.", flush=True)
-        environment["COURSE_WITHOUT_SANDBOX"] = "1"
+        environment[WITHOUT_SANDBOX] = "1"
     with log.open("w") as file:
         hub = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "--config", str(ROOT / "course" / "hub.py")],
+            [sys.executable, "-m", "jupyterhub", "--config", str(ROOT / "course" / "deploy" / "hub.py")],
             cwd=RUN,
             env=environment,
             stdout=file,

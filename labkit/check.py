@@ -5,10 +5,9 @@ with the message of the first that fails. The notebook's file is only read. Need
 """
 
 import argparse
-import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from labkit.notebook import COURSE, facts, grade_id, is_exercise, is_test, name_of
 
 # Laptops differ: a cell may take this many times what the whole notebook takes where it was written.
 PATIENCE = 3
@@ -78,16 +79,16 @@ def read(path: Path) -> NotebookNode:
     except Exception as error:  # its readers trip in many ways over what is no notebook
         reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
         raise CheckError(f"{path} is not a readable notebook ({reason}): {again}.") from None
-    course = notebook.metadata.get("course")
+    course = notebook.metadata.get(COURSE)
     if not course:
         raise CheckError(f"{path} is not an assignment of this course. These exist: {_known()}.")
-    ids = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
+    ids = [name for cell in notebook.cells if (name := grade_id(cell))]
     if twice := sorted({i for i in ids if ids.count(i) > 1}):
         raise CheckError(f"{path} has the cell {twice[0]} twice: delete the copy, or {again}.")
-    points = sum(c.metadata.nbgrader.points for c in _tests(notebook))
+    points = sum(c.metadata.nbgrader.points for c in notebook.cells if is_test(c))
     if points < course.points:
         raise CheckError(f"{path} has lost test cells worth {course.points - points} points: {again}.")
-    written = sum(_mark(c, "solution") for c in notebook.cells)
+    written = sum(map(is_exercise, notebook.cells))
     if written < course.exercises:
         missing = course.exercises - written
         raise CheckError(f"{path} has lost {missing} exercise cell{'s' if missing > 1 else ''}: {again}.")
@@ -136,13 +137,14 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
     found: dict[str, Exercise] = {}
     broken: dict[str, str] = {}
     for index, cell in enumerate(notebook.cells):
-        if _mark(cell, "solution"):
-            name = cell.metadata.nbgrader.grade_id.removeprefix("exercise-")
+        if is_exercise(cell):
+            name = name_of(cell)
             found[name] = Exercise(name)
             if error := _error(cell):
                 broken[name] = f"the exercise's own cell fails: {error}"
-        elif _mark(cell, "grade") and (called := re.search(r'^with answers\(\s*"([\w-]+)"', cell.source, re.MULTILINE)):
-            exercise = found.setdefault(called[1], Exercise(called[1]))
+        elif is_test(cell) and facts(cell).get("visible"):
+            name = facts(cell)["exercise"]
+            exercise = found.setdefault(name, Exercise(name))
             points = cell.metadata.nbgrader.points
             exercise.points += points
             error = _error(cell)
@@ -151,7 +153,7 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
             elif error is None:
                 exercise.earned += points
             else:
-                exercise.failures.append(broken.get(called[1], error))
+                exercise.failures.append(broken.get(name, error))
     return list(found.values())
 
 
@@ -167,14 +169,6 @@ def _error(cell: NotebookNode) -> str | None:
                 return text or "the test failed"
             return f"{output.ename}: {text}"
     return None
-
-
-def _mark(cell: NotebookNode, name: str) -> bool:
-    return cell.cell_type == "code" and bool(cell.metadata.get("nbgrader", {}).get(name))
-
-
-def _tests(notebook: NotebookNode) -> Iterable[NotebookNode]:
-    return (c for c in notebook.cells if _mark(c, "grade"))
 
 
 def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from labkit import corpus
+from labkit.files import write_whole
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 # Three bytes a paragraph: 15,000 of them take 45 KB, and an unseen one is taken for seen once in a thousand times.
@@ -108,9 +109,7 @@ def save(
     about = {"config": config, "merges": merges, "record": record, "data": digest(trained_on) if trained_on else None}
     metadata = {"checkpoint": json.dumps(about)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(serialize(kept, metadata))  # not save_file, whose files nobody else may read
-    part.replace(path)
+    write_whole(path, serialize(kept, metadata))  # not save_file, whose files nobody else may read
     return path
 
 

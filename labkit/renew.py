@@ -11,7 +11,6 @@ you work inside a clone's `exercises/` itself, save the new release elsewhere fi
 
 import argparse
 import hashlib
-import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.check import places
+from labkit.files import write_whole
+from labkit.notebook import COURSE, is_exercise, marks_of
 
 # The line of a prediction, as the assignments write it.
 GUESS = re.compile(r"^(?P<start>\s*(?P<name>\w+)\s*=\s*)(?P<value>.+?)(?P<end>\s*# your guess.*)$", re.MULTILINE)
@@ -77,9 +78,9 @@ class _Renewal:
             cell, student = nbformat.from_dict(released), theirs.get(key)
             if student is None:
                 added += [key] if released.cell_type == "code" else []
-            elif _is_exercise(released):
+            elif is_exercise(released):
                 cells += self.answer(cell, student)
-            elif released.cell_type == "code" and not _marks(released):
+            elif released.cell_type == "code" and not marks_of(released):
                 cell.source = _with_predictions(released.source, predictions)
                 if self.blank(student.source) != self.blank(released.source):
                     self.told.append(
@@ -88,11 +89,11 @@ class _Renewal:
                     )
                     self.own.setdefault(key, []).insert(0, _as_text("What this cell was before:", student.source))
             elif student.source.strip() != released.source.strip():
-                if not _marks(released):
+                if not marks_of(released):
                     rewritten += 1
-                elif _marks(student).get("checksum") == _marks(released).get("checksum", ""):
+                elif marks_of(student).get("checksum") == marks_of(released).get("checksum", ""):
                     self.told.append(f"You had changed {key}, which is the course's; its own text is back.")
-                else:
+                elif not key.startswith("given-course-"):  # what the assembler writes is nothing to read again
                     corrected.append(key)
             cells += [cell, *self.own.get(key, ())]
         if corrected:
@@ -110,7 +111,7 @@ class _Renewal:
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(self.new.metadata))
         notebook.nbformat_minor = 5
         nbformat.validate(notebook)
-        changed = _texts(notebook) != _texts(self.old) or self.old.metadata.get("course") != self.new.metadata.course
+        changed = _texts(notebook) != _texts(self.old) or self.old.metadata.get(COURSE) != self.new.metadata[COURSE]
         return Renewed(notebook, self.told, changed)
 
     def sort(self, current: dict[str, NotebookNode]) -> tuple[dict[str, NotebookNode], dict[str, str]]:
@@ -119,26 +120,26 @@ class _Renewal:
         predictions: dict[str, str] = {}
         notes = {_note_id(key) for key in current}
         present = {_key(cell) for cell in self.old.cells}
-        unmarked = {self.blank(c.source): k for k, c in current.items() if not _marks(c) and k not in present}
+        unmarked = {self.blank(c.source): k for k, c in current.items() if not marks_of(c) and k not in present}
         answers = self.chosen_answers(current)
         place: str | None = None
         for cell in self.old.cells:
             key = _key(cell)
-            if not _marks(cell) and key not in current:
+            if not marks_of(cell) and key not in current:
                 key = unmarked.get(self.blank(cell.source), key)  # Jupyter gives a cell that was moved another id
             if key in current and key not in theirs and answers.get(key, cell) is cell:
                 theirs[key], place = cell, key
-                if not _marks(cell):
+                if not marks_of(cell):
                     predictions |= self.predictions(cell.source)
             elif key in notes:
                 continue  # from an earlier renewal; it is written again where it is still needed
-            elif _is_exercise(cell):
+            elif is_exercise(cell):
                 if key not in current:
                     kept = "" if _is_untouched(cell) else "; your answer is kept as a cell of your own"
                     self.told.append(f"The exercise {_name(key)} is no longer in the assignment{kept}.")
                 if not _is_untouched(cell):
                     self.keep(cell, place)
-            elif _marks(cell) or UNMARKED.match(key):
+            elif marks_of(cell) or UNMARKED.match(key):
                 if key in current and cell.source.strip() != current[key].source.strip():
                     self.keep(cell, place)  # a copy that the student made to try things
                 elif key not in current and cell.cell_type == "code":
@@ -172,7 +173,7 @@ class _Renewal:
         chosen: dict[str, NotebookNode] = {}
         for cell in self.old.cells:
             key = _key(cell)
-            if key not in current or not _is_exercise(current[key]):
+            if key not in current or not is_exercise(current[key]):
                 continue
             if key not in chosen or (_is_untouched(chosen[key]) and not _is_untouched(cell)):
                 chosen[key] = cell
@@ -186,7 +187,7 @@ class _Renewal:
                 self.told.append(f"The task of {_name(key)} was corrected; you had not begun it.")
             return []
         cell.source = student.source
-        before, after = _marks(student).get("checksum"), _marks(cell).get("checksum")
+        before, after = marks_of(student).get("checksum"), marks_of(cell).get("checksum")
         if before is None or before == after or student.source.strip() == released.strip():
             return []
         self.told.append(
@@ -198,16 +199,9 @@ class _Renewal:
         return [note]
 
 
-def _marks(cell: NotebookNode) -> NotebookNode:
-    marks = cell.metadata.get("nbgrader")
-    if isinstance(marks, NotebookNode) and isinstance(marks.get("grade_id"), str):
-        return marks
-    return NotebookNode()
-
-
 def _key(cell: NotebookNode) -> str:
     """What tells a cell of the course from the others: nbgrader's id, or the cell's own."""
-    return str(_marks(cell).get("grade_id") or cell.get("id", ""))
+    return str(marks_of(cell).get("grade_id") or cell.get("id", ""))
 
 
 def _name(key: str) -> str:
@@ -218,21 +212,17 @@ def _note_id(key: str) -> str:
     return f"new-{key}"
 
 
-def _is_exercise(cell: NotebookNode) -> bool:
-    return bool(_marks(cell).get("solution"))
-
-
 def checksum(cell: NotebookNode) -> str:
     """What nbgrader's release step writes into the metadata of a cell that has no points."""
-    marks = _marks(cell)
+    marks = marks_of(cell)
     kinds = (str(bool(marks.get(mark))) for mark in ("grade", "solution", "locked"))
-    text = "".join([cell.source, cell.cell_type, *kinds, marks.grade_id])
+    text = "".join([cell.source, cell.cell_type, *kinds, marks["grade_id"]])
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _is_untouched(cell: NotebookNode) -> bool:
     """Whether an exercise's cell is as it was released, by the checksum that came with it."""
-    return bool(_marks(cell)) and checksum(cell) == _marks(cell).get("checksum")
+    return bool(marks_of(cell)) and checksum(cell) == marks_of(cell).get("checksum")
 
 
 def _with_predictions(source: str, predictions: dict[str, str]) -> str:
@@ -289,14 +279,9 @@ def find(name: str, release: Path | None) -> tuple[Path, Path]:
 def write(notebook: NotebookNode, path: Path, now: datetime) -> Path:
     """Replace the file at `path`, keeping it as it was beside it; returns where that copy lies."""
     copy = path.with_name(f"{path.stem}.{now:%Y-%m-%d-%H%M%S}.ipynb")
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     with copy.open("xb") as file:
         file.write(path.read_bytes())
-    try:
-        draft.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, (nbformat.writes(notebook) + "\n").encode())
     return copy
 
 
@@ -309,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         path, release = find(options.assignment, options.release)
         old, new = read(path), read(release)
-        if "course" not in new.metadata:
+        if COURSE not in new.metadata:
             raise RenewError(f"{release} is not an assignment of this course.")
         renewed = renew(old, new)
         if not renewed.changed:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from labkit import checkpoint, corpus
-from labkit.almanac import RELATIONS, START, Almanac, Fact, prompt
 from labkit.fit import adamw, cross_entropy, fit, token_batches
+from labkit.worlds.almanac import RELATIONS, START, Almanac, Fact, prompt
 from solutions.closed_book import answers, closed_book_accuracy
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import Tokenizer, train_bpe

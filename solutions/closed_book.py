@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labkit.almanac import Fact, prompt
+from labkit.worlds.almanac import Fact, prompt
 from solutions.tokenizer import Tokenizer
 
 NextToken = Callable[[Tensor], Tensor]  # ids (batch, position) -> logits (batch, position, vocabulary), such as a GPT

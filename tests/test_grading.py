@@ -19,19 +19,20 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
 from traitlets.config import Config, PyFileConfigLoader
 
-from course import grading, steps
-from course.autograde import Result
-from course.collect import CollectOwned
-from course.grader import Assignment
+from course import ROOT, grading
+from course.gradebook import preprocessors as steps
+from course.gradebook.autograde import Result
+from course.gradebook.collect import CollectOwned
+from course.gradebook.preprocessors import CannotGrade, is_isolated
+from course.gradebook.store import Store
 from course.grading import Refusal
-from course.judge import Judged
-from course.receive import Received
-from course.steps import WITHOUT_SANDBOX, CannotGrade, is_isolated
-from course.store import Store
-from tests.sandboxed import needs_sandbox
-from tests.toy_course import SUBMISSIONS, StandIn, judged, make_course, put_in, submit, toy
-
-ROOT = Path(__file__).resolve().parents[1]
+from course.judging.assignment import Assignment
+from course.judging.submission import Received
+from course.judging.verdict import Judged
+from course.sandbox import WITHOUT_SANDBOX
+from labkit.notebook import VERDICT
+from tests.support.sandboxed import needs_sandbox
+from tests.support.toy_course import SUBMISSIONS, StandIn, judged, make_course, put_in, submit, toy
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def stand_in(new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPat
     """The commands work on that copy, and nothing is run."""
     for name in ("open_course", "is_isolated", "Assignment"):
         monkeypatch.setattr(grading, name, getattr(grading, name))  # so that they are put back
-    monkeypatch.setattr("course.autograde.judge_many", None)
+    monkeypatch.setattr("course.gradebook.autograde.judge_many", None)
     put_in(new_course[1], stand_in := StandIn(new_course[1]))
     return stand_in
 
@@ -90,7 +91,7 @@ def test_points_and_reasons(graded: tuple[NbGraderAPI, Path, dict[str, Result]])
     }
     assert "could not be read" in (results["damaged"].remark or "")
     cells = nbformat.read(root / "course" / "autograded" / "dies" / "toy" / "toy.ipynb", as_version=4).cells
-    assert next(cell for cell in cells if cell.id == "test-double").metadata.course.message
+    assert next(cell for cell in cells if cell.id == "test-double").metadata[VERDICT].message
     assert {result.problem for result in results.values()} == {None}
     assert results["solved"].seconds > 0
 
@@ -232,7 +233,7 @@ def test_a_terminal_sees_the_progress(new_course: tuple[NbGraderAPI, Path], stan
     import pty
 
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tests.toy_course", str(root), "autograde", "toy"]
+    command = [sys.executable, "-m", "tests.support.toy_course", str(root), "autograde", "toy"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)

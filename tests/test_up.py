@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from course import up
+from course import ROOT, up
 from course.up import Refusal
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -48,7 +46,8 @@ def steps(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("book/index.md", "_config.yml", "solutions/a.py", "labkit/fit.py", "course/assignments/a.py"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text("first")
-    for name in ("assemble.py", "nbgrader_config.py"):
+    for name in ("assemble/__init__.py", "nbgrader_config.py"):
+        (here / "course" / name).parent.mkdir(exist_ok=True)
         (here / "course" / name).write_text("first")
     return ran
 
@@ -160,8 +159,8 @@ def test_passwords_are_kept_and_private(here: Path) -> None:
 
 def test_a_signal_during_a_step_stops_the_step_too(here: Path, tmp_path: Path) -> None:
     """SIGTERM reaches course.up alone; the step runs on in a session of its own, with a child, unless it is ended."""
-    (tmp_path / "course" / "__init__.py").touch()
-    (tmp_path / "course" / "up.py").write_text((ROOT / "course" / "up.py").read_text())
+    for name in ("__init__.py", "up.py"):
+        (tmp_path / "course" / name).write_text((ROOT / "course" / name).read_text())
     (tmp_path / "course" / "assemble.py").write_text(
         "import os, pathlib, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"

@@ -33,9 +33,10 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from labkit import checkpoint, checks, probes
-from labkit.checks import check_refused, token_ids
-from labkit.judge import fresh_seed
+from labkit import checkpoint
+from labkit.testing import checks, probes
+from labkit.testing.checks import check_refused, token_ids
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.generation import require_prompt
 from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2

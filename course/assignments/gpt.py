@@ -27,10 +27,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from labkit import checkpoint, corpus, probes
-from labkit.checks import check_tensor, numbers, token_ids
+from labkit import checkpoint, corpus
+from labkit.testing import probes
+from labkit.testing.checks import check_tensor, numbers, token_ids
 from labkit.fit import adamw, fit, token_batches
-from labkit.judge import fresh_seed
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPT2_NAMES, GPTConfig
 

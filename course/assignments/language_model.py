@@ -31,9 +31,10 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 
-from labkit import checks, corpus, probes
-from labkit.checks import check_refused, token_ids
-from labkit.judge import fresh_seed
+from labkit import corpus
+from labkit.testing import checks, probes
+from labkit.testing.checks import check_refused, token_ids
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.language_model import HALF, QUARTER, TOTAL, WHOLE, Followers, Model, Recent
 

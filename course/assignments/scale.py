@@ -28,8 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from labkit.checks import check_number, check_refused
-from labkit.judge import fresh_seed
+from labkit.testing.checks import check_number, check_refused
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPT, GPTConfig, library_gpt2, next_token_loss
 from solutions.scale import GPT3_TABLE, TableRow, table_config

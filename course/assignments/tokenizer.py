@@ -26,9 +26,10 @@ from collections import Counter
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from labkit import corpus, probes
-from labkit.checks import check_refused
-from labkit.judge import fresh_seed
+from labkit import corpus
+from labkit.testing import probes
+from labkit.testing.checks import check_refused
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.tokenizer import BYTE_TO_ID, ID_TO_BYTE, Pair, byte_characters, byte_ids
 

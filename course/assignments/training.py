@@ -26,10 +26,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from labkit import checks, corpus, probes
-from labkit.checks import token_ids
+from labkit import corpus
+from labkit.testing import checks, probes
+from labkit.testing.checks import token_ids
 from labkit.fit import decay_groups
-from labkit.judge import fresh_seed
+from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPTConfig
 from solutions.training import GPT3_MIXTURE, GPT3_TOKENS

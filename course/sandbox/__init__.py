@@ -36,12 +36,12 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerBase
 from traitlets import Dict, Unicode
 
+from course import ROOT, CourseError
 from course.sandbox.room import Room, RoomError, data_files, room_of
 from course.sandbox.zygote import PORTS, WORK
 
 __all__ = ["Room", "RoomError", "Sandbox", "SandboxError", "SandboxProvisioner", "connect", "room_of", "why_not"]
 
-ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SOCKET_PATH = 107
 KILL_SECONDS = 10.0
 START_SECONDS = 120.0
@@ -58,10 +58,12 @@ SYSTEM = (
 )
 OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
 # Where the course itself is an installed package, that copy is not for students.
+WITHOUT_SANDBOX = "COURSE_WITHOUT_SANDBOX"
+"""The environment variable that is "1" where grading goes on without the sandbox."""
 OWN_PACKAGES = ("course", "labkit", "solutions")
 
 
-class SandboxError(Exception):
+class SandboxError(CourseError):
     """The sandbox does not work or has ended: one sentence with the remedy."""
 
 

@@ -1,10 +1,10 @@
 """The student's kernel: an IPython kernel that also answers the judge's requests.
 
 Requests come over a socket of their own, which listens beside the kernel's under the number 0: each is eight bytes of
-length, little-endian, then `labkit.codec` bytes, and so is each reply. A test asks hundreds of times, and a message on
-a Jupyter channel would cost ten times what the answer does. The message `course_serve` on the shell channel makes the
-main thread answer until a request of no length comes, so that cells and requests keep their order and an interrupt
-ends a call as it ends a cell.
+length, little-endian, then `labkit.testing.codec` bytes, and so is each reply. A test asks hundreds of times, and a
+message on a Jupyter channel would cost ten times what the answer does. The message `course_serve` on the shell channel
+makes the main thread answer until a request of no length comes, so that cells and requests keep their order and an
+interrupt ends a call as it ends a cell.
 
 It trusts nothing and is trusted with nothing: what the student does to this process shows only in its replies.
 """
@@ -21,8 +21,8 @@ from typing import Any
 
 from traitlets.config import Config
 
-from labkit import codec
-from labkit.remote import Student
+from labkit.testing import codec
+from labkit.testing.student import Student
 
 if "ipykernel" not in sys.modules:
     # Nobody debugs here, and looking for a debugger takes a third of the kernel's start.

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course import CourseError
+from course.notebook import kind_of, test_cells
+from labkit.notebook import facts
+
 # The first Adam() of a process imports torch._dynamo, which takes most of a second.
 ALWAYS_LOADED = ("torch", "torch._dynamo")
 PLOTTING = "matplotlib.pyplot"
 
 
-class RoomError(Exception):
+class RoomError(CourseError):
     """An assignment that cannot be graded in a sandbox: one sentence with the cell and the remedy."""
 
 
@@ -60,11 +64,11 @@ def room_of(source: NotebookNode, root: Path, name: str = "") -> Room:
             )
     given = list(dict.fromkeys(m for _, tree in trees["given"] for m in _imported(tree.body) if not _is_solution(m)))
     at_hand = {module.split(".")[0] for module in given}
-    replaced = {call.split(".")[0] for _, tree in trees["test"] for call in _replaced(tree)}
+    replaced = {call.split(".")[0] for cell in test_cells(source) for calls in cell.replaces.values() for call in calls}
     denied = sorted(replaced - at_hand - {"torch"})
     used = [name for _, tree in trees["given"] for name in _used(tree, at_hand)]
     shown = [PLOTTING] if any("matplotlib" in cell.source for cell in source.cells) else []
-    settings = source.metadata.get("course", {})
+    settings = facts(source)
     folder = root / "course" / "source" / name
     return Room(
         name=name or settings.get("title", ""),
@@ -88,7 +92,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 def _cells(source: NotebookNode, kind: str) -> Iterator[tuple[str, ast.Module]]:
     for cell in source.cells:
-        if cell.cell_type == "code" and cell.get("id", "").split("-")[0] == kind:
+        if cell.cell_type == "code" and kind_of(cell) == kind:
             yield cell.id, ast.parse(cell.source)
 
 
@@ -136,11 +140,3 @@ def _closed(needed: Iterable[str], folder: Path) -> dict[str, ast.Module]:
         ]
         todo += [m.split(".")[1] for m in inner if "." in m]
     return found
-
-
-def _replaced(tree: ast.Module) -> Iterator[str]:
-    """Calls that `answers(..., replaces={...})` lists."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "replaces":
-            for calls in ast.literal_eval(node.value).values():
-                yield from calls

@@ -13,8 +13,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from labkit.almanac import RELATIONS, Almanac
 from labkit.checkpoint import find, load
+from labkit.worlds.almanac import RELATIONS, Almanac
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "widgets.css").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from course.assemble import Assembler
+from course.assemble.assembler import Assembler
 from tests.attacks import POINTS, ROOT
 
 SOLVED = {

@@ -63,11 +63,11 @@ ATTACKS = [
     ),
     softmaxes(
         "guard-switched-off",
-        "makes labkit.refusals do nothing",
+        "makes labkit.testing.refusals do nothing",
         "def softmax(x):\n    return torch.softmax(x, -1)",
         """
-        import labkit.refusals
-        labkit.refusals.Guard.__enter__ = labkit.refusals.Guard.__exit__ = lambda self, *error: None
+        import labkit.testing.refusals
+        labkit.testing.refusals.Guard.__enter__ = labkit.testing.refusals.Guard.__exit__ = lambda self, *error: None
         """,
         says=(),
         unguarded=SWITCHED_OFF,
@@ -75,9 +75,9 @@ ATTACKS = [
     ),
     softmaxes(
         "session-switched-off",
-        "makes labkit.session do nothing",
+        "makes labkit.testing.session do nothing",
         "def softmax(x):\n    return torch.softmax(x, -1)",
-        "import labkit.session\nlabkit.session.Session.begin = labkit.session.Session.end = lambda self: None",
+        "from labkit.testing import session\nsession.Session.begin = session.Session.end = lambda self: None",
         says=(),
         unguarded=SWITCHED_OFF,
         gets=POINTS,

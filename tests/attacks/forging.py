@@ -83,7 +83,7 @@ ATTACKS = [
         "request-handler",
         "replaces the kernel's handler of requests with one that answers True to everything",
         """
-        from labkit import codec
+        from labkit.testing import codec
         kernel = get_ipython().kernel
         def serve(stream, identity, parent):
             judge, _ = kernel.listener.accept()
@@ -99,7 +99,7 @@ ATTACKS = [
         "writes replies into the judge's socket before it asks",
         """
         import gc, socket, threading
-        from labkit import codec
+        from labkit.testing import codec
         def write():
             reply = codec.encode(("result", True))
             while True:
@@ -116,68 +116,69 @@ ATTACKS = [
         "request-errors",
         "answers every request with an exception of the judge's own names",
         """
-        import labkit.remote
-        from labkit import codec
+        import labkit.testing.student
+        from labkit.testing import codec
         names = iter(["SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "Verdict", "__class__"] * 99)
-        labkit.remote.Student.handle = lambda self, request: codec.encode(("error", [next(names)], "passed", []))
+        handle = lambda self, request: codec.encode(("error", [next(names)], "passed", []))
+        labkit.testing.student.Student.handle = handle
         """,
     ),
     forges(
         "codec-encode",
-        "replaces labkit.codec.encode, so that every result is sent as an object of its own",
+        "replaces labkit.testing.codec.encode, so that every result is sent as an object of its own",
         """
         import json
-        import labkit.codec
+        import labkit.testing.codec
         def encode(value, **named):
             text = json.dumps({"tuple": ["result", {"handle": "#0"}]}).encode()
             return len(text).to_bytes(8, "little") + text
-        labkit.codec.encode = encode
+        labkit.testing.codec.encode = encode
         """,
     ),
     forges(
         "codec-garbage",
         "sends bytes that are no message",
         """
-        import labkit.remote
+        import labkit.testing.student
         long, torn = (2**63 - 1).to_bytes(8, "little"), b"\\x02" + bytes(7) + b"[["
         junk = iter([b"", b"\\xff" * 8, long, bytes(64), torn] * 99)
-        labkit.remote.Student.handle = lambda self, request: next(junk)
+        labkit.testing.student.Student.handle = lambda self, request: next(junk)
         """,
     ),
     forges(
         "student-methods",
         "replaces Student.do_call, so that calls give something equal to everything",
         """
-        import labkit.remote
+        import labkit.testing.student
         class Same:
             def __eq__(self, other): return True
             def __ne__(self, other): return False
             def __bool__(self): return True
             def __torch_function__(self, *a, **k): return True
-        labkit.remote.Student.do_call = lambda self, function, args, kwargs: Same()
-        labkit.remote.Student.do_probe = lambda self, name, args, kwargs: Same()
+        labkit.testing.student.Student.do_call = lambda self, function, args, kwargs: Same()
+        labkit.testing.student.Student.do_probe = lambda self, name, args, kwargs: Same()
         """,
     ),
     forges(
         "probes",
-        "replaces labkit.probes, so that gradients and changed inputs are made up",
+        "replaces labkit.testing.probes, so that gradients and changed inputs are made up",
         """
-        from labkit import probes, remote
+        from labkit.testing import probes
         def after_call(function, *args, **kwargs): return None, args
         def gradients(function, *inputs): return {"input.0": torch.zeros_like(inputs[0])}
-        remote._probes.update(after_call=after_call, gradients=gradients)
         probes.after_call, probes.gradients = after_call, gradients
         """,
     ),
     forges(
         "judge-module",
-        "replaces labkit.judge.answers and fresh_seed, and the modules themselves",
+        "replaces the notebook's answers and fresh_seed, and the modules themselves",
         """
         import contextlib, sys, types
-        import labkit.judge
-        labkit.judge.answers = answers = lambda *a, **k: contextlib.suppress(BaseException)
-        labkit.judge.fresh_seed = fresh_seed = lambda: 0
-        sys.modules["labkit.judge"] = types.SimpleNamespace(answers=answers, fresh_seed=fresh_seed)
+        import labkit.testing.answers
+        labkit.testing.answers.Answers.__call__ = answers = lambda *a, **k: contextlib.suppress(BaseException)
+        labkit.testing.answers.fresh_seed = fresh_seed = lambda: 0
+        made = types.SimpleNamespace(Answers=lambda *a, **k: answers, fresh_seed=fresh_seed)
+        sys.modules["labkit.testing.answers"] = made
         sys.modules["torch.nn.functional"] = F = types.SimpleNamespace(softmax=lambda x, d: x, rms_norm=lambda x, *a: x)
         torch.nn.functional = F
         """,
@@ -196,16 +197,16 @@ ATTACKS = [
         "stashes-the-reference",
         "keeps the reference that a later exercise's test is given for softmax, and answers with it",
         """
-        import labkit.session, labkit.remote
+        import labkit.testing.session, labkit.testing.link
         kept = {}
-        real = labkit.session.Session.begin
+        real = labkit.testing.session.Session.begin
         def begin(self):
             real(self)
             for name in ("softmax",):
                 value = self.namespace.get(name)
                 if getattr(value, "__name__", "") == "softmax" and value not in kept.values():
                     kept.setdefault(f"{name} {len(kept)}", value)
-        labkit.session.Session.begin = begin
+        labkit.testing.session.Session.begin = begin
         """,
         answers={
             "softmax": """
@@ -264,7 +265,7 @@ ATTACKS = [
         "lies-about-its-input",
         "changes its input in place and replaces the probe that would tell",
         first="""
-        from labkit import remote
+        from labkit.testing import link as remote
         def after_call(function, *args, **kwargs):
             kept = [a.clone() for a in args]
             return function(*args, **kwargs), tuple(kept)

@@ -154,11 +154,11 @@ ATTACKS = [
     ),
     edited(
         "shadows-the-judge",
-        "hands in labkit/judge.py and sitecustomize.py",
+        "hands in labkit/files.py and sitecustomize.py",
         lambda n: None,
-        "Your file labkit/judge.py has the name",
+        "Your file labkit/files.py has the name",
         "sitecustomize",
-        files={"labkit/judge.py": "", "labkit/__init__.py": "", "sitecustomize.py": "", "random.py": "1/0"},
+        files={"labkit/files.py": "", "labkit/__init__.py": "", "sitecustomize.py": "", "random.py": "1/0"},
     ),
     edited("all-twice", "has every cell twice", _all_twice, "has 2 cells marked test-softmax"),
     edited(

@@ -15,10 +15,10 @@ import psutil
 from nbformat import NotebookNode
 from playwright.sync_api import FrameLocator, Locator, Page
 
+from course import ROOT
 from course.up import free_port
-from tests.toy_course import copy_code
+from tests.support.toy_course import copy_code
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180_000  # milliseconds that a browser waits for something on a busy machine
 
 # Building the real book is another test's work; this one needs something to be built and served.

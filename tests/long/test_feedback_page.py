@@ -17,12 +17,12 @@ import pytest
 from nbconvert.exporters import HTMLExporter
 from playwright.sync_api import Page
 
-from tests.graded import Course, autograded, hostile
+from course import ROOT
 from tests.long.browser import DESKTOP, PHONE, chromium, new_page, serve
+from tests.support.graded import Course, autograded, hostile
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<h1>Mine</h1><script>console.log(/ran/); fetch('/api/contents')</script>"
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Response
 
-from tests import site
 from tests.long.browser import DESKTOP, PHONE, chromium, new_page, serve
+from tests.support import site
 
 pytestmark = pytest.mark.long
 

@@ -23,16 +23,18 @@ import psutil
 import pytest
 
 from course import grading
-from course.assemble import assemble
-from course.grader import Assignment, Grader
-from course.receive import receive
-from course.store import Store, grading_seed, secret
-from course.writer import Writer, enter
+from course.assemble.assembler import assemble
+from course.gradebook.store import Store, grading_seed, secret
+from course.gradebook.writer import Writer, enter
+from course.judging.assignment import Assignment
+from course.judging.grader import Grader
+from course.judging.submission import receive
+from labkit.notebook import REPORT, VERDICT
 from tests.attacks import POINTS, malformed
 from tests.attacks import ROOT as ATTACKED
 from tests.attacks.attack import SOLVED, WRONG, Attack, filled, saves
-from tests.sandboxed import needs_sandbox
-from tests.toy_course import copy_code
+from tests.support.sandboxed import needs_sandbox
+from tests.support.toy_course import copy_code
 
 NAME = "attacked"
 COUNT = int(os.environ.get("COURSE_SOAK", "200"))
@@ -233,7 +235,7 @@ def find(who: str, command: psutil.Popen) -> psutil.Process | None:
     """A worker of that kind among the command's processes."""
     with contextlib.suppress(psutil.NoSuchProcess):
         children = {child: " ".join(child.cmdline()) for child in command.children()}
-        warm = [child for child, line in children.items() if "course.warm" in line]
+        warm = [child for child, line in children.items() if "course.judging.judge_process" in line]
         if who == "the sandbox":
             return next((child for child, line in children.items() if "course.sandbox.zygote" in line), None)
         if who == "the warm process":
@@ -277,7 +279,7 @@ def test_a_class_is_graded_though_its_graders_are_killed(
     for student, attack in students.items():
         course.submitted(student).mkdir(parents=True)
         attack.hand_in(course.submitted(student))
-    store, log = course.store, tmp_path / "log"
+    store, log = course.gradebook.store, tmp_path / "log"
 
     def graded() -> int:
         return sum(1 for _ in store.run.glob(f"results/{NAME}/*/record.json"))
@@ -321,8 +323,8 @@ def test_a_class_is_graded_though_its_graders_are_killed(
     assert wrong == {}
     for student, attack in students.items():
         notebook = nbformat.read(course.root / "course" / "autograded" / student / NAME / f"{NAME}.ipynb", as_version=4)
-        sentences = [*notebook.metadata.course_report.remarks]
-        sentences += [cell.metadata.course.message for cell in notebook.cells if "course" in cell.metadata]
+        sentences = [*notebook.metadata[REPORT].remarks]
+        sentences += [cell.metadata[VERDICT].message for cell in notebook.cells if VERDICT in cell.metadata]
         for words in attack.says:
             assert re.search(words, "\n".join(sentences)), (student, attack.name, words, sentences)
     found = alone(course, students)

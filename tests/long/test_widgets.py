@@ -25,7 +25,6 @@ from anywidget import AnyWidget
 from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
-from labkit.almanac import Almanac
 from labkit.widgets import (
     AlmanacSearch,
     AttentionHeads,
@@ -36,6 +35,7 @@ from labkit.widgets import (
     TokenSteps,
     joined,
 )
+from labkit.worlds.almanac import Almanac
 from solutions.generation import chances, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
 from solutions.language_model import guess_ranks, surprise, token_rows

@@ -13,8 +13,8 @@
 # %% given="setup"
 import torch
 import torch.nn.functional as F
-from labkit import probes
-from labkit.judge import fresh_seed
+from labkit.testing import probes
+from labkit.testing.answers import fresh_seed
 
 
 # %% given="numbers"

@@ -1,0 +1,424 @@
+"""Judging from outside: a student's cells run in a kernel of their own, the tests run here, and only data crosses.
+
+No line of a student's code runs in this process. Its test cells and given cells are the instructor's; the names that
+exercises define are proxies (`labkit.testing.link`), behind which every call goes to the student's kernel as bytes.
+What the student overrides there, assertions or the kernel itself, changes what their answers return and nothing else.
+
+Order of the tests. A test whose functions are all visible runs where it stands. Hidden tests and the integration test
+run when all cells have run, so that no later cell can show what they asked. Tests that lend the reference's version of
+earlier exercises come last, so that no test is left that a kept copy of it could help. Tests that run later than they
+stand see the names bound as they were there.
+"""
+
+import ast
+import contextlib
+import linecache
+import os
+import signal
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+from nbformat import NotebookNode
+
+from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
+from course.judging.messages import told
+from course.judging.verdict import Judged, Verdict, judged_notebook, not_judged
+from course.notebook import TestCell, test_cells
+from labkit.notebook import INTEGRATION, grade_id, is_test
+from labkit.testing.answers import graded_with
+from labkit.testing.link import Link, Remote
+
+MAX_RESTARTS = 4
+# A test may use this share of the whole time, and once one of its exercise was too slow, that share.
+_TEST_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
+# Beyond the submission's time: for the judge's own work on what a student returned.
+_OWN_SECONDS = 10.0
+
+_LOOP = "is there a loop that never ends?"
+
+
+def judge(
+    clean: NotebookNode,
+    source: NotebookNode,
+    kernel: Callable[[], KernelManager],
+    *,
+    seed: int,
+    seconds: float,
+    reference: Mapping[str, str],
+    crowding: float = 1.0,
+) -> Judged:
+    """Run a clean notebook and the tests of its source on it. Raises for nothing that a student can do.
+
+    `kernel` gives a kernel that has not started, anew when one must be replaced. `seed` fixes what hidden tests draw.
+    `seconds` is the time that the student's code may take in all on a core of its own, and `crowding` how many share
+    this one. `reference` gives the source of the earlier exercises' names that tests lend (`course.judging.reference`).
+    """
+    begun = time.process_time()
+    run = _Run(clean, source, kernel, seconds, reference, crowding)
+    with graded_with(seed), _silence():
+        try:
+            with _alarm(2 * crowding * seconds + _OWN_SECONDS):
+                run.run()
+        except _OutOfTime:
+            # What answers return can keep the tests busy, so this is a result like any other.
+            run.give_up(f"The tests could not be finished within {2 * seconds:.0f} seconds.")
+        except Exception as error:  # an error of the judge: it must not cost the rest of a class
+            reason = f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor."
+            run.failure = run.failure or reason
+            run.give_up(reason)
+        finally:
+            run.close()
+    return judged_notebook(
+        clean,
+        [run.verdicts[cell] for cell in run.tests],
+        run.outputs,
+        run.remarks,
+        seconds=time.process_time() - begun + run.kernel_seconds,
+        failure=run.failure,
+    )
+
+
+class _OutOfTime(BaseException):
+    """The judge itself takes too long."""
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime in the main thread after some seconds: hostile data can keep a test busy here too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: Any) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing that the tests print or warn of is seen."""
+    with (
+        open(os.devnull, "w") as quiet,
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+class _Run:
+    """One notebook under judgement."""
+
+    def __init__(
+        self,
+        clean: NotebookNode,
+        source: NotebookNode,
+        kernel: Callable[[], KernelManager],
+        seconds: float,
+        reference: Mapping[str, str],
+        crowding: float = 1.0,
+    ):
+        self.clean, self.source, self.kernel = clean, source, kernel
+        self.crowding = crowding
+        self.seconds, self.end = seconds, self.now() + seconds
+        self.marked = {name: c for c in source.cells if (name := grade_id(c)) and c.cell_type == "code"}
+        self.tests = {cell.id: cell for cell in test_cells(source)}
+        self.names: dict[str, Any] = types.ModuleType("__main__").__dict__
+        self.link = Link(self.send, self.names, reference)
+        self.uses: dict[str, set[str]] = {}  # what the code of a given name reads
+        self.theirs: set[str] = set()  # names whose value lies in the student's kernel
+        self.trees: dict[str, ast.Module] = {}
+        self.snapshots: dict[str, dict[str, Any]] = {}
+        self.conversation: Conversation | None = None
+        self.kernel_seconds = 0.0
+        self.restarts = -1
+        self.gone: str | None = None  # why no kernel is started any more
+        # What a new kernel must do again: cells that ran to their end, and where snapshots were taken.
+        self.history: list[tuple[str, str]] = []
+        self.slow: set[str] = set()
+        self.test_seconds, self.test_end = 0.0, 0.0  # what the test that runs may take, and until when
+        self.outputs: dict[int, list[NotebookNode]] = {}
+        self.output_room = NOTEBOOK_OUTPUT
+        self.verdicts: dict[str, Verdict] = {}
+        self.remarks: list[str] = []
+        self.failure: str | None = None
+        for cell in self.marked.values():
+            if cell.metadata.nbgrader.solution:
+                self.bind_exercise(cell)
+
+    # -- the order of things
+
+    def run(self) -> None:
+        later: list[TestCell] = []
+        number = 0
+        for index, cell in enumerate(self.clean.cells):
+            if cell.cell_type != "code":
+                continue
+            number += 1
+            own = self.marked.get(grade_id(cell) or "")
+            if own is None:
+                self.execute(index, cell.source, f"Cell {number}")
+            elif not is_test(own):
+                if own.metadata.nbgrader.solution:
+                    self.execute(index, cell.source, f"Cell {number}")
+                else:
+                    self.execute(index, own.source, f"Cell {number}")
+                    self.run_given(own)
+            else:
+                later += self.reach(self.tests[grade_id(own) or ""])
+        for test in self.tests.values():
+            if test.id not in self.verdicts and test not in later:  # a notebook without this cell
+                later += self.reach(test)
+        for test in sorted(later, key=lambda t: bool(t.lends)):  # otherwise as they stand
+            self.judge_test(test, restored=True)
+
+    def reach(self, test: TestCell) -> list[TestCell]:
+        """Come to a test cell; the test is given back if its time is later."""
+        self.trees[test.file] = test.tree
+        with contextlib.suppress(Exception):  # a definition that needs an exercise at once: its tests will say so
+            exec(test.definitions(), self.names)
+        if not (test.lends or test.hidden or test.exercise == INTEGRATION):
+            self.judge_test(test)
+            return []
+        self.snapshots[test.id] = dict(self.names)
+        with contextlib.suppress(Stopped):
+            self.start()
+            self.allow(_SLOW_SHARE)
+            self.link.ask("snapshot", test.id)
+            self.history.append(("snapshot", test.id))
+        return [test]
+
+    # -- cells
+
+    def execute(self, index: int, code: str, name: str) -> None:
+        """Run a cell in the student's kernel and keep what it puts out."""
+        outputs = Outputs(self.output_room)
+        try:
+            self.start()
+            seconds = self.share(1 / 2)
+        except Stopped:
+            return
+        assert self.conversation is not None
+        try:
+            self.conversation.execute(code, seconds, outputs)
+            self.history.append(("cell", code))
+        except Stopped as stopped:
+            self.remark(f"{name} {stopped.reason}{_question(stopped)}")
+        self.outputs[index] = outputs.cells
+        self.output_room = max(self.output_room - outputs.taken, 0)
+
+    def bind_exercise(self, own: NotebookNode) -> None:
+        for node in ast.parse(own.source).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.bind_theirs(node.name)
+
+    def bind_theirs(self, name: str) -> None:
+        self.theirs.add(name)
+        self.names[name] = Remote(self.link, name)
+
+    def run_given(self, own: NotebookNode) -> None:
+        """Run a given cell here too, unless it needs an exercise to run: then its names stay the student's."""
+        file = f"<{grade_id(own)}>"
+        tree = ast.parse(own.source)
+        self.trees[file] = tree
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.uses[node.name] = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        if not self.needs_student(_read_at_once(tree)):
+            linecache.cache[file] = (len(own.source), None, own.source.splitlines(True), file)
+            try:
+                exec(compile(tree, file, "exec"), self.names)
+                return
+            except Exception as error:
+                self.failure = f"The given cell {grade_id(own)} fails where tests run: {type(error).__name__}: {error}"
+        for name in _bound_at_once(tree):
+            self.bind_theirs(name)
+
+    def needs_student(self, names: set[str]) -> bool:
+        """Whether names lead to an exercise, themselves or by what their code reads."""
+        seen: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name in self.theirs:
+                return True
+            if name not in seen:
+                seen.add(name)
+                waiting += self.uses.get(name, ())
+        return False
+
+    # -- tests
+
+    def judge_test(self, test: TestCell, restored: bool = False) -> None:
+        if restored:
+            self.names.clear()
+            self.names.update(self.snapshots[test.id])
+        try:
+            self.start()
+            self.allow(_SLOW_SHARE if test.exercise in self.slow else _TEST_SHARE)
+            if restored:
+                self.link.ask("restore", test.id)
+            exec(test.block(), self.names)
+        except (Exception, Stopped) as error:
+            if isinstance(error, Stopped):
+                self.slow.add(test.exercise)
+            failure = told(error, test, self.trees, self.answers_to(test.exercise))
+            verdict = Verdict(test.id, test.exercise, test.points, 0, **asdict(failure))
+        else:
+            verdict = Verdict(test.id, test.exercise, test.points, test.points)
+        self.verdicts[test.id] = verdict
+
+    def answers_to(self, exercise: str) -> list[str]:
+        """The cells that the student wrote an answer in, that of an exercise first."""
+        own = {name for name, cell in self.marked.items() if cell.metadata.nbgrader.solution}
+        cells = {name: cell.source for cell in self.clean.cells if (name := grade_id(cell)) in own}
+        first = cells.pop(f"exercise-{exercise}", None)
+        return [*([first] if first else []), *cells.values()]
+
+    def send(self, request: bytes) -> bytes:
+        """Carry a request to the student's kernel and its reply back."""
+        if self.conversation is None or not self.conversation.alive:
+            raise Stopped(self.gone or "Python has stopped.")
+        what = self.link.asked or "Your code"
+        try:
+            left = self.test_end - self.now()
+            if left <= 0:  # many calls, each of which did end
+                raise Stopped(f"did not end within {seconds_of(self.test_seconds)}")
+            return self.conversation.request(request, left)
+        except Stopped as stopped:
+            self.test_end = max(self.test_end, self.now() + 1.0)  # to take back what the test changed
+            raise Stopped(f"{what} {stopped.reason}{_question(stopped)}") from None
+
+    # -- the kernel
+
+    def now(self) -> float:
+        """A clock that goes as slowly as the kernel does where others share its core."""
+        return time.monotonic() / self.crowding
+
+    def share(self, part: float) -> float:
+        """Seconds that the next thing may take, of what is left."""
+        left = self.end - self.now()
+        if left <= 0:
+            self.stop_for_good(f"Python was stopped: the time for one submission, {self.seconds:.0f} seconds, is over.")
+        return max(left * part, 1.0)
+
+    def allow(self, part: float) -> None:
+        """Give what comes next a part of the whole time, at most half of what is left and at least a second."""
+        self.test_seconds = min(self.share(1 / 2), max(self.seconds * part, 1.0))
+        self.test_end = self.now() + self.test_seconds
+
+    def start(self) -> None:
+        """Have a kernel that can be asked, as the one before would be now. Raises Stopped if there is to be none."""
+        while self.conversation is None or not self.conversation.alive:
+            if self.gone is not None:
+                raise Stopped(self.gone)
+            if self.restarts >= MAX_RESTARTS:
+                self.stop_for_good(
+                    f"Python was started {MAX_RESTARTS + 1} times and stopped each time; it is not started again."
+                )
+            self.restarts += 1
+            if self.conversation is not None:
+                self.kernel_seconds += self.conversation.used
+                self.conversation = None
+            begun = self.now()
+            try:
+                self.conversation = Conversation(self.kernel, self.crowding)
+            except Exception as error:
+                self.failure = f"No kernel could be started: {type(error).__name__}: {error}"
+                self.stop_for_good("Python could not be started; this is not your fault. Tell your instructor.")
+            self.end += self.now() - begun  # how long a kernel takes to start is not the student's doing
+            self.replay()
+
+    def replay(self) -> None:
+        assert self.conversation is not None
+        for step in list(self.history):
+            kind, what = step
+            try:
+                if kind == "cell":
+                    self.conversation.execute(what, self.share(1 / 2), Outputs(0))
+                else:
+                    self.allow(_SLOW_SHARE)
+                    self.link.ask("snapshot", what)
+            except Stopped:
+                if self.gone:
+                    raise
+                self.history.remove(step)  # what does not run a second time is left out
+                if not self.conversation.alive:
+                    return
+
+    def stop_for_good(self, sentence: str) -> None:
+        self.gone = sentence
+        self.remark(sentence)
+        if self.conversation is not None:
+            self.conversation.close()
+        raise Stopped(sentence)
+
+    def remark(self, sentence: str) -> None:
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
+
+    def give_up(self, reason: str) -> None:
+        """Give no points for what has not been judged."""
+        self.remark(reason)
+        self.verdicts = {verdict.cell: verdict for verdict in not_judged(self.source, reason)} | self.verdicts
+
+    def close(self) -> None:
+        if self.conversation is not None:
+            with contextlib.suppress(Exception):
+                self.conversation.close()
+            self.kernel_seconds += self.conversation.used
+
+
+def _question(stopped: Stopped) -> str:
+    return f": {_LOOP}" if stopped.reason.startswith("did not end") else "."
+
+
+# -------------------------------------------------------------------------------------------------- what a cell needs
+
+
+def _read_at_once(tree: ast.Module) -> set[str]:
+    """Names that running a cell reads, not counting those that only its functions' bodies read."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [*node.decorator_list, node.args, *filter(None, [node.returns])]
+        elif isinstance(node, ast.Lambda):
+            waiting.append(node.args)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _bound_at_once(tree: ast.Module) -> set[str]:
+    """Names that a cell binds."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found

@@ -1,0 +1,137 @@
+"""Questions that a test may ask of a student's code beyond calling it.
+
+Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
+results under a seed, a few steps of training or of an optimizer, a result that later calls may have changed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labkit.fit import fit, token_batches
+from labkit.testing.link import probe
+
+
+@probe
+def gradients(function: Callable | nn.Module, *inputs: Any) -> dict[str, Tensor]:
+    """Gradients of a weighted sum of `function(*inputs)`.
+
+    Returns `{"input.0": ..., "weight": ...}`: for each floating-point tensor among the inputs, by position, and for
+    each parameter of a module, by name, a tensor of its shape. What does not matter to the output gets zeros. The
+    weights of the sum are fixed and all different, so that no gradient cancels by symmetry.
+    """
+    leaves = [x.detach().clone().requires_grad_() if _is_float(x) else x for x in inputs]
+    wanted = {f"input.{i}": x for i, x in enumerate(leaves) if _is_float(x)}
+    if isinstance(function, nn.Module):
+        wanted |= {name: p for name, p in function.named_parameters() if p.requires_grad}
+    with torch.enable_grad():
+        output = function(*leaves)
+        if not isinstance(output, Tensor):
+            raise TypeError(f"a tensor is expected and {type(output).__name__} came back")
+        if not output.requires_grad:  # nothing that it was given matters to it
+            return {k: torch.zeros_like(v) for k, v in wanted.items()}
+        weights = torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype).view(output.shape)
+        found = torch.autograd.grad((output * weights).sum(), list(wanted.values()), allow_unused=True)
+    return {k: torch.zeros_like(v) if g is None else g for (k, v), g in zip(wanted.items(), found, strict=True)}
+
+
+@probe
+def after_call(function: Callable, *args: Any, **kwargs: Any) -> tuple[Any, tuple]:
+    """`(result, args)` of a call, the arguments as the call left them: shows in-place changes.
+
+    The call is given copies, so that what the test passes stays as it was, also where no process lies between.
+    """
+    args, kwargs = _copied(args), _copied(kwargs)
+    return function(*args, **kwargs), args
+
+
+@probe
+def seeded(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Result of a call made right after `torch.manual_seed(seed)`."""
+    torch.manual_seed(seed)
+    return function(*args, **kwargs)
+
+
+@probe
+def train(
+    module: nn.Module,
+    tokens: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    context: int,
+    learning_rate: float,
+    seed: int,
+) -> None:
+    """Train a module in place to predict the next token, with AdamW at a constant learning rate.
+
+    `tokens` is one long row of ids; each batch takes `batch_size` windows of `context` tokens from it at random.
+    `module` maps ids (batch, position) to logits (batch, position, vocabulary).
+    """
+    batches = token_batches(tokens, batch_size=batch_size, context=context, seed=seed)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
+    fit(module, batches, steps=steps, optimizer=optimizer, progress=False)
+
+
+@probe
+def optimize(
+    make: Callable[..., torch.optim.Optimizer],
+    parameters: list[Tensor],
+    gradients: list[list[Tensor | None]],
+    *,
+    groups: list[dict[str, Any]] | None = None,
+    reload_after: int | None = None,
+    **settings: Any,
+) -> list[Tensor]:
+    """The parameters after an optimizer has made a step for each row of `gradients`, which holds one a parameter.
+
+    groups: the parameter groups, with indices for "params"; one group with all parameters when None.
+    reload_after: after so many steps the optimizer is replaced by a new one that loads its state dict.
+    settings: keyword arguments of `make`, the optimizer's class.
+    """
+    leaves = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    rows = [{"params": range(len(leaves))}] if groups is None else groups
+
+    def made() -> torch.optim.Optimizer:
+        return make([row | {"params": [leaves[i] for i in row["params"]]} for row in rows], **settings)
+
+    optimizer = made()
+    for number, row in enumerate(gradients):
+        if number == reload_after:
+            state = optimizer.state_dict()
+            optimizer = made()
+            optimizer.load_state_dict(state)
+        for leaf, gradient in zip(leaves, row, strict=True):
+            leaf.grad = None if gradient is None else gradient.detach().clone()
+        optimizer.step()
+    return [leaf.detach() for leaf in leaves]
+
+
+@probe
+def kept(function: Callable, *args: Any, then: Callable[[], Any], times: int = 1) -> Any:
+    """What `function(*args)` returned, as it is after `then()` was called `times` times.
+
+    Shows a result that is tied to what goes on changing.
+    """
+    result = function(*args)
+    for _ in range(times):
+        then()
+    return result
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _copied(value: Any) -> Any:
+    """A copy of data; the student's own objects, which are no data, stay what they are."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple, set):
+        # Ids and texts cannot be changed in place.
+        return type(value)(value) if set(map(type, value)) <= {int, str} else type(value)(map(_copied, value))
+    if type(value) is dict:
+        return dict(zip(value, map(_copied, value.values()), strict=True))
+    return value

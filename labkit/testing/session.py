@@ -1,0 +1,66 @@
+"""One exercise under judgement: its replaced calls refused, the earlier exercises it uses taken from the reference."""
+
+import importlib
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from labkit.testing.refusals import Guard, namespaces_of
+
+
+class Session:
+    """What `answers` does to one namespace, and how it is undone.
+
+    `sources` gives the reference of each part as source text, where its module is not to be had; a part that is not
+    in it stays the student's.
+    """
+
+    def __init__(
+        self,
+        namespace: dict,
+        replaces: Mapping[str, list[str]],
+        parts: Mapping[str, str],
+        sources: Mapping[str, str] | None = None,
+    ):
+        self.namespace = namespace
+        self.replaces, self.parts, self.sources = replaces, parts, sources
+        self.before: dict[str, Any] = {}
+        self.guards: list[Guard] = []
+        self.kept: list[str] = []  # parts that stayed the student's
+
+    def begin(self) -> None:
+        for name, module in self.parts.items():
+            try:
+                reference = self.reference(name, module)
+            except (ImportError, AttributeError):
+                self.kept.append(name)
+                continue
+            self.before[name] = self.namespace.get(name)
+            self.namespace[name] = reference
+        for name, calls in self.replaces.items():
+            value = self.namespace.get(name)
+            if not callable(value):
+                continue
+            guard = Guard(name, calls)
+            self.guards.append(guard)
+            self.before[name] = value
+            guard.watch([self.namespace, *(n for n in namespaces_of(value) if n is not self.namespace)])
+            self.namespace[name] = guard.wrap_class(value) if isinstance(value, type) else guard.wrap(value)
+        for guard in self.guards:
+            guard.patch_classes()
+
+    def reference(self, name: str, module: str) -> Any:
+        if self.sources is None:
+            return getattr(importlib.import_module(module), name)
+        own = types.ModuleType(module)
+        exec(compile(self.sources.get(name, ""), f"<reference {name}>", "exec"), own.__dict__)
+        return getattr(own, name)
+
+    def end(self) -> None:
+        for guard in reversed(self.guards):
+            guard.release()
+        for name, value in self.before.items():
+            if value is None:
+                self.namespace.pop(name, None)
+            else:
+                self.namespace[name] = value

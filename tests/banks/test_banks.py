@@ -1,0 +1,155 @@
+"""Every answer of every bank, played into its assembled notebook, directly and through the codec."""
+
+import functools
+import re
+from collections.abc import Mapping
+
+import pytest
+from nbformat import NotebookNode
+
+from course.assemble.assembler import Assembler
+from course.assemble.source import assignments
+from course.banks.bank import Answer, bank
+from course.banks.play import play, points
+from course.judging.messages import GAP, told
+from course.pages.mistakes import Words
+from labkit.testing.answers import graded_with
+
+INTEGRATION = "integration"
+SEEDS = [str(seed) for seed in range(8)]  # what hidden tests may draw their inputs from
+# How a failure reads for which the test's author has no words.
+NO_HINT = ("a test fails:", "Error in your code", "exception in your code", "the test cannot use")
+
+
+@functools.cache
+def assembled(name: str) -> NotebookNode:
+    return Assembler(name).build()
+
+
+@functools.cache
+def cells_of(name: str) -> dict[str, list[str]]:
+    """`{exercise: ids of the tests that judge it}`."""
+    assembler = Assembler(name)
+    assembler.build()
+    return {e.name: e.tests for e in assembler.exercises.values()}
+
+
+def cells_after(name: str, exercise: str) -> list[str]:
+    """Ids of the tests below an exercise's cell; those above it have run before an answer is put in."""
+    cells = [c.id for c in assembled(name).cells]
+    below = cells[cells.index(f"exercise-{exercise}") :]
+    return [c.removeprefix("test-") for c in below if c.startswith("test-")]
+
+
+def case(name: str, answer: Answer, *marks: pytest.MarkDecorator):
+    return pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}", marks=marks)
+
+
+def answers(kind: str) -> list:
+    return [case(name, answer) for name in assignments() for answer in bank(kind, name)]
+
+
+def mistakes() -> list:
+    """The wrong answers; only the first of each exercise is for the fast tests."""
+    cases, exercises = [], set()
+    for name in assignments():
+        for answer in bank("wrong", name):
+            cases.append(case(name, answer, *[pytest.mark.long] * ((name, answer.exercise) in exercises)))
+            exercises.add((name, answer.exercise))
+    return cases
+
+
+def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exception]:
+    """The tests that fail, with what they say."""
+    grades = play(assembled(name), through_codec=through_codec, **kwargs)
+    assert set(grades) == set(kwargs.get("only", points(assembled(name))))
+    return {test: error for test, error in grades.items() if error is not None}
+
+
+@functools.cache
+def words_of(name: str) -> Words:
+    return Words(assembled(name))
+
+
+def unclear(name: str, failed: Mapping[str, Exception]) -> list[str]:
+    """What students read of hidden tests that failed, where it is mostly gaps or no hint at the mistake."""
+    words = words_of(name)
+    said = [told(error, words.cells[f"test-{test}"], words.trees) for test, error in failed.items()]
+    hidden = [failure.pattern for failure in said if failure.hidden]
+    return [text for text in hidden if not hints(text) or any(phrase in text for phrase in NO_HINT)]
+
+
+def hints(text: str) -> bool:
+    """Whether a text has enough words beside its gaps."""
+    return len(re.findall(r"[^\W\d_]{2,}", text)) >= max(4, 3 * text.count(GAP))
+
+
+@pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
+@pytest.mark.parametrize("name", assignments())
+def test_the_solution_keeps_all_points(name: str, through_codec: bool):
+    assert failures(name, through_codec) == {}
+
+
+@pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
+@pytest.mark.parametrize("name", assignments())
+def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
+    lost = failures(name, through_codec, blank=True)
+    assert set(points(assembled(name))) - set(lost) == set()
+
+
+@pytest.mark.parametrize(("name", "answer"), answers("wrong"))
+def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
+    tests = cells_of(name)[answer.exercise]
+    direct = failures(name, answers=answer.names, only=[*tests, INTEGRATION])
+    own = {test: error for test, error in direct.items() if test in tests}
+    assert own, "it loses no points in its own exercise"
+    messages = [f"{type(error).__name__}: {error}" for error in own.values()]
+    assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
+    coded = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
+    assert set(coded) == set(direct), "the codec changes what it loses"
+    assert unclear(name, coded) == [], "students read this of a hidden test and know no more than before"
+
+
+@pytest.mark.parametrize(("name", "answer"), answers("right"))
+def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    assert failures(name, answers=answer.names, only=tests) == {}
+    assert failures(name, through_codec=True, answers=answer.names, only=tests) == {}
+
+
+@pytest.mark.parametrize(("name", "answer"), mistakes())
+def test_a_mistake_costs_once(name: str, answer: Answer):
+    own = {*cells_of(name)[answer.exercise], INTEGRATION}
+    later = [test for test in cells_after(name, answer.exercise) if test not in own]
+    assert failures(name, answers=answer.names, only=later) == {}, "the mistake costs again"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "answer"), [*answers("wrong"), *answers("right")])
+def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer):
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    lost = {}
+    for seed in SEEDS:
+        with graded_with(seed):
+            lost[seed] = set(failures(name, answers=answer.names, only=tests))
+    unsteady = set.union(*lost.values()) - set.intersection(*lost.values())
+    assert not unsteady, {test: [seed for seed in SEEDS if test in lost[seed]] for test in sorted(unsteady)}
+    assert answer.says is not None or not lost[SEEDS[0]]
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_every_exercise_has_its_answers(name: str):
+    assembler = Assembler(name)
+    assembler.build()
+    wrong, right = bank("wrong", name), bank("right", name)
+    assert {a.exercise for a in (*wrong, *right)} <= set(assembler.exercises), "an answer to no exercise"
+    for exercise in assembler.exercises.values():
+        mistakes = [a for a in wrong if a.exercise == exercise.name]
+        assert len(mistakes) >= 3, f"{exercise.name}: three plausible wrong answers at least"
+        assert sum(a.exercise == exercise.name for a in right) >= 2, (
+            f"{exercise.name}: two other right answers at least"
+        )
+        assert {a.name for a in mistakes} <= set(exercise.defines), f"{exercise.name}: an answer by another name"
+        if exercise.replaces:
+            calls = [a for a in mistakes if "asks you to write what that call does" in a.says]
+            assert calls, f"{exercise.name}: one wrong answer calls what the exercise replaces and draws the refusal"

@@ -1,0 +1,825 @@
+"""Plausible wrong answers to the language_model assignment: each loses points, and draws the message that it names."""
+
+import math
+import random
+from bisect import bisect_right
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+
+import solutions.language_model
+from course.banks.bank import wrong
+from solutions.language_model import HALF, QUARTER, TOTAL
+
+# -------------------------------------------------------------------------------------------------- count-followers
+
+
+@wrong("count-followers", mistake="counts the longest contexts only", says="the empty context stands before every byte")
+def count_followers(text, n):
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    whole = solutions.language_model.count_followers(text, n)
+    return {context: found for context, found in whole.items() if len(context) == min(n, len(text)) - 1}
+
+
+@wrong("count-followers", mistake="takes n for the length of the context", says="contexts of 0 and of 1 byte")
+def count_followers(text, n):
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    return solutions.language_model.count_followers(text, n + 1)
+
+
+@wrong("count-followers", mistake="misses places that overlap", says="places that overlap all count")
+def count_followers(text, n):
+    whole = solutions.language_model.count_followers(text, n)
+    return {c: {b: text.count(c + bytes([b])) for b in found} for c, found in whole.items()}
+
+
+@wrong("count-followers", mistake="starts late in the text", says="also before the first")
+def count_followers(text, n):
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    followers = {}
+    for i in range(n - 1, len(text)):
+        for length in range(n):
+            found = followers.setdefault(text[i - length : i], {})
+            found[text[i]] = found.get(text[i], 0) + 1
+    return followers
+
+
+@wrong("count-followers", mistake="keeps contexts that nothing follows", says="only those that something follows")
+def count_followers(text, n):
+    followers = solutions.language_model.count_followers(text, n)
+    return followers | {text[len(text) - k :]: followers.get(text[len(text) - k :], {}) for k in range(n)}
+
+
+@wrong("count-followers", mistake="takes any n", says="n counts the byte itself")
+def count_followers(text, n):
+    return solutions.language_model.count_followers(text, n) if n > 0 else {}
+
+
+# ----------------------------------------------------------------------------------------------------- sample-chain
+
+
+def chain(followers, n, length, choose):
+    """A chain in which `choose(known)` draws the next byte."""
+    if not followers:
+        raise ValueError("nothing was counted")
+    text = b""
+    while len(text) < length:
+        context = text[max(0, len(text) - n + 1) :]
+        while context not in followers:
+            context = context[1:]
+        text += bytes([choose(followers[context])])
+    return text
+
+
+@wrong("sample-chain", mistake="always takes the likeliest", says="two seeds gave the same text")
+def sample_chain(followers, n, length, seed):
+    return chain(followers, n, length, lambda known: max(known, key=known.get))
+
+
+@wrong("sample-chain", mistake="draws without the counts", says="not drawn as often as they followed")
+def sample_chain(followers, n, length, seed):
+    generator = random.Random(seed)
+    return chain(followers, n, length, lambda known: generator.choice(sorted(known)))
+
+
+@wrong("sample-chain", mistake="does not use its seed", says="the same seed gave two different texts")
+def sample_chain(followers, n, length, seed):
+    generator = random.Random()
+    return chain(followers, n, length, lambda known: generator.choices(list(known), known.values())[0])
+
+
+@wrong("sample-chain", mistake="makes the generator anew for each byte", says="the same is drawn again and again")
+def sample_chain(followers, n, length, seed):
+    return chain(followers, n, length, lambda known: random.Random(seed).choices(list(known), list(known.values()))[0])
+
+
+@wrong("sample-chain", mistake="looks at the first bytes of the text", says="a starts, b alone follows a")
+def sample_chain(followers, n, length, seed):
+    if not followers:
+        raise ValueError("nothing was counted")
+    generator, text = random.Random(seed), b""
+    while len(text) < length:
+        context = text[: n - 1]
+        while context not in followers:
+            context = context[:-1]
+        text += bytes(generator.choices(list(followers[context]), list(followers[context].values())))
+    return text
+
+
+@wrong("sample-chain", mistake="falls back to single bytes at once", says="longest end of them that has some")
+def sample_chain(followers, n, length, seed):
+    if not followers:
+        raise ValueError("nothing was counted")
+    generator, text = random.Random(seed), b""
+    while len(text) < length:
+        known = followers.get(text[max(0, len(text) - n + 1) :], followers[b""])
+        text += bytes(generator.choices(list(known), list(known.values())))
+    return text
+
+
+@wrong("sample-chain", mistake="counts on the context being known", says="longest end of them that has some")
+def sample_chain(followers, n, length, seed):
+    if not followers:
+        raise ValueError("nothing was counted")
+    generator, text = random.Random(seed), b""
+    while len(text) < length:
+        known = followers[text[max(0, len(text) - n + 1) :]]
+        text += bytes(generator.choices(list(known), list(known.values())))
+    return text
+
+
+# ------------------------------------------------------------------------------------------------------ witten-bell
+
+
+def interpolated(model, context, share):
+    """The rule with another share: `share(counts, different, p)` is the distribution at one length."""
+    p = torch.full((256,), 1 / 256, dtype=torch.float64)
+    for length in range(min(len(context), model.n - 1) + 1):
+        known = model.followers.get(context[len(context) - length :], {})
+        if known:
+            counts = torch.zeros(256, dtype=torch.float64)
+            counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+            p = share(counts, len(known), p)
+    return p
+
+
+@wrong("witten-bell", mistake="has no uniform distribution at the bottom", says="a byte that never occurred")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        p = None
+        for length in range(min(len(context), self.n - 1) + 1):
+            if known := self.followers.get(context[len(context) - length :], {}):
+                counts = torch.zeros(256, dtype=torch.float64)
+                counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+                total = counts.sum()
+                p = counts / total if p is None else (counts + len(known) * p) / (total + len(known))
+        return torch.full((256,), 1 / 256, dtype=torch.float64) if p is None else p
+
+
+@wrong("witten-bell", mistake="adds one in place of the different followers", says="(2 + 2/256) / 5")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return interpolated(self, context, lambda counts, different, p: (counts + p) / (counts.sum() + 1))
+
+
+@wrong("witten-bell", mistake="does not divide by the followers", says="(2 + 2/256) / 5")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return interpolated(self, context, lambda counts, different, p: (counts + different * p) / counts.sum())
+
+
+@wrong("witten-bell", mistake="uses the longest known context only", says="its chance without context")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        uniform = torch.full((256,), 1 / 256, dtype=torch.float64)
+        return interpolated(
+            self, context, lambda counts, different, p: (counts + different * uniform) / (counts.sum() + different)
+        )
+
+
+@wrong("witten-bell", mistake="reads the first bytes of the context", says="is it the end of the context that counts")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        p = torch.full((256,), 1 / 256, dtype=torch.float64)
+        for length in range(min(len(context), self.n - 1) + 1):
+            known = self.followers.get(context[:length], {})
+            if known:
+                counts = torch.zeros(256, dtype=torch.float64)
+                counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+                p = (counts + len(known) * p) / (counts.sum() + len(known))
+        return p
+
+
+@wrong("witten-bell", mistake="forgets all at an unknown context", says="not the rule in exact fractions")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        ends = [context[len(context) - length :] for length in range(min(len(context), self.n - 1) + 1)]
+        if any(end not in self.followers for end in ends):
+            return torch.full((256,), 1 / 256, dtype=torch.float64)
+        return solutions.language_model.NGram.probabilities(self, context)
+
+
+@wrong("witten-bell", mistake="fails on an empty text", says="after an empty text every byte is equally likely")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        if not self.followers[b""]:
+            return None
+        return solutions.language_model.NGram.probabilities(self, context)
+
+
+# ---------------------------------------------------------------------------------------------------- cross-entropy
+
+
+def checked(logits, targets):
+    if logits.shape[:-1] != targets.shape or targets.numel() == 0:
+        raise ValueError("one target a row")
+
+
+@wrong("cross-entropy", mistake="overflows", says="logits in the thousands")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    p = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    return -p.gather(-1, targets[..., None]).log().mean()
+
+
+@wrong("cross-entropy", mistake="measures in bits", says="ln 5")
+def cross_entropy(logits, targets):
+    return solutions.language_model.cross_entropy(logits, targets) / math.log(2)
+
+
+@wrong("cross-entropy", mistake="sums", says="ln 5")
+def cross_entropy(logits, targets):
+    return solutions.language_model.cross_entropy(logits, targets) * targets.numel()
+
+
+@wrong("cross-entropy", mistake="takes logits for log-probabilities", says="ln 5")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -logits.gather(-1, targets[..., None]).mean()
+
+
+@wrong("cross-entropy", mistake="works on two axes only", says="wrong where targets have several axes")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    first = logits.flatten(1, -2) if logits.ndim > 2 else logits
+    last = targets.flatten(1) if targets.ndim > 1 else targets
+    if first.ndim > 2:
+        first, last = first[0], last[0]
+    return solutions.language_model.cross_entropy(first, last)
+
+
+@wrong("cross-entropy", mistake="takes the logarithm out of the graph", says="no right gradient reaches the logits")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return (logits.logsumexp(-1).detach() - logits.gather(-1, targets[..., None])[..., 0]).mean()
+
+
+@wrong("cross-entropy", mistake="gives nan for an empty text", says="an empty text")
+def cross_entropy(logits, targets):
+    return (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]).mean()
+
+
+@wrong("cross-entropy", mistake="asks the oracle", says="asks you to write what that call does")
+def cross_entropy(logits, targets):
+    return F.cross_entropy(logits, targets)
+
+
+# --------------------------------------------------------------------------------------------------------- surprise
+
+
+@wrong("surprise", mistake="measures in nats", says="2 and 3 bits")
+def surprise(probabilities, symbols):
+    return solutions.language_model.surprise(probabilities, symbols) * math.log(2)
+
+
+@wrong("surprise", mistake="takes the mean", says="one number a symbol")
+def surprise(probabilities, symbols):
+    return solutions.language_model.surprise(probabilities, symbols).mean()
+
+
+@wrong("surprise", mistake="adds a little to avoid the logarithm of 0", says="has infinite surprise")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities, symbols)
+    return -(probabilities.gather(-1, symbols[:, None])[:, 0] + 1e-9).log2()
+
+
+@wrong("surprise", mistake="takes the entropy of each row", says="2 and 3 bits")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities, symbols)
+    return torch.special.entr(probabilities).sum(-1) / math.log(2)
+
+
+@wrong("surprise", mistake="takes anything for a distribution", says="is no distribution")
+def surprise(probabilities, symbols):
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="checks the sum of all rows together", says="is no distribution")
+def surprise(probabilities, symbols):
+    if abs(probabilities.sum().item() - len(symbols)) > 1e-4:
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+# ------------------------------------------------------------------------------------------------------------ units
+
+
+def refuse_nothing(surprises):
+    if len(surprises) == 0:
+        raise ValueError("nothing to measure")
+
+
+@wrong("units", mistake="takes e to the power of bits", says="a choice among 8")
+def perplexity(surprises):
+    refuse_nothing(surprises)
+    return math.exp(surprises.mean().item())
+
+
+@wrong("units", mistake="averages what each symbol is a choice among", says="the mean surprise is 3 bits")
+def perplexity(surprises):
+    refuse_nothing(surprises)
+    return (2**surprises).mean().item()
+
+
+@wrong("units", mistake="gives nan for an empty text", says="an empty text has no perplexity")
+def perplexity(surprises):
+    return 2 ** surprises.mean().item()
+
+
+@wrong("units", mistake="divides by the symbols", says="12 bits for 6 bytes")
+def bits_per_byte(surprises, symbols):
+    solutions.language_model.bits_per_byte(surprises, symbols)
+    return surprises.mean().item()
+
+
+@wrong("units", mistake="averages token by token", says="12 bits for 6 bytes")
+def bits_per_byte(surprises, symbols):
+    solutions.language_model.bits_per_byte(surprises, symbols)
+    return sum(s / max(1, len(t)) for s, t in zip(surprises.tolist(), symbols, strict=True)) / len(symbols)
+
+
+@wrong("units", mistake="counts characters", says="not over its characters")
+def bits_per_byte(surprises, symbols):
+    solutions.language_model.bits_per_byte(surprises, symbols)
+    return surprises.sum().item() / len(b"".join(symbols).decode())
+
+
+@wrong("units", mistake="takes any number of symbols", says="as many symbols as surprises")
+def bits_per_byte(surprises, symbols):
+    size = sum(map(len, symbols))
+    if size == 0:
+        raise ValueError("no bytes")
+    return surprises.sum().item() / size
+
+
+# ------------------------------------------------------------------------------------------------------ guess-ranks
+
+
+@wrong("guess-ranks", mistake="counts from 0", says="is the first guess, number 1")
+def guess_ranks(probabilities, symbols):
+    return solutions.language_model.guess_ranks(probabilities, symbols) - 1
+
+
+@wrong("guess-ranks", mistake="gives the symbol guessed at that place", says="is hit at guess 3")
+def guess_ranks(probabilities, symbols):
+    order = probabilities.sort(dim=-1, descending=True, stable=True).indices
+    return order.gather(-1, symbols[:, None])[:, 0] + 1
+
+
+@wrong("guess-ranks", mistake="guesses the unlikely first", says="the likeliest symbol is the first guess")
+def guess_ranks(probabilities, symbols):
+    return solutions.language_model.guess_ranks(-probabilities, symbols)
+
+
+@wrong("guess-ranks", mistake="gives equal chances the same number", says="among equally likely symbols the smaller id")
+def guess_ranks(probabilities, symbols):
+    return (probabilities > probabilities.gather(-1, symbols[:, None])).sum(-1) + 1
+
+
+@wrong("guess-ranks", mistake="guesses the larger id first", says="among equally likely symbols the smaller id")
+def guess_ranks(probabilities, symbols):
+    return (probabilities >= probabilities.gather(-1, symbols[:, None])).sum(-1)
+
+
+# ----------------------------------------------------------------------------------------------------- guess-bounds
+
+
+def shares(ranks):
+    if len(ranks) == 0 or ranks.min() < 1:
+        raise ValueError("no ranks")
+    return (torch.bincount(ranks).double()[1:] / len(ranks)).tolist()
+
+
+@wrong("guess-bounds", mistake="measures in nats", says="the upper bound is 2 bits")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return lower * math.log(2), upper * math.log(2)
+
+
+@wrong("guess-bounds", mistake="leaves the number of guesses out", says="one term is left")
+def guess_bounds(ranks):
+    q = [*shares(ranks), 0.0]
+    lower = sum((q[i - 1] - q[i]) * math.log2(i) for i in range(1, len(q)))
+    return lower, solutions.language_model.guess_bounds(ranks)[1]
+
+
+@wrong("guess-bounds", mistake="stops before the last share", says="one term is left")
+def guess_bounds(ranks):
+    q = shares(ranks)
+    lower = sum(i * (q[i - 1] - q[i]) * math.log2(i) for i in range(1, len(q)))
+    return lower, solutions.language_model.guess_bounds(ranks)[1]
+
+
+@wrong("guess-bounds", mistake="leaves out numbers that never occur", says="keep their place")
+def guess_bounds(ranks):
+    shares(ranks)
+    _, packed = ranks.unique(return_inverse=True)
+    return solutions.language_model.guess_bounds(packed + 1)
+
+
+@wrong("guess-bounds", mistake="gives the upper bound first", says="the lower bound is 1/2 bit")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return upper, lower
+
+
+@wrong("guess-bounds", mistake="takes the logarithm of a share of 0", says="keep their place")
+def guess_bounds(ranks):
+    q = torch.tensor(shares(ranks))
+    return solutions.language_model.guess_bounds(ranks)[0], -(q * q.log2()).sum().item()
+
+
+# --------------------------------------------------------------------------------------------------------- quantise
+
+
+def normal(probabilities, total):
+    """Probabilities as numbers that add up to 1, or ValueError."""
+    p = probabilities.double()
+    if len(p) > total or not (p >= 0).all() or not abs(p.sum().item() - 1) <= 1e-4:
+        raise ValueError("no distribution")
+    return (p / p.sum()).tolist()
+
+
+@wrong("quantise", mistake="rounds", says="a frequency is below 1")
+def quantise(probabilities, total=TOTAL):
+    return [round(p * total) for p in normal(probabilities, total)]
+
+
+@wrong("quantise", mistake="lifts zeros to 1 and leaves it at that", says="do not add up to the total")
+def quantise(probabilities, total=TOTAL):
+    return [max(1, round(p * total)) for p in normal(probabilities, total)]
+
+
+@wrong("quantise", mistake="adds 1 to each on top of the total", says="do not add up to the total")
+def quantise(probabilities, total=TOTAL):
+    return [int(p * total) + 1 for p in normal(probabilities, total)]
+
+
+@wrong("quantise", mistake="evens the sum out at the last symbol", says="a frequency is below 1")
+def quantise(probabilities, total=TOTAL):
+    frequencies = [max(1, math.ceil(p * total)) for p in normal(probabilities, total)]
+    frequencies[-1] += total - sum(frequencies)
+    return frequencies
+
+
+@wrong("quantise", mistake="makes them nearly even", says="further from its share")
+def quantise(probabilities, total=TOTAL):
+    p = normal(probabilities, total)
+    mixed = torch.tensor([0.5 * x + 0.5 / len(p) for x in p], dtype=torch.float64)
+    return solutions.language_model.quantise(mixed, total)
+
+
+@wrong("quantise", mistake="gives floats", says="whole numbers")
+def quantise(probabilities, total=TOTAL):
+    return [float(f) for f in solutions.language_model.quantise(probabilities, total)]
+
+
+@wrong("quantise", mistake="normalises whatever it is given", says="no distribution")
+def quantise(probabilities, total=TOTAL):
+    if len(probabilities) > total:
+        raise ValueError("too many")
+    p = probabilities.double().nan_to_num().abs()
+    return solutions.language_model.quantise(p / p.sum(), total)
+
+
+# ----------------------------------------------------------------------------------------------------------- narrow
+
+
+@wrong("narrow", mistake="forgets that both ends belong to the interval", says="are 25 to 74")
+def narrow(low, high, start, end, total):
+    size = high - low
+    return low + size * start // total, low + size * end // total - 1
+
+
+@wrong("narrow", mistake="lets neighbours share a number", says="are 25 to 74")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return low + size * start // total, low + size * end // total
+
+
+@wrong("narrow", mistake="takes the upper end from the new lower one", says="are 25 to 74")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    low = low + size * start // total
+    return low, low + size * end // total - 1
+
+
+@wrong("narrow", mistake="divides before it multiplies", says="than exact fractions give")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    if size < total:
+        return solutions.language_model.narrow(low, high, start, end, total)
+    step = size // total
+    return low + step * start, high if end == total else low + step * end - 1
+
+
+@wrong("narrow", mistake="rounds the lower end up", says="leave a gap or overlap")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return low - (-size * start // total), low + size * end // total - 1
+
+
+@wrong("narrow", mistake="forgets where the interval begins", says="10 to 14")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return size * start // total, size * end // total - 1
+
+
+# ------------------------------------------------------------------------------------------------------------- zoom
+
+
+@wrong("zoom", mistake="knows no middle", says="in the two middle quarters")
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return None if offset == QUARTER else offset
+
+
+@wrong("zoom", mistake="counts the first number of the upper half to the lower", says="at the edge of a half")
+def zoom(low, high):
+    if 0 <= low <= high <= HALF:
+        return 0
+    return solutions.language_model.zoom(low, high)
+
+
+@wrong("zoom", mistake="looks at the middle first", says="at the edge of a half")
+def zoom(low, high):
+    if QUARTER <= low <= high < HALF + QUARTER:
+        return QUARTER
+    return solutions.language_model.zoom(low, high)
+
+
+@wrong("zoom", mistake="takes the middle off when one end is in it", says="must not be doubled")
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return QUARTER if offset is None and (low >= QUARTER or high < HALF + QUARTER) else offset
+
+
+@wrong("zoom", mistake="doubles an empty interval too", says="would be doubled for ever")
+def zoom(low, high):
+    if high < HALF:
+        return 0
+    if low >= HALF:
+        return HALF
+    return QUARTER if low >= QUARTER and high < HALF + QUARTER else None
+
+
+# ---------------------------------------------------------------------------------------------------------- encoder
+
+
+def narrowed(encoder, frequencies, symbol):
+    """The first half of encoding a symbol, up to the bits."""
+    if not 0 <= symbol < len(frequencies) or frequencies[symbol] < 1:
+        raise ValueError("this symbol cannot be coded")
+    start, total = sum(frequencies[:symbol]), sum(frequencies)
+    size = encoder.high - encoder.low + 1
+    high = encoder.low + size * (start + frequencies[symbol]) // total - 1
+    encoder.low, encoder.high = encoder.low + size * start // total, high
+
+
+@wrong("encoder", mistake="forgets the open bits", says="once for each step that was open")
+class Encoder(solutions.language_model.Encoder):
+    def emit(self, bit):
+        self.bits.append(bit)
+
+
+@wrong("encoder", mistake="never closes the open bits", says="once for each step that was open")
+class Encoder(solutions.language_model.Encoder):
+    def emit(self, bit):
+        self.bits += [bit] + [1 - bit] * self.pending
+
+
+@wrong("encoder", mistake="repeats the settled bit for the open ones", says="followed by its opposite")
+class Encoder(solutions.language_model.Encoder):
+    def emit(self, bit):
+        self.bits += [bit] * (1 + self.pending)
+        self.pending = 0
+
+
+@wrong("encoder", mistake="writes the open bits before the settled one", says="followed by its opposite")
+class Encoder(solutions.language_model.Encoder):
+    def emit(self, bit):
+        self.bits += [1 - bit] * self.pending + [bit]
+        self.pending = 0
+
+
+@wrong("encoder", mistake="settles one bit a symbol at most", says="halves are worth one bit, quarters two")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        narrowed(self, frequencies, symbol)
+        offset = solutions.language_model.zoom(self.low, self.high)
+        if offset is None:
+            return
+        self.low, self.high = 2 * (self.low - offset), 2 * (self.high - offset) + 1
+        if offset == QUARTER:
+            self.pending += 1
+        else:
+            self.emit(offset // HALF)
+
+
+@wrong("encoder", mistake="doubles the upper end without the 1", says="not the one that exact arithmetic gives")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        narrowed(self, frequencies, symbol)
+        while (offset := solutions.language_model.zoom(self.low, self.high)) is not None:
+            self.low, self.high = 2 * (self.low - offset), 2 * (self.high - offset)
+            if offset == QUARTER:
+                self.pending += 1
+            else:
+                self.emit(offset // HALF)
+
+
+@wrong("encoder", mistake="gives up on an interval around the middle", says="once for each step that was open")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        narrowed(self, frequencies, symbol)
+        while self.high < HALF or self.low >= HALF:
+            offset = HALF if self.low >= HALF else 0
+            self.emit(offset // HALF)
+            self.low, self.high = 2 * (self.low - offset), 2 * (self.high - offset) + 1
+
+
+@wrong("encoder", mistake="writes no last bits", says="then 01")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        filled = self.bits + [0] * (-len(self.bits) % 8)
+        return bytes(int("".join(map(str, filled[i : i + 8])), 2) for i in range(0, len(filled), 8))
+
+
+@wrong("encoder", mistake="writes all 32 bits of the lower end", says="then 01")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        for place in range(31, -1, -1):
+            self.emit(self.low >> place & 1)
+        filled = self.bits + [0] * (-len(self.bits) % 8)
+        return bytes(int("".join(map(str, filled[i : i + 8])), 2) for i in range(0, len(filled), 8))
+
+
+@wrong("encoder", mistake="puts the first bit lowest", says="then zeros up to a whole byte")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        data = solutions.language_model.Encoder.finish(self)
+        return bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
+
+
+@wrong("encoder", mistake="encodes the impossible", says="cannot be coded: that should raise a ValueError")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        if 0 <= symbol < len(frequencies) and frequencies[symbol] > 0:
+            solutions.language_model.Encoder.encode(self, frequencies, symbol)
+
+
+# ---------------------------------------------------------------------------------------------------------- decoder
+
+
+def decoder_step(decoder, symbol, ends, frequencies, moves_code=True, once=False):
+    """Narrow and zoom as the encoder did for this symbol."""
+    size, total = decoder.high - decoder.low + 1, ends[-1]
+    start = ends[symbol] - frequencies[symbol]
+    decoder.low, decoder.high = decoder.low + size * start // total, decoder.low + size * ends[symbol] // total - 1
+    while (offset := solutions.language_model.zoom(decoder.low, decoder.high)) is not None:
+        decoder.low, decoder.high = 2 * (decoder.low - offset), 2 * (decoder.high - offset) + 1
+        decoder.code = 2 * (decoder.code - (offset if moves_code else 0)) + decoder.next_bit()
+        if once:
+            break
+
+
+@wrong("decoder", mistake="never stretches the interval", says="other symbols come out than went in")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        size = self.high - self.low + 1
+        symbol = bisect_right(ends, ((self.code - self.low + 1) * ends[-1] - 1) // size)
+        start = ends[symbol] - frequencies[symbol]
+        self.low, self.high = self.low + size * start // ends[-1], self.low + size * ends[symbol] // ends[-1] - 1
+        return symbol
+
+
+@wrong("decoder", mistake="takes nothing off the code", says="do interval and code move on together")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
+        symbol = min(bisect_right(ends, place), len(ends) - 1)
+        decoder_step(self, symbol, ends, frequencies, moves_code=False)
+        return symbol
+
+
+@wrong("decoder", mistake="doubles once a symbol at most", says="other symbols come out than went in")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
+        symbol = min(bisect_right(ends, place), len(ends) - 1)
+        decoder_step(self, symbol, ends, frequencies, once=True)
+        return symbol
+
+
+@wrong("decoder", mistake="finds the frequency by plain proportion", says="at the very beginning of a part")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = (self.code - self.low) * ends[-1] // (self.high - self.low + 1)
+        symbol = min(bisect_right(ends, place), len(ends) - 1)
+        decoder_step(self, symbol, ends, frequencies)
+        return symbol
+
+
+@wrong(
+    "decoder",
+    mistake="takes the frequency at the end of a part for its own",
+    says="in the lower half, which is symbol 0",
+)
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
+        symbol = min(bisect_right(ends, place), len(ends) - 1)
+        decoder_step(self, symbol, ends, frequencies)
+        return symbol + 1
+
+
+@wrong("decoder", mistake="gives symbols of frequency 0", says="symbols of frequency 0 have no part")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
+        starts = [end - f for end, f in zip(ends, frequencies, strict=True)]
+        true = next(s for s, end in enumerate(ends) if place < end)
+        decoder_step(self, true, ends, frequencies)
+        return starts.index(starts[true])
+
+
+# --------------------------------------------------------------------------------------------------------- compress
+
+
+@wrong("compress", mistake="shows the model the symbol itself", says="with all those before it, and with nothing else")
+def compress(model, symbols):
+    encoder = solutions.language_model.Encoder()
+    for i, symbol in enumerate(symbols):
+        encoder.encode(model.frequencies(symbols[: i + 1]), symbol)
+    return len(symbols).to_bytes(4, "big") + encoder.finish()
+
+
+@wrong("compress", mistake="asks the model once", says="with all those before it, and with nothing else")
+def compress(model, symbols):
+    encoder, frequencies = solutions.language_model.Encoder(), model.frequencies([])
+    for symbol in symbols:
+        encoder.encode(frequencies, symbol)
+    return len(symbols).to_bytes(4, "big") + encoder.finish()
+
+
+@wrong("compress", mistake="writes no number of symbols", says="should begin with the number of symbols")
+def compress(model, symbols):
+    return solutions.language_model.compress(model, symbols)[4:]
+
+
+@wrong("compress", mistake="puts the lowest byte first", says="the highest byte first")
+def compress(model, symbols):
+    data = solutions.language_model.compress(model, symbols)
+    return data[3::-1] + data[4:]
+
+
+@wrong(
+    "compress", mistake="starts a new encoder for each symbol", says="with all those before it, and with nothing else"
+)
+def compress(model, symbols):
+    data = len(symbols).to_bytes(4, "big")
+    for i, symbol in enumerate(symbols):
+        encoder = solutions.language_model.Encoder()
+        encoder.encode(model.frequencies(symbols[:i]), symbol)
+        data += encoder.finish()
+    return data
+
+
+@wrong("compress", mistake="takes the numbers for bytes", says="symbols need not be bytes")
+def compress(model, symbols):
+    return solutions.language_model.compress(model, bytes(symbol % 256 for symbol in symbols))
+
+
+@wrong("compress", mistake="asks the oracle", says="asks you to write what that call does")
+def compress(model, symbols):
+    import zlib
+
+    return len(symbols).to_bytes(4, "big") + zlib.compress(bytes(symbols))
+
+
+@wrong("compress", mistake="decodes one symbol too few", says="does not give back")
+def decompress(model, data):
+    return solutions.language_model.decompress(model, data)[:-1]
+
+
+@wrong("compress", mistake="forgets what it has decoded", says="does not give back")
+def decompress(model, data):
+    if len(data) < 4:
+        raise ValueError("too short")
+    decoder = solutions.language_model.Decoder(data[4:])
+    return [decoder.decode(model.frequencies([])) for _ in range(int.from_bytes(data[:4], "big"))]
+
+
+@wrong("compress", mistake="reads files that are too short", says="fewer than four bytes")
+def decompress(model, data):
+    return solutions.language_model.decompress(model, data) if len(data) >= 4 else []

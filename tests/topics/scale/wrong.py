@@ -1,0 +1,626 @@
+"""Plausible wrong answers to the scale assignment, each with the message that it must draw."""
+
+import math
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import solutions.scale
+from course.banks.bank import wrong
+from solutions.gpt import GPT, GPTConfig
+
+# ---------------------------------------------------------------------------------------------------- count-params
+
+
+def parts_of(config, **changed):
+    return solutions.scale.count_params(config) | changed
+
+
+@wrong("count-params", mistake="counts 4d^2 and 8d^2 without biases, as the notes do", says="each with its bias")
+def count_params(config):
+    square = config.n_layer * config.d_model**2
+    return parts_of(config, attention=4 * square, mlp=8 * square)
+
+
+@wrong("count-params", mistake="forgets the final norm", says="one at the end")
+def count_params(config):
+    return parts_of(config, norm=2 * config.n_layer * 2 * config.d_model)
+
+
+@wrong("count-params", mistake="gives the unembedding weights of its own", says="no unembedding of its own")
+def count_params(config):
+    return parts_of(config, token_embedding=2 * config.vocab_size * config.d_model)
+
+
+@wrong("count-params", mistake="gives every head the whole width", says="the projection, each with its bias")
+def count_params(config):
+    return parts_of(config, attention=solutions.scale.count_params(config)["attention"] * config.n_head)
+
+
+@wrong("count-params", mistake="counts one block", says="each with its bias")
+def count_params(config):
+    parts = solutions.scale.count_params(config)
+    return parts | {"attention": parts["attention"] // config.n_layer, "mlp": parts["mlp"] // config.n_layer}
+
+
+@wrong("count-params", mistake="writes 2 for the number of layers", says="does a size stand in your code as a number")
+def count_params(config):
+    two = GPTConfig(config.vocab_size, config.context, config.d_model, config.n_head, 2)
+    return solutions.scale.count_params(config if config.d_model > 100 else two)
+
+
+@wrong("count-params", mistake="builds the model and counts", says="asks you to write what that call does")
+def count_params(config):
+    with torch.device("meta"):
+        return {"token_embedding": sum(p.numel() for p in GPT(config).parameters())}
+
+
+# --------------------------------------------------------------------------------------------------- width-of-size
+
+
+def widest(n_params, n_layer, n_head, vocab_size, context):
+    """The reference before it is made a multiple of the heads."""
+    return solutions.scale.width_of_size(n_params, n_layer, 1, vocab_size, context)
+
+
+@wrong("width-of-size", mistake="ignores the heads", says="must be a multiple of the")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    if widest(n_params, n_layer, 1, vocab_size, context) < n_head:
+        raise ValueError("too few")
+    return widest(n_params, n_layer, 1, vocab_size, context)
+
+
+@wrong("width-of-size", mistake="rounds to the nearest multiple, up too", says="more than the")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    return -(-widest(n_params, n_layer, 1, vocab_size, context) // n_head) * n_head
+
+
+@wrong("width-of-size", mistake="uses N = 12 L d^2 and forgets the embeddings", says="more than the")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    return int((n_params / (12 * n_layer)) ** 0.5) // n_head * n_head
+
+
+@wrong("width-of-size", mistake="wants strictly fewer parameters", says="fits exactly should be used")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return solutions.scale.width_of_size(n_params - 1, n_layer, n_head, vocab_size, context)
+
+
+@wrong("width-of-size", mistake="returns 0 where nothing fits", says="should raise a ValueError")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return widest(n_params, n_layer, 1, vocab_size, context) // n_head * n_head
+
+
+@wrong("width-of-size", mistake="builds models until one is too large", says="asks you to write what that call does")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    with torch.device("meta"):
+        width = n_head
+        while (
+            sum(p.numel() for p in GPT(GPTConfig(vocab_size, context, width, n_head, n_layer)).parameters()) < n_params
+        ):
+            width += n_head
+    return width - n_head
+
+
+# ------------------------------------------------------------------------------------------------- flops-per-token
+
+
+def checked(config, n):
+    solutions.scale.flops_per_token(config, n)
+
+
+@wrong("flops-per-token", mistake="counts a multiplication and an addition as one", says="are two FLOPs")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) // 2
+
+
+@wrong("flops-per-token", mistake="takes 2 for each parameter, embeddings too", says="both products of attention")
+def flops_per_token(config, n):
+    checked(config, n)
+    return 2 * sum(solutions.scale.count_params(config).values())
+
+
+@wrong("flops-per-token", mistake="leaves attention's own products out", says="both products of attention")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) - 4 * config.n_layer * config.d_model * n
+
+
+@wrong("flops-per-token", mistake="halves attention for the mask", says="both products of attention")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model * n
+
+
+@wrong("flops-per-token", mistake="forgets the unembedding", says="the unembedding")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) - 2 * config.vocab_size * config.d_model
+
+
+@wrong("flops-per-token", mistake="always takes the whole context", says="only attention's two products grow")
+def flops_per_token(config, n):
+    checked(config, n)
+    return solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("flops-per-token", mistake="gives every head the whole width", says="both products of attention")
+def flops_per_token(config, n):
+    more = 4 * config.n_layer * config.d_model * n * (config.n_head - 1)
+    return solutions.scale.flops_per_token(config, n) + more
+
+
+@wrong("flops-per-token", mistake="counts a text longer than the context", says="should raise a ValueError")
+def flops_per_token(config, n):
+    per_token = 4 * config.n_layer * config.d_model
+    return solutions.scale.flops_per_token(config, 1) + per_token * (n - 1)
+
+
+@wrong("flops-per-token", mistake="lets torch count", says="asks you to write what that call does")
+def flops_per_token(config, n):
+    with FlopCounterMode(display=False) as counter:
+        GPT(config)(torch.zeros(1, n, dtype=torch.long))
+    return counter.get_total_flops() // n
+
+
+# -------------------------------------------------------------------------------------------------- training-flops
+
+
+@wrong("training-flops", mistake="counts the forward pass alone", says="forward and backward together")
+def training_flops(config, n_tokens):
+    return n_tokens * solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("training-flops", mistake="takes the backward pass to cost as much as the forward one", says="backward together")
+def training_flops(config, n_tokens):
+    return 2 * n_tokens * solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("training-flops", mistake="uses 6ND", says="are not what torch counts")
+def training_flops(config, n_tokens):
+    return 6 * n_tokens * sum(solutions.scale.count_params(config).values())
+
+
+@wrong("training-flops", mistake="takes a text of one token", says="are not what torch counts")
+def training_flops(config, n_tokens):
+    return 3 * n_tokens * solutions.scale.flops_per_token(config, 1)
+
+
+@wrong("training-flops", mistake="lets torch count", says="asks you to write what that call does")
+def training_flops(config, n_tokens):
+    with FlopCounterMode(display=False) as counter:
+        GPT(config)(torch.zeros(n_tokens // config.context, config.context, dtype=torch.long)).sum().backward()
+    return counter.get_total_flops()
+
+
+# ------------------------------------------------------------------------------------------------- training-memory
+
+
+def memory_with(config, batch_size, per_token_more):
+    """The reference with some more numbers kept a token."""
+    parts = solutions.scale.training_memory(config, batch_size)
+    return parts | {"activations": parts["activations"] + 4 * batch_size * config.context * per_token_more}
+
+
+@wrong("training-memory", mistake="counts numbers, not bytes", says="has four bytes")
+def training_memory(config, batch_size):
+    return {name: size // 4 for name, size in solutions.scale.training_memory(config, batch_size).items()}
+
+
+@wrong("training-memory", mistake="takes plain SGD for the optimizer", says="two running means")
+def training_memory(config, batch_size):
+    return solutions.scale.training_memory(config, batch_size) | {"optimizer": 0}
+
+
+@wrong("training-memory", mistake="counts a gradient for each text", says="has one gradient")
+def training_memory(config, batch_size):
+    parts = solutions.scale.training_memory(config, batch_size)
+    return parts | {"gradients": parts["gradients"] * batch_size}
+
+
+@wrong("training-memory", mistake="has one pattern for all heads", says="not what torch keeps")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.n_layer * config.context * (config.n_head - 1))
+
+
+@wrong("training-memory", mistake="counts only half of the pattern, as it is masked", says="not what torch keeps")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.n_layer * config.context * config.n_head // 2)
+
+
+@wrong("training-memory", mistake="forgets the logits", says="and the logits too")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.vocab_size)
+
+
+@wrong("training-memory", mistake="keeps gelu's output but not its input", says="block by block")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -4 * config.d_model * config.n_layer)
+
+
+@wrong("training-memory", mistake="ignores the batch", says="twice the batch should keep twice")
+def training_memory(config, batch_size):
+    return solutions.scale.training_memory(config, 4)
+
+
+# -------------------------------------------------------------------------------------------------------- kv-cache
+
+
+@wrong("kv-cache", mistake="keeps keys but no values", says="a key and a value")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2
+
+
+@wrong("kv-cache", mistake="counts one layer", says="in every layer")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_layer
+
+
+@wrong("kv-cache", mistake="keeps the queries too", says="a key and a value")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2 * 3
+
+
+@wrong("kv-cache", mistake="takes the width for each head", says="as wide as the model")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) * config.n_head
+
+
+@wrong("kv-cache", mistake="reserves the whole context", says="for every token")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, config.context, batch_size, bytes_per_number)
+
+
+@wrong("kv-cache", mistake="takes more tokens than the context holds", says="should raise a ValueError")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return 2 * config.n_layer * config.d_model * n * batch_size * bytes_per_number
+
+
+@wrong("kv-cache", mistake="asks the oracle", says="asks you to write what that call does")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    import transformers
+
+    transformers.GPT2Config(n_embd=config.d_model)
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+
+
+# -------------------------------------------------------------------------------------------- arithmetic-intensity
+
+
+@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="2mkn FLOPs")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return m * k * n / (bytes_per_number * (m * k + k * n + m * n))
+
+
+@wrong("arithmetic-intensity", mistake="forgets to write the result", says="all three matrices")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * m * k * n / (bytes_per_number * (m * k + k * n))
+
+
+@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="4 a number")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * m * k * n / (m * k + k * n + m * n)
+
+
+@wrong("arithmetic-intensity", mistake="always takes 4 bytes a number", says="numbers of twice the bytes")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return solutions.scale.arithmetic_intensity(m, k, n)
+
+
+# -------------------------------------------------------------------------------------------------------- roofline
+
+
+@wrong("roofline", mistake="takes the larger of the two", says="memory decides")
+def roofline(intensity, peak, bandwidth):
+    return (intensity * bandwidth).clamp(min=peak)
+
+
+@wrong("roofline", mistake="divides by the intensity", says="intensity times bandwidth")
+def roofline(intensity, peak, bandwidth):
+    return (bandwidth / intensity).clamp(max=peak)
+
+
+@wrong("roofline", mistake="has no roof", says="however high the intensity")
+def roofline(intensity, peak, bandwidth):
+    return intensity * bandwidth
+
+
+@wrong("roofline", mistake="adds both times up", says="memory decides")
+def roofline(intensity, peak, bandwidth):
+    return 1 / (1 / peak + 1 / (intensity * bandwidth))
+
+
+# --------------------------------------------------------------------------------------------------- decoding-rate
+
+
+def costs(config, n, batch_size, bytes_per_number):
+    """Bytes of the weights, bytes of the cache, FLOPs of a step."""
+    weights = bytes_per_number * sum(solutions.scale.count_params(config).values())
+    cache = solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+    return weights, cache, batch_size * solutions.scale.flops_per_token(config, n)
+
+
+@wrong("decoding-rate", mistake="forgets the cache", says="all weights and the cache")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, _, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max(weights / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="reads the weights for each text anew", says="read the weights only once")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((batch_size * weights + cache) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="counts the tokens of one text", says="all their tokens count")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number) / batch_size
+
+
+@wrong("decoding-rate", mistake="adds reading and computing up", says="not their sum")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / ((weights + cache) / bandwidth + work / peak)
+
+
+@wrong("decoding-rate", mistake="computes one text only", says="each token costs its FLOPs")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache) / bandwidth, work / batch_size / peak)
+
+
+@wrong("decoding-rate", mistake="always takes 2 bytes a number", says="is the size of a number used")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth)
+
+
+# -------------------------------------------------------------------------------------------------- markov-entropy
+
+
+def valid(transitions):
+    p = transitions.double()
+    if (p.sum(1) - 1).abs().max() > 1e-4:
+        raise ValueError("rows must sum to 1")
+    return p
+
+
+@wrong("markov-entropy", mistake="answers in bits", says="in nats a fair coin")
+def markov_entropy(transitions):
+    return solutions.scale.markov_entropy(transitions) / math.log(2)
+
+
+@wrong("markov-entropy", mistake="weighs all states alike", says="by the share of time")
+def markov_entropy(transitions):
+    return torch.special.entr(valid(transitions)).sum(1).mean().item()
+
+
+@wrong("markov-entropy", mistake="takes the entropy of the stationary shares", says="each row's entropy counts")
+def markov_entropy(transitions):
+    shares = torch.linalg.matrix_power((valid(transitions) + torch.eye(len(transitions))) / 2, 1000)[0]
+    return torch.special.entr(shares).sum().item()
+
+
+@wrong("markov-entropy", mistake="takes the log of 0", says="which is no finite number")
+def markov_entropy(transitions):
+    p = valid(transitions)
+    shares = torch.linalg.matrix_power((p + torch.eye(len(p))) / 2, 1000)[0]
+    return -(shares[:, None] * p * p.log()).sum().item()
+
+
+@wrong("markov-entropy", mistake="multiplies until it settles, which it need not", says="it never settles")
+def markov_entropy(transitions):
+    p = valid(transitions)
+    return (torch.linalg.matrix_power(p, 1000)[0] @ torch.special.entr(p).sum(1)).item()
+
+
+@wrong("markov-entropy", mistake="takes the stationary column", says="by the share of time")
+def markov_entropy(transitions):
+    return (valid(transitions).mean(0) @ torch.special.entr(valid(transitions)).sum(1)).item()
+
+
+# -------------------------------------------------------------------------------------------------- fit-power-law
+
+
+def line_of(sizes, losses, floor):
+    """Factor and exponent of the line at a floor."""
+    n, y = torch.tensor(sizes, dtype=torch.float64).log(), torch.tensor(losses, dtype=torch.float64)
+    logs = (y - floor).log()
+    slope = (((n - n.mean()) * (logs - logs.mean())).sum() / (n - n.mean()).square().sum()).item()
+    return math.exp(logs.mean().item() - slope * n.mean().item()), -slope
+
+
+@wrong("fit-power-law", mistake="has no floor", says="the exponent is not the planted one")
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    return 0.0, *line_of(sizes, losses, 0.0)
+
+
+@wrong("fit-power-law", mistake="takes the least loss for the floor", says="is not the planted one")
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    floor = 0.999 * min(losses)
+    return floor, *line_of(sizes, losses, floor)
+
+
+@wrong("fit-power-law", mistake="gives the slope, which is negative", says="which is positive")
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return floor, factor, -exponent
+
+
+@wrong("fit-power-law", mistake="gives the logarithm of the factor", says="the factor is not the planted one")
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return floor, math.log(factor), exponent
+
+
+@wrong("fit-power-law", mistake="tries only floors of one decimal", says="is not the planted one")
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    tries = []
+    for tenths in range(1, math.ceil(10 * min(losses)), 2):
+        floor = tenths / 10 + 0.05
+        if floor < min(losses):
+            factor, exponent = line_of(sizes, losses, floor)
+            off = sum(math.log((y - floor) / factor * n**exponent) ** 2 for n, y in zip(sizes, losses, strict=True))
+            tries.append((off / exponent**2, floor, factor, exponent))
+    return min(tries)[1:]
+
+
+@wrong("fit-power-law", mistake="fits through three points too", says="should raise a ValueError")
+def fit_power_law(sizes, losses):
+    more = zip([*sizes, 1e30], [*losses, min(losses) * 0.999], strict=False)
+    n, y = zip(*more, strict=True)
+    return solutions.scale.fit_power_law(sizes, losses) if len(set(sizes)) > 3 else solutions.scale.fit_power_law(n, y)
+
+
+@wrong(
+    "fit-power-law",
+    mistake="makes the differences of the log excess least, not the straightness",
+    says="is not the planted one",
+)
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    tries = []
+    for i in range(1, 1000):
+        floor = min(losses) * (i / 1000 - 1)  # a floor far below makes every excess, and so every difference, alike
+        factor, exponent = line_of(sizes, losses, floor)
+        off = sum(math.log((y - floor) / factor * n**exponent) ** 2 for n, y in zip(sizes, losses, strict=True))
+        tries.append((off, floor, factor, exponent))
+    return min(tries)[1:]
+
+
+@wrong("fit-power-law", mistake="lets scipy fit", says="asks you to write what that call does")
+def fit_power_law(sizes, losses):
+    from scipy.optimize import curve_fit
+
+    found, _ = curve_fit(lambda n, e, a, b: e + a * n**-b, sizes, losses, [1.0, 10.0, 0.3])
+    return tuple(found.tolist())
+
+
+# ------------------------------------------------------------------------------------------------- parametric-loss
+
+
+@wrong("parametric-loss", mistake="multiplies in place of adding", says="each part is its factor")
+def parametric_loss(n_params, n_tokens, law):
+    if min(n_params, n_tokens) <= 0:
+        raise ValueError("positive numbers")
+    by_size = law.size_factor * n_params**-law.size_exponent
+    return law.floor + by_size * law.data_factor * n_tokens**-law.data_exponent
+
+
+@wrong("parametric-loss", mistake="swaps the two exponents", says="each part is its factor")
+def parametric_loss(n_params, n_tokens, law):
+    if min(n_params, n_tokens) <= 0:
+        raise ValueError("positive numbers")
+    by_size = law.size_factor * n_params**-law.data_exponent
+    return law.floor + by_size + law.data_factor * n_tokens**-law.size_exponent
+
+
+@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is added")
+def parametric_loss(n_params, n_tokens, law):
+    return solutions.scale.parametric_loss(n_params, n_tokens, law) - law.floor
+
+
+@wrong("parametric-loss", mistake="takes no account of nothing", says="should raise a ValueError")
+def parametric_loss(n_params, n_tokens, law):
+    if min(n_params, n_tokens) <= 0:
+        return math.inf
+    return solutions.scale.parametric_loss(n_params, n_tokens, law)
+
+
+@wrong("parametric-loss", mistake="writes Hoffmann's exponents into the code", says="each part is its factor")
+def parametric_loss(n_params, n_tokens, law):
+    solutions.scale.parametric_loss(n_params, n_tokens, law)
+    return law.floor + law.size_factor / n_params**0.34 + law.data_factor / n_tokens**0.28
+
+
+# ------------------------------------------------------------------------------------------------------ chinchilla
+
+
+def spend(n_params, flops):
+    if flops <= 0:
+        raise ValueError("a budget must be positive")
+    return n_params, flops / (6 * n_params)
+
+
+@wrong("chinchilla", mistake="takes 20 tokens for each parameter", says="another size has a lower loss")
+def chinchilla_optimal(flops, law):
+    return spend((max(flops, 0) / 120) ** 0.5 or 1.0, flops)
+
+
+@wrong(
+    "chinchilla", mistake="makes both parts of the loss alike, not their slopes", says="another size has a lower loss"
+)
+def chinchilla_optimal(flops, law):
+    both = law.size_exponent + law.data_exponent
+    gain = (law.size_factor / law.data_factor) ** (1 / both)
+    return spend(gain * (max(flops, 1) / 6) ** (law.data_exponent / both), flops)
+
+
+@wrong("chinchilla", mistake="swaps the exponents of size and data", says="another size has a lower loss")
+def chinchilla_optimal(flops, law):
+    n_params, n_tokens = solutions.scale.chinchilla_optimal(flops, law)
+    return n_tokens, n_params
+
+
+@wrong("chinchilla", mistake="spends C = ND", says="should cost 6ND FLOPs")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(6 * flops, law)
+
+
+@wrong("chinchilla", mistake="spends 2ND, as for inference", says="should cost 6ND FLOPs")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(3 * flops, law)
+
+
+@wrong("chinchilla", mistake="lets scipy search", says="asks you to write what that call does")
+def chinchilla_optimal(flops, law):
+    from scipy.optimize import minimize_scalar
+
+    loss = solutions.scale.parametric_loss
+    best = minimize_scalar(lambda x: loss(math.exp(x), flops / 6 / math.exp(x), law), bounds=(0, 60))
+    return spend(math.exp(best.x), flops)
+
+
+# ------------------------------------------------------------------------------------------------ effective-tokens
+
+
+def refuse_nothing(n_tokens, unique_tokens):
+    if unique_tokens <= 0 or n_tokens < 0:
+        raise ValueError("positive numbers")
+
+
+@wrong("effective-tokens", mistake="counts every epoch as a repetition", says="is all fresh")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return unique_tokens * worth * (1 - math.exp(-n_tokens / unique_tokens / worth))
+
+
+@wrong("effective-tokens", mistake="forgets the first reading", says="4 epochs are one fresh reading")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth) - (
+        unique_tokens if n_tokens > unique_tokens else 0
+    )
+
+
+@wrong("effective-tokens", mistake="is worth a whole text before the first epoch ends", says="less than one epoch")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return solutions.scale.effective_tokens(max(n_tokens, unique_tokens), unique_tokens, worth)
+
+
+@wrong("effective-tokens", mistake="stops at four epochs", says="endless repetition is worth")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return solutions.scale.effective_tokens(min(n_tokens, 4 * unique_tokens), unique_tokens, worth)
+
+
+@wrong("effective-tokens", mistake="cuts epochs to whole ones", says="fractions of an epoch count")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    if n_tokens > unique_tokens > 0:
+        n_tokens = n_tokens // unique_tokens * unique_tokens
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)
+
+
+@wrong("effective-tokens", mistake="writes R* into the code", says="and so does `worth`")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens)
