@@ -11,7 +11,8 @@ from nbgrader.utils import compute_checksum
 
 from course import ROOT
 from labkit import renew as renewing
-from labkit.renew import RenewError, checksum, main, renew
+from labkit.notebook import NotebookError, checksum
+from labkit.renew import main, renew
 
 BLANK = "# YOUR CODE HERE\n    raise NotImplementedError()"
 GUESSES = "seen = None  # your guess: a number\nheard = None  # your guess\nprint(seen, heard)"
@@ -226,7 +227,7 @@ def test_a_notebook_without_cell_ids_is_renewed_too(old, corrected):
 
 def test_another_assignment_is_refused(old):
     other = notebook([marked("exercise-other", f"def other():\n    {BLANK}")])
-    with pytest.raises(RenewError, match="not of the same assignment"):
+    with pytest.raises(NotebookError, match="not of the same assignment"):
         renew(old, other)
 
 
@@ -254,6 +255,18 @@ def test_the_command_keeps_the_old_file_under_its_date(here, capsys):
     assert main([str(here)]) == 0
     assert "is the newest release already; nothing was changed." in capsys.readouterr().out
     assert len(list(here.parent.iterdir())) == 2
+
+
+def test_windows_line_ends_are_no_changes(here, old, corrected, capsys):
+    """Some editors on Windows write them into every cell."""
+    expected = renew(old, corrected)
+    for cell in old.cells:
+        cell.source = cell.source.replace("\n", "\r\n")
+    here.write_text(nbformat.writes(old))
+    assert main(["toy"]) == 0
+    told = [line.removeprefix("- ") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert told == expected.told
+    assert [c.source for c in renewing.read(here).cells] == [c.source for c in expected.notebook.cells]
 
 
 def test_a_copy_is_never_written_over(here, old):
