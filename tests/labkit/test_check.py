@@ -280,18 +280,6 @@ def test_the_courses_own_copy_comes_last_and_the_report_says_which(tmp_path, mon
 # -------------------------------------------------------------------------------------------------------- any terminal
 
 
-@pytest.mark.parametrize("command", ["labkit.check", "labkit.renew"])
-def test_a_sentence_prints_on_a_terminal_that_lacks_its_letters(tmp_path, command):
-    done = subprocess.run(
-        [sys.executable, "-m", command, "日本語.ipynb"],
-        capture_output=True,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONIOENCODING": "cp1252:strict", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-    )
-    assert done.returncode == 1 and b"Traceback" not in done.stderr
-    assert rb"\u65e5\u672c\u8a9e" in done.stderr + done.stdout
-
-
 def test_a_report_prints_on_a_terminal_that_lacks_its_letters(course, assembled):
     course(solved(assembled) | {"exercise-centre": "raise ValueError('中心')"})
     done = subprocess.run(

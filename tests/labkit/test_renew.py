@@ -1,5 +1,8 @@
 """A corrected release: the student's answers, predictions and own cells are in it, and what was lost is told."""
 
+import os
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -269,6 +272,19 @@ def test_windows_line_ends_are_no_changes(here, old, corrected, capsys):
     assert [c.source for c in renewing.read(here).cells] == [c.source for c in expected.notebook.cells]
 
 
+def test_it_prints_on_a_terminal_that_lacks_the_letters_of_a_path(here, corrected):
+    folder = here.parent / "日本"
+    folder.mkdir()
+    (folder / "toy.ipynb").write_text(nbformat.writes(corrected))
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit.renew", str(folder / "toy.ipynb")],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252:strict", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u65e5\u672c" in done.stdout and b"is the newest release already" in done.stdout
+
+
 def test_a_copy_is_never_written_over(here, old):
     now = datetime(2026, 11, 21, 9, 30)
     copy = renewing.write(old, here, now)
@@ -301,9 +317,6 @@ def test_the_command_refuses_in_a_sentence_and_changes_nothing(here, arguments, 
 
 
 def test_it_needs_no_nbgrader():
-    import subprocess
-    import sys
-
     code = "import sys, labkit.renew; print([m for m in ('nbgrader', 'torch', 'course') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
