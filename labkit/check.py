@@ -1,10 +1,12 @@
 """Run the visible tests of an assignment on your own machine: `python -m labkit.check tokenizer`.
 
-Runs the notebook in a kernel of its own, from top to bottom, and says for each exercise whether its visible tests pass,
+Takes the nearest copy: `tokenizer/tokenizer.ipynb` or `tokenizer.ipynb` here, or `exercises/` here, above, or of the
+course. Runs it in a kernel of its own, from top to bottom, and says for each exercise whether its visible tests pass,
 with the message of the first that fails. The notebook's file is only read. Needs Jupyter and this package, no nbgrader.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,16 +18,30 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from labkit.notebook import COURSE, facts, grade_id, is_exercise, is_test, name_of
+from labkit import copies
+from labkit.copies import existing, in_exercises, nearby
+from labkit.notebook import (
+    COURSE,
+    INTEGRATION,
+    MAX_CELL,
+    MAX_NOTEBOOK,
+    MAX_TEXT,
+    NotebookError,
+    answer_cells,
+    facts,
+    grade_id,
+    is_exercise,
+    is_test,
+    is_untouched,
+    key_of,
+    name_of,
+)
+from labkit.terminal import print_everything
 
 # Laptops differ: a cell may take this many times what the whole notebook takes where it was written.
 PATIENCE = 3
 # What an exercise says that still raises the NotImplementedError it came with.
 BLANK = "not written yet"
-
-
-class CheckError(Exception):
-    """The notebook cannot be checked: one sentence that says what to do."""
 
 
 @dataclass
@@ -43,55 +59,44 @@ class Exercise:
         return bool(self.failures) and set(self.failures) == {BLANK}
 
 
-def places() -> Iterator[Path]:
-    """Folders that may hold `exercises/`: where the command runs, the folders above, and the course's own."""
-    here = Path.cwd()
-    yield from (here, *here.parents, Path(__file__).resolve().parents[1])
-
-
 def find(name: str) -> Path:
     """The notebook that a person means by an assignment's name or by a path."""
-    path = Path(name)
-    if path.suffix == ".ipynb":
+    if name.endswith(".ipynb"):
+        return Path(name)
+    for path in (*nearby(name), *in_exercises(name)):
         if path.is_file():
             return path
-        raise CheckError(f"There is no notebook {name}. Give the name of an assignment: {_known()}.")
-    for place in places():
-        path = place / "exercises" / name / f"{name}.ipynb"
-        if path.is_file():
-            return path
-    raise CheckError(f"There is no assignment {name!r} here. These exist: {_known()}.")
-
-
-def _known() -> str:
-    for place in places():
-        names = sorted(p.stem for p in place.glob("exercises/*/*.ipynb") if p.stem == p.parent.name)
-        if names:
-            return ", ".join(names)
-    return "none; run this in the course's folder, the one with exercises/ in it"
+    raise NotebookError(f"There is no assignment {name!r} here. These exist: {existing()}.")
 
 
 def read(path: Path) -> NotebookNode:
-    """The notebook at `path`; raises CheckError if it is none or has lost cells that the report needs."""
-    again = "download the assignment again and copy your answers over, cell by cell"
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except Exception as error:  # its readers trip in many ways over what is no notebook
-        reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
-        raise CheckError(f"{path} is not a readable notebook ({reason}): {again}.") from None
+    """The notebook at `path`, its cells as grading takes them; raises NotebookError if it is none or has lost tests.
+
+    JupyterLab leaves several cells of one id where a cell is split or copied. Of an exercise's all run but blank ones,
+    which would take the answer away; of another cell the copies are emptied.
+    """
+    notebook = copies.read(path)
+    again = f"`python -m labkit.renew {shlex.quote(str(path))}` puts the course's cells back and keeps your answers"
     course = notebook.metadata.get(COURSE)
     if not course:
-        raise CheckError(f"{path} is not an assignment of this course. These exist: {_known()}.")
-    ids = [name for cell in notebook.cells if (name := grade_id(cell))]
-    if twice := sorted({i for i in ids if ids.count(i) > 1}):
-        raise CheckError(f"{path} has the cell {twice[0]} twice: delete the copy, or {again}.")
+        raise NotebookError(f"{path} is not an assignment of this course. These exist: {existing()}.")
+    exercises = {key_of(cell) for cell in notebook.cells if is_exercise(cell)}
+    answers = answer_cells(notebook.cells, exercises)
+    given: dict[str, NotebookNode] = {}
+    for cell in notebook.cells:
+        if (key := grade_id(cell)) is None:
+            continue
+        if key in answers:
+            if cell is not answers[key] and is_untouched(cell):
+                cell.source = ""
+        elif given.setdefault(key, cell) is not cell:
+            if cell.source.strip() != given[key].source.strip():
+                raise NotebookError(f"{path} has the cell {key} twice, and not the same: {again}.")
+            cell.source = ""
+            del cell.metadata["nbgrader"]
     points = sum(c.metadata.nbgrader.points for c in notebook.cells if is_test(c))
     if points < course.points:
-        raise CheckError(f"{path} has lost test cells worth {course.points - points} points: {again}.")
-    written = sum(map(is_exercise, notebook.cells))
-    if written < course.exercises:
-        missing = course.exercises - written
-        raise CheckError(f"{path} has lost {missing} exercise cell{'s' if missing > 1 else ''}: {again}.")
+        raise NotebookError(f"{path} has lost test cells worth {course.points - points} points: {again}.")
     return notebook
 
 
@@ -134,12 +139,13 @@ def _stopped_at(notebook: NotebookNode, ended: set[int]) -> str:
 
 def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
     """What each exercise's visible tests say, in the order of the notebook, after `run`."""
+    have_cells = {INTEGRATION, *(name_of(cell) for cell in notebook.cells if is_exercise(cell))}
     found: dict[str, Exercise] = {}
     broken: dict[str, str] = {}
     for index, cell in enumerate(notebook.cells):
         if is_exercise(cell):
             name = name_of(cell)
-            found[name] = Exercise(name)
+            found.setdefault(name, Exercise(name))
             if error := _error(cell):
                 broken[name] = f"the exercise's own cell fails: {error}"
         elif is_test(cell) and facts(cell).get("visible"):
@@ -153,6 +159,8 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
             elif error is None:
                 exercise.earned += points
             else:
+                if name not in have_cells:
+                    error += "\nThe exercise's cell is missing: write the answer into a cell above these tests."
                 exercise.failures.append(broken.get(name, error))
     return list(found.values())
 
@@ -196,24 +204,48 @@ def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None
         yield f"Fix first: {first.name}." if not first.blank else f"Next to write: {first.name}."
 
 
+def too_large(notebook: NotebookNode) -> Iterator[str]:
+    """What grading would not read, as sentences; outputs do not count, they are dropped there too."""
+    bare = nbformat.from_dict(notebook)
+    for cell in bare.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    if (size := len(nbformat.writes(bare).encode())) > MAX_NOTEBOOK:
+        yield (
+            f"Grading cannot read this notebook: it has {size / 2**20:.0f} MB without its outputs and may have "
+            f"{MAX_NOTEBOOK // 2**20}. Take out pictures that you put into its text."
+        )
+    room = MAX_TEXT
+    for number, cell in enumerate(notebook.cells, 1):
+        if len(cell.source) <= min(MAX_CELL, room):
+            room -= len(cell.source)
+        else:
+            yield (
+                f"Grading will leave out cell {number}, which has {len(cell.source):,} characters: a cell may have "
+                f"{MAX_CELL:,} and all of them together {MAX_TEXT:,}. Keep data in a file beside the notebook."
+            )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the visible tests of an assignment and say what passes."""
     parser = argparse.ArgumentParser(prog="python -m labkit.check", description=main.__doc__)
     parser.add_argument("assignment", nargs="?", help="its name (tokenizer) or the path of its notebook")
     options = parser.parse_args(arguments)
+    print_everything()
     try:
         if not options.assignment:
-            raise CheckError(f"Name the assignment to check, as in `python -m labkit.check <name>`: {_known()}.")
+            raise NotebookError(f"Name the assignment to check, as in `python -m labkit.check <name>`: {existing()}.")
         path = find(options.assignment)
         notebook = read(path)
         print(f"Running {path} ...", flush=True)
         ended, stopped = run(notebook, path.parent)
-    except CheckError as error:
+    except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
     exercises = report(notebook, ended)
-    print("\n".join(lines(notebook, exercises, stopped)))
-    return int(stopped is not None or any(e.earned < e.points for e in exercises))
+    left_out = list(too_large(notebook))
+    print("\n".join([*lines(notebook, exercises, stopped), *left_out]))
+    return int(stopped is not None or bool(left_out) or any(e.earned < e.points for e in exercises))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ The assembler writes these facts (`course.notebook`), and all that reads an assi
 it is graded, reads them here. No reader looks into the text of a cell for them.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from nbformat import NotebookNode
@@ -20,6 +21,17 @@ REPORT = "course_report"
 
 INTEGRATION = "integration"
 """What the one test is `of` that runs all of a student's answers together."""
+
+MAX_NOTEBOOK = 16 * 2**20
+"""Bytes of a notebook file without its outputs; grading reads no larger one."""
+MAX_CELL = 200_000
+"""Characters of one cell; grading leaves a longer one out."""
+MAX_TEXT = 2_000_000
+"""Characters of all cells together; grading leaves out what is beyond."""
+
+
+class NotebookError(Exception):
+    """A notebook cannot be used as asked: one sentence that says what happened and what to do."""
 
 
 def facts(node: NotebookNode, key: str = COURSE) -> Mapping[str, Any]:
@@ -52,3 +64,34 @@ def is_test(cell: NotebookNode) -> bool:
 def name_of(cell: NotebookNode) -> str:
     """The name of a marked cell without its kind: `layer-norm`."""
     return (grade_id(cell) or "").partition("-")[2]
+
+
+def key_of(cell: NotebookNode) -> str:
+    """What tells a cell of the course from the others: nbgrader's id, or the cell's own."""
+    return grade_id(cell) or str(cell.get("id", ""))
+
+
+def checksum(cell: NotebookNode) -> str:
+    """What nbgrader's release step writes into the metadata of a cell that has no points."""
+    marks = marks_of(cell)
+    kinds = (str(bool(marks.get(mark))) for mark in ("grade", "solution", "locked"))
+    text = "".join([cell.source, cell.cell_type, *kinds, marks["grade_id"]])
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def is_untouched(cell: NotebookNode) -> bool:
+    """Whether an exercise's cell is empty, or as it was released by the checksum that came with it."""
+    return not cell.source.strip() or (bool(marks_of(cell)) and checksum(cell) == marks_of(cell).get("checksum"))
+
+
+def answer_cells(cells: Iterable[NotebookNode], exercises: Collection[str]) -> dict[str, NotebookNode]:
+    """For each of `exercises`, by id, the one of a student's `cells` that counts when it is graded.
+
+    Of several copies, such as the halves of a cell that was split, it is the first that was changed.
+    """
+    chosen: dict[str, NotebookNode] = {}
+    for cell in cells:
+        key = key_of(cell)
+        if key in exercises and (key not in chosen or (is_untouched(chosen[key]) and not is_untouched(cell))):
+            chosen[key] = cell
+    return chosen

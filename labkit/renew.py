@@ -1,6 +1,6 @@
 """Bring a notebook you have worked in up to the corrected release: `python -m labkit.renew tokenizer`.
 
-Takes your notebook (`tokenizer.ipynb` or `tokenizer/tokenizer.ipynb` here, or the path you give) and the newest release
+Takes your notebook (`tokenizer/tokenizer.ipynb` or `tokenizer.ipynb` here, or the path you give) and the newest release
 (`exercises/tokenizer/tokenizer.ipynb` of the course's folder, or `--release FILE`), and writes the release with your
 answers, your predictions and your own cells in it. The file as it was stays beside it, with the date in its name. If
 you work inside a clone's `exercises/` itself, save the new release elsewhere first:
@@ -10,7 +10,6 @@ you work inside a clone's `exercises/` itself, save the new release elsewhere fi
 """
 
 import argparse
-import hashlib
 import re
 import sys
 from dataclasses import dataclass, field
@@ -20,18 +19,15 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from labkit.check import places
+from labkit.copies import in_exercises, nearby, read
 from labkit.files import write_whole
-from labkit.notebook import COURSE, is_exercise, marks_of
+from labkit.notebook import COURSE, NotebookError, answer_cells, is_exercise, is_untouched, key_of, marks_of
+from labkit.terminal import print_everything
 
 # The line of a prediction, as the assignments write it.
 GUESS = re.compile(r"^(?P<start>\s*(?P<name>\w+)\s*=\s*)(?P<value>.+?)(?P<end>\s*# your guess.*)$", re.MULTILINE)
 # How the course names its cells that carry no mark of nbgrader's.
 UNMARKED = re.compile(r"(prose|run|task)-")
-
-
-class RenewError(Exception):
-    """The notebook cannot be renewed: one sentence that says what to do. Nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,10 @@ class _Renewal:
         self.line = re.compile(rf"^[ \t]*(?P<name>{names})[ \t]*=[ \t]*(?P<value>[^#\n]*[^#\s]).*$", re.MULTILINE)
 
     def run(self) -> Renewed:
-        current = {_key(cell): cell for cell in self.new.cells}
+        current = {key_of(cell): cell for cell in self.new.cells}
         theirs, predictions = self.sort(current)
         if not theirs:
-            raise RenewError("The two notebooks have no cell in common: they are not of the same assignment.")
+            raise NotebookError("The two notebooks have no cell in common: they are not of the same assignment.")
         added: list[str] = []
         corrected: list[str] = []
         rewritten = 0
@@ -119,12 +115,12 @@ class _Renewal:
         theirs: dict[str, NotebookNode] = {}
         predictions: dict[str, str] = {}
         notes = {_note_id(key) for key in current}
-        present = {_key(cell) for cell in self.old.cells}
+        present = {key_of(cell) for cell in self.old.cells}
         unmarked = {self.blank(c.source): k for k, c in current.items() if not marks_of(c) and k not in present}
-        answers = self.chosen_answers(current)
+        answers = answer_cells(self.old.cells, {key for key, cell in current.items() if is_exercise(cell)})
         place: str | None = None
         for cell in self.old.cells:
-            key = _key(cell)
+            key = key_of(cell)
             if not marks_of(cell) and key not in current:
                 key = unmarked.get(self.blank(cell.source), key)  # Jupyter gives a cell that was moved another id
             if key in current and key not in theirs and answers.get(key, cell) is cell:
@@ -135,9 +131,9 @@ class _Renewal:
                 continue  # from an earlier renewal; it is written again where it is still needed
             elif is_exercise(cell):
                 if key not in current:
-                    kept = "" if _is_untouched(cell) else "; your answer is kept as a cell of your own"
+                    kept = "" if is_untouched(cell) else "; your answer is kept as a cell of your own"
                     self.told.append(f"The exercise {_name(key)} is no longer in the assignment{kept}.")
-                if not _is_untouched(cell):
+                if not is_untouched(cell):
                     self.keep(cell, place)
             elif marks_of(cell) or UNMARKED.match(key):
                 if key in current and cell.source.strip() != current[key].source.strip():
@@ -168,21 +164,10 @@ class _Renewal:
         self.ids.add(copy.id)
         self.own.setdefault(place, []).append(copy)
 
-    def chosen_answers(self, current: dict[str, NotebookNode]) -> dict[str, NotebookNode]:
-        """For an exercise cell that the student has several copies of, the one that counts when it is graded."""
-        chosen: dict[str, NotebookNode] = {}
-        for cell in self.old.cells:
-            key = _key(cell)
-            if key not in current or not is_exercise(current[key]):
-                continue
-            if key not in chosen or (_is_untouched(chosen[key]) and not _is_untouched(cell)):
-                chosen[key] = cell
-        return chosen
-
     def answer(self, cell: NotebookNode, student: NotebookNode) -> list[NotebookNode]:
         """Put the student's answer into a blank exercise `cell`; what goes before it if its task has changed."""
-        released, key = cell.source, _key(cell)
-        if _is_untouched(student) or not student.source.strip():
+        released, key = cell.source, key_of(cell)
+        if is_untouched(student):
             if student.source.strip() != released.strip():
                 self.told.append(f"The task of {_name(key)} was corrected; you had not begun it.")
             return []
@@ -199,30 +184,12 @@ class _Renewal:
         return [note]
 
 
-def _key(cell: NotebookNode) -> str:
-    """What tells a cell of the course from the others: nbgrader's id, or the cell's own."""
-    return str(marks_of(cell).get("grade_id") or cell.get("id", ""))
-
-
 def _name(key: str) -> str:
     return key.removeprefix("exercise-")
 
 
 def _note_id(key: str) -> str:
     return f"new-{key}"
-
-
-def checksum(cell: NotebookNode) -> str:
-    """What nbgrader's release step writes into the metadata of a cell that has no points."""
-    marks = marks_of(cell)
-    kinds = (str(bool(marks.get(mark))) for mark in ("grade", "solution", "locked"))
-    text = "".join([cell.source, cell.cell_type, *kinds, marks["grade_id"]])
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _is_untouched(cell: NotebookNode) -> bool:
-    """Whether an exercise's cell is as it was released, by the checksum that came with it."""
-    return bool(marks_of(cell)) and checksum(cell) == marks_of(cell).get("checksum")
 
 
 def _with_predictions(source: str, predictions: dict[str, str]) -> str:
@@ -242,34 +209,21 @@ def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
 # -------------------------------------------------------------------------------------------------------- the command
 
 
-def read(path: Path) -> NotebookNode:
-    """The notebook at `path`; raises RenewError where there is none that can be read."""
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except FileNotFoundError:
-        raise RenewError(f"There is no notebook {path}: give the path of the one you have worked in.") from None
-    except Exception as error:  # its readers trip in many ways over what is no notebook
-        reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
-        raise RenewError(f"{path} is not a readable notebook ({reason}). Nothing was changed.") from None
-    return notebook
-
-
 def find(name: str, release: Path | None) -> tuple[Path, Path]:
     """The student's notebook and the new release that a person means."""
     path = Path(name)
     if path.suffix != ".ipynb":
-        mine = [Path(f"{name}.ipynb"), Path(name, f"{name}.ipynb")]
-        if release is not None:
-            mine += [place / "exercises" / name / f"{name}.ipynb" for place in places()]
+        mine = [*nearby(name), *(in_exercises(name) if release else ())]
         path = next((p for p in mine if p.is_file()), mine[0])
     name = path.stem
     if release is None:
-        releases = (place / "exercises" / name / f"{name}.ipynb" for place in places())
-        release = next((p for p in releases if p.is_file()), None)
+        release = next((p for p in in_exercises(name) if p.is_file()), None)
     if release is None:
-        raise RenewError(f"There is no exercises/{name}/{name}.ipynb here: name the new release with --release FILE.")
+        raise NotebookError(
+            f"There is no exercises/{name}/{name}.ipynb here: name the new release with --release FILE."
+        )
     if path.is_file() and release.is_file() and path.samefile(release):
-        raise RenewError(
+        raise NotebookError(
             f"Your notebook and the new release are the same file, {path}: save the new release under another name and "
             "give it with --release FILE."
         )
@@ -291,17 +245,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("assignment", help="its name (tokenizer) or the path of your notebook")
     parser.add_argument("--release", type=Path, help="the new release; exercises/ of the course when not given")
     options = parser.parse_args(arguments)
+    print_everything()
     try:
         path, release = find(options.assignment, options.release)
         old, new = read(path), read(release)
         if COURSE not in new.metadata:
-            raise RenewError(f"{release} is not an assignment of this course.")
+            raise NotebookError(f"{release} is not an assignment of this course.")
         renewed = renew(old, new)
         if not renewed.changed:
             print(f"{path} is the newest release already; nothing was changed.")
             return 0
         copy = write(renewed.notebook, path, datetime.now())
-    except RenewError as error:
+    except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

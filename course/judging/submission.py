@@ -29,16 +29,10 @@ from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
 from course.judging.released import released_cells
-from labkit.notebook import REPORT, facts
+from labkit.notebook import MAX_CELL, MAX_NOTEBOOK, MAX_TEXT, REPORT, facts
 
-MAX_NOTEBOOK = 16 * 2**20
-"""Bytes of a notebook file, outputs and all."""
 MAX_BRACKETS = 1_000_000
 """Lists and objects in a notebook file: each takes about 64 bytes once it is read."""
-MAX_CELL = 200_000
-"""Characters of one cell."""
-MAX_TEXT = 2_000_000
-"""Characters of all cells that the student wrote."""
 MAX_OWN_CELLS = 1_000
 MAX_FILE = 2 * 2**20
 MAX_FILES_TOGETHER = 8 * 2**20

@@ -1,11 +1,13 @@
 // The distribution that the next token is drawn from, as solutions/generation.py computes it.
 
+import { softmax } from "./gpt.js";
+
 // From logits, with the temperature, the k likeliest (vocabulary size: all) and the share p. Returns
 //   order: all ids, the likeliest first
 //   before: what softmax makes of the logits alone, by id
 //   chances: after temperature, top-k and top-p, by id; 0 where a token is cut
 //   kept: how many tokens are left, the first ones of `order`
-function nextChances(logits, { temperature = 1, k = logits.length, p = 1 } = {}) {
+export function nextChances(logits, { temperature = 1, k = logits.length, p = 1 } = {}) {
   const order = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
   const before = Float64Array.from(logits);
   softmax(before, 0, before.length);
@@ -25,7 +27,7 @@ function nextChances(logits, { temperature = 1, k = logits.length, p = 1 } = {})
 }
 
 // A token drawn by its chance; `uniform` is a random number from 0 to 1.
-function drawToken({ order, chances, kept }, uniform = Math.random()) {
+export function drawToken({ order, chances, kept }, uniform = Math.random()) {
   let left = uniform;
   for (let rank = 0; rank < kept - 1; rank++) {
     left -= chances[order[rank]];

@@ -1,5 +1,9 @@
 // Loading the trained model of a control.
 
+import { makeTokenizer } from "./tokenizer.js";
+import { makeGPT } from "./gpt.js";
+import { element } from "./parts.js";
+
 // The bytes of the checkpoint that a control's model names. The built book serves them beside its scripts; a live
 // notebook's kernel sends them when asked. `onWait` is called if the kernel takes long.
 async function loadCheckpoint(model, { signal, onWait }) {
@@ -29,7 +33,7 @@ async function loadCheckpoint(model, { signal, onWait }) {
 
 // Makes the tokenizer and the GPT of a control's checkpoint and passes them to `ready`. `status` says how it goes; if it
 // fails, it says why and offers another try.
-async function openModel({ model, signal }, status, ready) {
+export async function openModel({ model, signal }, status, ready) {
   status.replaceChildren(`Loading the model (${(model.get("file_bytes") / 1e6).toFixed(1)} MB) ...`);
   const onWait = () =>
     status.replaceChildren(

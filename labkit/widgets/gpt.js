@@ -75,7 +75,7 @@ function gelu(x) {
 }
 
 // Turns numbers[start:end] into probabilities, in place.
-function softmax(numbers, start, end) {
+export function softmax(numbers, start, end) {
   let largest = -Infinity, total = 0;
   for (let k = start; k < end; k++) largest = Math.max(largest, numbers[k]);
   for (let k = start; k < end; k++) total += numbers[k] = Math.exp(numbers[k] - largest);
@@ -114,7 +114,7 @@ function attend(qkv, n, heads) {
 // A model from the bytes of a checkpoint. forward(ids) returns
 //   attention[layer][head]: Float32Array, query x key
 //   logits: Float32Array, position x vocabulary
-function makeGPT(buffer) {
+export function makeGPT(buffer) {
   const { metadata, tensor } = readSafetensors(buffer);
   const { config, merges } = JSON.parse(metadata.checkpoint);
   const width = config.d_model;

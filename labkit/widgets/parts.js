@@ -1,7 +1,7 @@
 // Parts that the course's controls are drawn from. Each returns { node, ... } and methods that change what it shows.
 
 // element("p", { class: "lk-note", onclick: f }, "text", child): a DOM node. Properties starting with "on" listen.
-function element(tag, attributes = {}, ...children) {
+export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -13,7 +13,7 @@ function element(tag, attributes = {}, ...children) {
 }
 
 // The frame of a control. JupyterLab must leave the keys that are pressed inside it alone.
-function frame(label, ...children) {
+export function frame(label, ...children) {
   return element(
     "div",
     { class: "lk", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true" },
@@ -22,7 +22,7 @@ function frame(label, ...children) {
 }
 
 // What the reader types, kept in the trait `text` of the control's model.
-function textField(model, label, onChange) {
+export function textField(model, label, onChange) {
   const input = element("textarea", { class: "lk-text", rows: 3, spellcheck: "false", autocapitalize: "off" });
   const refresh = () => {
     if (input.value !== model.get("text")) input.value = model.get("text");
@@ -36,7 +36,7 @@ function textField(model, label, onChange) {
   return { node: element("label", { class: "lk-field" }, element("span", {}, label), input), refresh };
 }
 
-const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -49,12 +49,12 @@ function textOf(bytes) {
   }
 }
 
-const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" ");
+export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" ");
 
 const VISIBLE = { " ": "·", "\n": "↵", "\t": "→" };
 
 // A token as the reader sees it: its text with visible white space, or its bytes where they spell nothing visible.
-function tokenFace(bytes) {
+export function tokenFace(bytes) {
   const text = textOf(bytes);
   const face = element("span", { class: "lk-face", dir: "auto" });
   if (text === null || /(?![ \n\t])[\p{C}\p{Z}]/u.test(text)) {
@@ -71,14 +71,14 @@ function tokenFace(bytes) {
 }
 
 // The same in words, for labels and sentences.
-function tokenName(bytes) {
+export function tokenName(bytes) {
   const text = textOf(bytes);
   return text === null ? `bytes ${hex(bytes)}` : JSON.stringify(text);
 }
 
 // A row of tokens of which one can be chosen: by click, or by arrow keys, Home and End. `onPeek` hears which token
 // the mouse is over (null when none).
-function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
+export function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
   const node = element("div", {
     class: "lk-strip",
     role: "listbox",
@@ -181,7 +181,7 @@ function tokenStrip({ label, empty, onChoose, onPeek = () => {} }) {
 const shade = (weight) => Math.sqrt(weight);
 
 // A fixed number of labelled bars on a scale from 0 to 1.
-function probabilityBars(count) {
+export function probabilityBars(count) {
   const title = element("p", { class: "lk-title" });
   const list = element("ol", { class: "lk-bars" });
   return {
@@ -212,7 +212,7 @@ function probabilityBars(count) {
 }
 
 // A square picture of a causal pattern (query x key, n x n), in the colour --lk-heat: a row for each query.
-function drawPattern(canvas, pattern, n) {
+export function drawPattern(canvas, pattern, n) {
   const side = Math.round(canvas.clientWidth * devicePixelRatio) || 1;
   canvas.width = canvas.height = side;
   if (!n) return;
@@ -230,7 +230,7 @@ function drawPattern(canvas, pattern, n) {
 }
 
 // Calls `repaint` when the book or JupyterLab changes between light and dark.
-function onThemeChange(repaint, signal) {
+export function onThemeChange(repaint, signal) {
   const observer = new MutationObserver(repaint);
   const options = { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light"] };
   observer.observe(document.documentElement, options);

@@ -24,7 +24,7 @@ function bytesInIdOrder() {
 
 // A tokenizer of one vocabulary: the 256 bytes, then one token for each merge. `merges` is flat, in order of age:
 // left id, right id, left id, right id ...
-function makeTokenizer(merges) {
+export function makeTokenizer(merges) {
   const byteOfId = bytesInIdOrder();
   const idOfByte = new Uint16Array(256);
   byteOfId.forEach((byte, id) => (idOfByte[byte] = id));
@@ -84,7 +84,7 @@ function joinPair(ids, left, right, made) {
 
 // The merges that build the tokens of a whole text, in order of age. Each is applied everywhere at once, as its
 // rank says: the order among chunks makes no difference, since no merge crosses them.
-function mergeSteps(tokenizer, text) {
+export function mergeSteps(tokenizer, text) {
   const chunks = preTokenize(text).map((chunk) => tokenizer.history(chunk));
   const ranks = [...new Set(chunks.flatMap((steps) => steps.slice(1).map((step) => step.rank)))];
   ranks.sort((a, b) => a - b);

@@ -1,5 +1,6 @@
 """`python -m labkit.check`: what a student alone on a laptop is told."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,18 +147,27 @@ def remove(identity):
     return change
 
 
-def double(notebook):
-    place = next(i for i, c in enumerate(notebook.cells) if c.id == "exercise-bits")
-    notebook.cells.insert(place, nbformat.from_dict(notebook.cells[place]))
-    notebook.cells[place].id = "copy"
+def put(notebook, place, original, source, identity):
+    """Insert a copy of a cell before the cell with the id `place`, with its metadata and other text."""
+    ids = [cell.id for cell in notebook.cells]
+    copy = nbformat.from_dict(notebook.cells[ids.index(original)])
+    copy.source, copy["id"] = source, identity
+    notebook.cells.insert(ids.index(place), copy)
+
+
+def source(notebook, identity):
+    return next(cell.source for cell in notebook.cells if cell.id == identity)
+
+
+def two_versions_of_a_test(notebook):
+    put(notebook, "test-bits", "test-bits", "pass", "half")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (remove("test-norm"), "has lost test cells worth 3 points"),
-        (remove("exercise-norm"), "has lost 1 exercise cell:"),
-        (double, "has the cell exercise-bits twice: delete the copy"),
+        (two_versions_of_a_test, "has the cell test-bits twice, and not the same: `python -m labkit.renew "),
         (lambda notebook: notebook.metadata.pop("course"), "is not an assignment of this course. These exist: toy"),
     ],
 )
@@ -166,6 +176,119 @@ def test_a_notebook_that_lost_cells_is_told_which(course, capsys, change, says):
     assert check.main(["toy"]) == 1
     err = capsys.readouterr().err
     assert says in err and err.count("\n") == 1
+
+
+def test_what_grading_accepts_is_checked_too(course, assembled, released, capsys):
+    """An exercise's cell split in two, blank and identical copies, an answer retyped in a cell of the student's own."""
+    answers = solved(assembled)
+
+    def change(notebook):
+        put(notebook, "exercise-bits", "exercise-bits", "LEAST = 0", "upper-half")
+        put(notebook, "test-chunks", "exercise-chunks", source(released, "exercise-chunks"), "blank-copy")
+        put(notebook, "test-bits", "test-bits", source(notebook, "test-bits"), "copy-of-a-test")
+        ids = [cell.id for cell in notebook.cells]
+        notebook.cells[ids.index("exercise-norm")] = nbformat.v4.new_code_cell(answers["exercise-norm"])
+
+    course(answers | {"exercise-bits": answers["exercise-bits"] + "\n\n\nassert LEAST == 0"}, change)
+    assert check.main(["toy"]) == 0
+    out = capsys.readouterr().out
+    assert "Visible tests: 10 of 10 points." in out and out.count("passed") == 5
+
+
+def test_a_lost_exercise_and_a_broken_half_are_named(course, assembled, capsys):
+    def change(notebook):
+        put(notebook, "exercise-bits", "exercise-bits", "1 / 0", "upper-half")
+        remove("exercise-norm")(notebook)
+
+    course(solved(assembled) | {"exercise-bits": "# nothing here"}, change)
+    assert check.main(["toy"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    lost = next(number for number, line in enumerate(lines) if line.startswith("  FAILED  norm "))
+    assert lines[lost + 1 : lost + 3] == [
+        "          NameError: name 'norm' is not defined",
+        "          The exercise's cell is missing: write the answer into a cell above these tests.",
+    ]
+    assert "          the exercise's own cell fails: ZeroDivisionError: division by zero" in lines
+
+
+# ------------------------------------------------------------------------------------------------- what grading refuses
+
+
+def test_large_outputs_are_no_concern_and_large_cells_are(released):
+    notebook = nbformat.from_dict(released)
+    code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    code.outputs = [nbformat.v4.new_output("stream", text="x" * 17 * 2**20)]
+    assert list(check.too_large(notebook)) == []
+    code.source = "#" * 200_001
+    (sentence,) = check.too_large(notebook)
+    assert sentence.startswith(
+        f"Grading will leave out cell {notebook.cells.index(code) + 1}, which has 200,001 characters: a cell may have "
+    )
+    code.source = ""
+    notebook.cells += [nbformat.v4.new_markdown_cell("." * 190_000) for _ in range(11)]
+    (sentence,) = check.too_large(notebook)
+    assert f"leave out cell {len(notebook.cells)}, which has 190,000 characters" in sentence
+    assert sentence.endswith("all of them together 2,000,000. Keep data in a file beside the notebook.")
+
+
+def test_pictures_in_the_text_are_a_concern(released):
+    notebook = nbformat.from_dict(released)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("![](attachment:a.png)"))
+    notebook.cells[-1]["attachments"] = {"a.png": {"image/png": "A" * 17 * 2**20}}
+    (sentence,) = check.too_large(notebook)
+    assert sentence.startswith("Grading cannot read this notebook: it has 17 MB without its outputs and may have 16.")
+
+
+def test_a_passing_notebook_that_grading_would_cut_does_not_pass(course, assembled, capsys, monkeypatch):
+    course(solved(assembled), lambda notebook: notebook.cells.append(nbformat.v4.new_markdown_cell("." * 200_001)))
+    monkeypatch.setattr(check, "run", lambda notebook, folder: (set(range(len(notebook.cells))), None))
+    assert check.main(["toy"]) == 1
+    out = capsys.readouterr().out
+    assert "Visible tests: 10 of 10 points." in out
+    assert out.splitlines()[-1].startswith("Grading will leave out cell ")
+
+
+# ----------------------------------------------------------------------------------------------------- which notebook
+
+
+def test_the_nearest_copy_is_checked(course, tmp_path, monkeypatch):
+    clone = course()
+    home = tmp_path / "home"
+    (home / "toy").mkdir(parents=True)
+    monkeypatch.chdir(home)
+    assert check.find("toy") == clone
+    flat, fetched = home / "toy.ipynb", home / "toy" / "toy.ipynb"
+    for nearer in (flat, fetched):
+        nearer.write_bytes(clone.read_bytes())
+        assert check.find("toy") == nearer
+    monkeypatch.chdir(fetched.parent)
+    assert check.find("toy") == fetched
+
+
+def test_the_courses_own_copy_comes_last_and_the_report_says_which(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    own = ROOT / "exercises" / "tokenizer" / "tokenizer.ipynb"
+    assert check.find("tokenizer") == own
+    mine = tmp_path / "tokenizer" / "tokenizer.ipynb"
+    mine.parent.mkdir()
+    mine.write_bytes(own.read_bytes())
+    monkeypatch.setattr(check, "run", lambda notebook, folder: (set(), None))
+    check.main(["tokenizer"])
+    assert capsys.readouterr().out.startswith(f"Running {mine} ...\n")
+
+
+# -------------------------------------------------------------------------------------------------------- any terminal
+
+
+def test_a_report_prints_on_a_terminal_that_lacks_its_letters(course, assembled):
+    course(solved(assembled) | {"exercise-centre": "raise ValueError('中心')"})
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit.check", "toy"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252:strict", "PYTHONPATH": str(ROOT)},
+    )
+    assert b"Traceback" not in done.stderr
+    assert rb"the exercise's own cell fails: ValueError: \u4e2d\u5fc3" in done.stdout
 
 
 def test_it_needs_no_nbgrader():

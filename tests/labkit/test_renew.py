@@ -1,5 +1,8 @@
 """A corrected release: the student's answers, predictions and own cells are in it, and what was lost is told."""
 
+import os
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +14,8 @@ from nbgrader.utils import compute_checksum
 
 from course import ROOT
 from labkit import renew as renewing
-from labkit.renew import RenewError, checksum, main, renew
+from labkit.notebook import NotebookError, checksum
+from labkit.renew import main, renew
 
 BLANK = "# YOUR CODE HERE\n    raise NotImplementedError()"
 GUESSES = "seen = None  # your guess: a number\nheard = None  # your guess\nprint(seen, heard)"
@@ -226,7 +230,7 @@ def test_a_notebook_without_cell_ids_is_renewed_too(old, corrected):
 
 def test_another_assignment_is_refused(old):
     other = notebook([marked("exercise-other", f"def other():\n    {BLANK}")])
-    with pytest.raises(RenewError, match="not of the same assignment"):
+    with pytest.raises(NotebookError, match="not of the same assignment"):
         renew(old, other)
 
 
@@ -254,6 +258,31 @@ def test_the_command_keeps_the_old_file_under_its_date(here, capsys):
     assert main([str(here)]) == 0
     assert "is the newest release already; nothing was changed." in capsys.readouterr().out
     assert len(list(here.parent.iterdir())) == 2
+
+
+def test_windows_line_ends_are_no_changes(here, old, corrected, capsys):
+    """Some editors on Windows write them into every cell."""
+    expected = renew(old, corrected)
+    for cell in old.cells:
+        cell.source = cell.source.replace("\n", "\r\n")
+    here.write_text(nbformat.writes(old))
+    assert main(["toy"]) == 0
+    told = [line.removeprefix("- ") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert told == expected.told
+    assert [c.source for c in renewing.read(here).cells] == [c.source for c in expected.notebook.cells]
+
+
+def test_it_prints_on_a_terminal_that_lacks_the_letters_of_a_path(here, corrected):
+    folder = here.parent / "日本"
+    folder.mkdir()
+    (folder / "toy.ipynb").write_text(nbformat.writes(corrected))
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit.renew", str(folder / "toy.ipynb")],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252:strict", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u65e5\u672c" in done.stdout and b"is the newest release already" in done.stdout
 
 
 def test_a_copy_is_never_written_over(here, old):
@@ -288,9 +317,6 @@ def test_the_command_refuses_in_a_sentence_and_changes_nothing(here, arguments, 
 
 
 def test_it_needs_no_nbgrader():
-    import subprocess
-    import sys
-
     code = "import sys, labkit.renew; print([m for m in ('nbgrader', 'torch', 'course') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

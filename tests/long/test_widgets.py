@@ -25,16 +25,15 @@ from anywidget import AnyWidget
 from playwright.sync_api import Error, expect
 
 from labkit import checkpoint, corpus
-from labkit.widgets import (
-    AlmanacSearch,
-    AttentionHeads,
-    ModelSizes,
-    NextToken,
-    OptimizerPath,
-    Surprise,
-    TokenSteps,
-    joined,
-)
+from labkit.widgets.almanac_search import AlmanacSearch
+from labkit.widgets.attention_heads import AttentionHeads
+from labkit.widgets.model_control import ModelControl
+from labkit.widgets.model_sizes import ModelSizes
+from labkit.widgets.next_token import NextToken
+from labkit.widgets.optimizer_path import OptimizerPath
+from labkit.widgets.page import SHARED, script
+from labkit.widgets.surprise import Surprise
+from labkit.widgets.token_steps import TokenSteps
 from labkit.worlds.almanac import Almanac
 from solutions.generation import chances, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
@@ -53,6 +52,7 @@ from solutions.scale import (
 from solutions.tokenizer import Tokenizer, decode, encode, pre_tokenize, train_bpe
 from solutions.training import adamw_update, warmup_cosine
 from tests.long.browser import chromium
+from tests.support.controls import CONTROLS
 
 pytestmark = pytest.mark.long
 
@@ -148,6 +148,11 @@ def captions(page):
     return page.locator(".lk-strip .lk-caption").all_text_contents()
 
 
+def without_export(control):
+    """A control's script as a plain one, whose functions a test can call."""
+    return str(control._esm).replace("export default { render };", "")
+
+
 def fifty_texts():
     """Fifty texts of every kind that a reader may type, the same each time."""
     draw = random.Random(0)
@@ -186,7 +191,7 @@ def test_fifty_texts_have_the_ids_and_the_attention_of_python(browser, random_mo
     model = from_checkpoint(path)
     tokenizer = Tokenizer(checkpoint.load(path).merges)
     page = browser.new_page()
-    page.add_script_tag(content=joined("tokenizer.js", "gpt.js"))
+    page.add_script_tag(content=script(SHARED / "tokenizer.js", SHARED / "gpt.js"))
     page.evaluate(
         """base64 => {
             window.gpt = makeGPT(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
@@ -235,7 +240,7 @@ def test_every_character_is_cut_like_python_does(browser):
         kind.get(tuple(map(len, pre_tokenize(f"a{chr(code)}{chr(code)}."))), "s") for code in codes if code != ord("'")
     )
     page = browser.new_page()
-    page.add_script_tag(content=joined("tokenizer.js"))
+    page.add_script_tag(content=script(SHARED / "tokenizer.js"))
     different = page.evaluate(
         """expected => {
             const kinds = { "3,1": "L", "1,2,1": "N", "1,3": "o" };
@@ -458,7 +463,7 @@ SETTINGS = [(1.0, 1024, 1.0), (0.3, 1024, 1.0), (2.5, 40, 1.0), (1.0, 1024, 0.9)
 
 def test_the_next_tokens_chances_are_pythons(browser, random_model):
     page = browser.new_page()
-    page.add_script_tag(content=joined("gpt.js", "chances.js"))
+    page.add_script_tag(content=script(SHARED / "chances.js"))
     model, generator = from_checkpoint(random_model), torch.Generator().manual_seed(0)
     for n in (1, 17, 128):
         with torch.no_grad():
@@ -479,7 +484,7 @@ def test_the_next_tokens_chances_are_pythons(browser, random_model):
 
 def test_tokens_are_drawn_by_their_chances(browser):
     page = browser.new_page()
-    page.add_script_tag(content=joined("gpt.js", "chances.js"))
+    page.add_script_tag(content=script(SHARED / "chances.js"))
     logits = [0.0, 1.5, -1.0, 1.0, 0.5]
     counts = page.evaluate(
         """logits => {
@@ -567,8 +572,7 @@ def surprise_of(path, text):
 def test_fifty_texts_have_the_surprise_of_python(browser, random_model, name):
     path = random_model if name == "random" else checkpoint.find(name)
     page = browser.new_page()
-    source = joined("tokenizer.js", "gpt.js", "parts.js", "surprise.js").replace("export default { render };", "")
-    page.add_script_tag(content=source)
+    page.add_script_tag(content=without_export(Surprise))
     page.evaluate(
         """base64 => {
             window.gpt = makeGPT(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
@@ -630,11 +634,6 @@ def test_surprise_of_nothing_and_of_much(browser, random_model):
         page.get_by_label("Type any text").fill("")
         expect(page.locator(".lk-strip")).to_contain_text("Type something")
         expect(page.get_by_role("status")).to_have_text("0 tokens0 bytes")
-
-
-def control_of(name, random_model, merges):
-    of_a_model = {"attention": AttentionHeads, "next": NextToken, "surprise": Surprise}
-    return TokenSteps(merges, TEXT) if name == "tokens" else of_a_model[name](random_model, TEXT)
 
 
 def walk(optimizer, rate, warmup, decay, angle, start):
@@ -735,14 +734,40 @@ def test_optimizer_path_is_accessible_and_fits(browser, theme, width):
 
 @pytest.mark.parametrize("width", [360, 1100])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("control", ["tokens", "attention", "next", "surprise"])
-def test_controls_are_accessible_and_fit(browser, random_model, merges, control, theme, width):
-    widget = control_of(control, random_model, merges)
-    with site(browser, widget, theme=theme, width=width, model_file=random_model) as (page, _):
+@pytest.mark.parametrize("control", [each for each in CONTROLS if issubclass(each, ModelControl)])
+def test_controls_of_a_model_are_accessible_and_fit(browser, random_model, control, theme, width):
+    with site(browser, control(random_model, TEXT), theme=theme, width=width, model_file=random_model) as (page, _):
         page.locator(".lk-strip .lk-token, .lk-candidates li").first.wait_for()
-        if control == "tokens":
-            page.get_by_label("One merge back").click()
         check_accessible(page)
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_token_steps_is_accessible_and_fits(browser, merges, theme, width):
+    with site(browser, TokenSteps(merges, TEXT), theme=theme, width=width) as (page, _):
+        page.locator(".lk-strip .lk-token").first.wait_for()
+        page.get_by_label("One merge back").click()
+        check_accessible(page)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_script_is_a_module_that_a_browser_reads_as_it_lies(browser, control):
+    """Each name that it imports is there, though a control reaches the page joined, without its imports."""
+    folder = control.__module__.removeprefix("labkit.widgets.")
+    page = browser.new_page()
+    page.route(
+        "**/*",
+        lambda route: (
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+            if route.request.url == "http://book.test/"
+            else route.fulfill(path=SHARED / route.request.url.removeprefix("http://book.test/"))
+        ),
+    )
+    page.goto("http://book.test/")
+    assert page.evaluate("path => import(path).then((m) => typeof m.default.render)", f"/{folder}/{folder}.js") == (
+        "function"
+    )
+    page.close()
 
 
 def check_accessible(page):
@@ -767,7 +792,7 @@ def test_almanac_search_finds_what_python_finds(browser, world):
     names = [names[0] for names in (*world.mentioned.values(), *world.unmentioned.values())]
     words = ["keeps a", "KEEPS A GOAT", "q: who was born in", "password", "Zz", ".", "Then, ", "gave a lamp to"]
     page = browser.new_page()
-    page.add_script_tag(content=str(AlmanacSearch(world)._esm).replace("export default { render };", ""))
+    page.add_script_tag(content=without_export(AlmanacSearch))
     page.evaluate("packed => void (window.almanac = unpackAlmanac(packed))", AlmanacSearch(world).world)
     documents = Counter(document.text for document in world.documents)
     for query in [*names, *words]:
@@ -845,7 +870,8 @@ def lab(tmp_path, random_model):
             cells=[
                 nbformat.v4.new_code_cell(
                     "from labkit.checkpoint import load\n"
-                    "from labkit.widgets import AttentionHeads, TokenSteps\n"
+                    "from labkit.widgets.attention_heads import AttentionHeads\n"
+                    "from labkit.widgets.token_steps import TokenSteps\n"
                     f"path = {str(random_model)!r}\n"
                     "steps = TokenSteps(load(path).merges, 'the values')\n"
                     "steps"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import asdict
 
@@ -9,20 +11,19 @@ import pytest
 import tinycss2
 import torch
 
+from course import ROOT
 from labkit import checkpoint
-from labkit.widgets import (
-    HERE,
-    AlmanacSearch,
-    AttentionHeads,
-    ModelSizes,
-    NextToken,
-    OptimizerPath,
-    Surprise,
-    TokenSteps,
-)
+from labkit.widgets.almanac_search import AlmanacSearch
+from labkit.widgets.attention_heads import AttentionHeads
+from labkit.widgets.model_control import ModelControl
+from labkit.widgets.model_sizes import ModelSizes
+from labkit.widgets.optimizer_path import OptimizerPath
+from labkit.widgets.page import SHARED, scripts
+from labkit.widgets.token_steps import TokenSteps
 from labkit.worlds.almanac import Almanac
 from solutions.gpt import GPT, GPTConfig
 from solutions.tokenizer import train_bpe
+from tests.support.controls import CONTROLS
 
 MERGES = train_bpe("the cat sat on the mat, and then the cat ate the bat. " * 20, 270)
 TOP_LEVEL = re.compile(
@@ -51,9 +52,7 @@ def declared(source):
     return names
 
 
-@pytest.mark.parametrize(
-    "widget", [AlmanacSearch, AttentionHeads, ModelSizes, NextToken, OptimizerPath, Surprise, TokenSteps]
-)
+@pytest.mark.parametrize("widget", CONTROLS)
 def test_joined_module_declares_each_name_once_and_exports_once(widget):
     source = str(widget._esm)
     twice = [name for name, count in Counter(declared(source)).items() if count > 1]
@@ -63,14 +62,39 @@ def test_joined_module_declares_each_name_once_and_exports_once(widget):
 
 
 def test_declared_sees_a_name_that_two_files_share():
-    one = (HERE / "tokenizer.js").read_text()
+    one = (SHARED / "tokenizer.js").read_text().replace("export ", "")
     assert "makeTokenizer" in declared(one)
     assert Counter(declared(one + one))["makeTokenizer"] == 2
 
 
-@pytest.mark.parametrize("name", [*sorted(path.name for path in HERE.glob("*.js")), "widgets.css"])
-def test_no_address_outside_the_site(name):
-    assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", (HERE / name).read_text(encoding="utf-8"))
+def test_a_script_brings_what_it_imports_before_itself_and_once():
+    names = [path.name for path in scripts(SHARED / "next_token" / "next_token.js")]
+    assert sorted(names) == sorted(set(names)) and names[-1] == "next_token.js"
+    assert names.index("tokenizer.js") < names.index("checkpoint.js"), "checkpoint.js imports it"
+    assert "model_sizes.js" not in names
+
+
+def test_a_control_has_its_own_style_after_the_shared_one():
+    style = str(TokenSteps._css)
+    assert style.index(".lk {") < style.index(".lk-play") and ".lk-attention" not in style
+
+
+def test_importing_the_controls_loads_neither_torch_nor_a_world():
+    """In a process of its own, as here everything is loaded already."""
+    code = (
+        "import sys\nfrom tests.support.controls import CONTROLS\n"
+        "print(len(CONTROLS), [name for name in sys.modules if name.startswith(('torch', 'labkit.worlds'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == f"{len(CONTROLS)} []"
+
+
+FILES = sorted(path for kind in ("js", "css") for path in SHARED.rglob(f"*.{kind}"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_address_outside_the_site(path):
+    assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", path.read_text(encoding="utf-8"))
 
 
 def unreadable(rules):
@@ -85,8 +109,9 @@ def unreadable(rules):
             yield rule.serialize()
 
 
-def test_the_styles_are_rules_that_a_browser_reads():
-    source = (HERE / "widgets.css").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".css"], ids=lambda path: path.name)
+def test_the_styles_are_rules_that_a_browser_reads(path):
+    source = path.read_text(encoding="utf-8")
     assert list(unreadable(tinycss2.parse_stylesheet(source, skip_comments=True, skip_whitespace=True))) == []
     broken = source.replace("}\n", "\n", 1)  # a brace is lost
     assert list(unreadable(tinycss2.parse_stylesheet(broken, skip_comments=True, skip_whitespace=True)))
@@ -104,7 +129,7 @@ def test_token_steps_refuses_a_merge_of_ids_that_are_not_there_yet():
         TokenSteps([(64, 65), (258, 65)])
 
 
-@pytest.mark.parametrize("control", [AttentionHeads, NextToken, Surprise])
+@pytest.mark.parametrize("control", [each for each in CONTROLS if issubclass(each, ModelControl)])
 def test_a_model_control_keeps_the_weights_out_of_the_page(model_file, control):
     widget = control(model_file, text="a cat")
     assert repr(widget) == f"{control.__name__}('tiny', text='a cat')"

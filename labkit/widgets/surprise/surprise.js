@@ -1,5 +1,8 @@
 // The control Surprise: type any text and see how many bits each token costs a trained model.
 
+import { counted, element, frame, probabilityBars, textField, tokenFace, tokenName, tokenStrip } from "../parts.js";
+import { openModel } from "../checkpoint.js";
+
 const MOST_TOKENS = 400; // read at once, so that typing stays quick
 const HOTTEST = 16; // bits at which the heat ends
 const EXPECTED = 6;
@@ -144,7 +147,7 @@ function render({ model, el, signal }) {
       status,
       element(
         "div",
-        { class: "lk-surprise" },
+        { class: "lk-surprise lk-heated" },
         strip.node,
         element(
           "p",

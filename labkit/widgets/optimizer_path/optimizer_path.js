@@ -1,5 +1,7 @@
 // The control OptimizerPath: an optimizer walks down a valley; its settings are the reader's.
 
+import { element, frame } from "../parts.js";
+
 const NAMES = { adamw: "AdamW", momentum: "SGD with momentum", sgd: "plain SGD" };
 const HALF_WIDTH = 3; // of the square that is drawn, which runs from -3 to 3 both ways
 

@@ -1,5 +1,7 @@
 // The control AlmanacSearch: type a name, or any words, and see what the almanac's documents say.
 
+import { counted, element, frame } from "../parts.js";
+
 const FORMS = { statement: "stated", question: "asked", profile: "in profiles", list: "in lists" };
 const BACKWARDS = {
   birthplace: "birthplace of",

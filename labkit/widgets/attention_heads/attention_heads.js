@@ -1,5 +1,20 @@
 // The control AttentionHeads: type any text and see what each head of a trained model attends to.
 
+import { softmax } from "../gpt.js";
+import {
+  counted,
+  drawPattern,
+  element,
+  frame,
+  onThemeChange,
+  probabilityBars,
+  textField,
+  tokenFace,
+  tokenName,
+  tokenStrip,
+} from "../parts.js";
+import { openModel } from "../checkpoint.js";
+
 const BARS = 6;
 
 function render({ model, el, signal }) {
@@ -166,7 +181,7 @@ function render({ model, el, signal }) {
             " 1",
           ),
         ),
-        element("div", { class: "lk-large" }, title, strip.node),
+        element("div", { class: "lk-large lk-heated" }, title, strip.node),
       ),
       element("div", { class: "lk-lists" }, attended.node, predicted.node),
     ),

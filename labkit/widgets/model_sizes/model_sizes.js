@@ -1,5 +1,7 @@
 // The control ModelSizes: set the sizes of a GPT by slider or by number, and see what it costs.
 
+import { element, frame } from "../parts.js";
+
 const SIZES = [
   { name: "n_layer", label: "Layers", steps: [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128] },
   {

@@ -1,5 +1,8 @@
 // The control TokenSteps: type any text and step through the merges that build its tokens.
 
+import { makeTokenizer, mergeSteps } from "../tokenizer.js";
+import { counted, element, frame, hex, textField, tokenFace, tokenName, tokenStrip } from "../parts.js";
+
 const MOST_PIECES = 400; // drawn; counts are always those of the whole text
 const HUES = 6;
 

@@ -1,5 +1,9 @@
 // The control NextToken: the tokens that a trained model may write next, and what temperature, top-k and top-p leave.
 
+import { counted, element, frame, textField, tokenFace } from "../parts.js";
+import { openModel } from "../checkpoint.js";
+import { drawToken, nextChances } from "../chances.js";
+
 const ROWS = 12;
 const AT_ONCE = 20; // tokens that the second button draws
 const RANKS = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 60, 100, 200, 400];
