@@ -12,6 +12,7 @@ and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py
 """
 
 import argparse
+import io
 import re
 import sys
 import warnings
@@ -31,7 +32,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from course import ROOT, CourseError
 from course.gradebook import exports, term
-from course.gradebook.autograde import Result, Run
+from course.gradebook.autograde import Result, Run, submitted
 from course.gradebook.preprocessors import is_isolated
 from course.gradebook.term import update
 from course.gradebook.writer import enter
@@ -93,10 +94,13 @@ def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
     return names
 
 
-def collect(api: NbGraderAPI, assignment: str) -> None:
-    """Copy the newest submissions from the exchange, where there is one."""
-    if Path(api.exchange_root, api.course_id, "inbound").is_dir():
-        _must(api.collect(assignment), f"{assignment} could not be collected")
+def collect(api: NbGraderAPI, assignment: str) -> list[str]:
+    """Copy the newest submissions from the exchange, where there is one; return what was left out, in sentences."""
+    if not Path(api.exchange_root, api.course_id, "inbound").is_dir():
+        return []
+    outcome = api.collect(assignment)
+    _must(outcome, f"{assignment} could not be collected")
+    return _complaints(outcome.get("log", ""))
 
 
 def autograde(
@@ -116,14 +120,20 @@ def autograde(
         GraderError: the assignment cannot be read.
     """
     check_assignment(api, assignment)
-    submitted = api.get_submitted_students(assignment)
-    if not submitted:
+    students = submitted(api, assignment)
+    if not students:
         raise Refusal(f"Nobody has submitted {assignment!r}: there is nothing in course/submitted/*/{assignment}.")
-    if student is not None and student not in submitted:
-        raise Refusal(f"{student} has not submitted {assignment!r}; {', '.join(sorted(submitted))} did.")
+    if student is not None and student not in students:
+        raise Refusal(f"{student} has not submitted {assignment!r}; {', '.join(students)} did.")
     loaded = Assignment.load(Path(api.coursedir.root), assignment)
-    students = submitted if student is None else [student]
-    return Run(api, loaded, students, again=student is not None, scheduler=scheduler, isolated=isolated)
+    return Run(
+        api,
+        loaded,
+        students if student is None else [student],
+        again=student is not None,
+        scheduler=scheduler,
+        isolated=isolated,
+    )
 
 
 def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> tuple[int, int]:
@@ -156,8 +166,13 @@ def reason(outcome: dict[str, Any]) -> str:
     told = [(name.rpartition(".")[2], message) for name, message in errors if not name.endswith("NbGraderException")]
     if told:
         return ": ".join(told[-1])
-    complaints = re.findall(r"^\[ERROR\] (.+)$", text, re.MULTILINE)
-    return str(complaints[0]) if complaints else "nbgrader gave no reason"
+    complaints = _complaints(text)
+    return complaints[0] if complaints else "nbgrader gave no reason"
+
+
+def _complaints(log: str) -> list[str]:
+    """What nbgrader logs as errors."""
+    return list(dict.fromkeys(re.findall(r"^\[ERROR\] (.+)$", log, re.MULTILINE)))
 
 
 def _must(outcome: dict[str, Any], what: str) -> None:
@@ -218,7 +233,8 @@ def autograde_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     name = arguments.assignment
     isolated = is_isolated(arguments.without_sandbox)
     check_assignment(api, name)
-    collect(api, name)
+    for sentence in collect(api, name):
+        print(sentence)
     run = autograde(api, name, arguments.student, scheduler=arguments.scheduler, isolated=isolated)
     results = []
     try:
@@ -294,6 +310,8 @@ def main() -> None:
     # nbgrader 0.9.6 draws these from SQLAlchemy 2 at every submission; what it then does is right.
     warnings.filterwarnings("ignore", category=SAWarning)
     gradebook = "The gradebook"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show stops nothing
     try:
         api = open_course()
         gradebook = f"The gradebook {gradebook_name(api)}"

@@ -143,7 +143,7 @@ class TakeJudgement(NbGraderPreprocessor):
         root, name, student = Path(course.root), names["assignment"], names["student"]
         folder = Path(course.format_path(course.submitted_directory, student, name))
         assignment = Assignment.load(root, name)
-        received = receive(folder, assignment.notebook, name)
+        received = receive(folder, assignment.notebook, name, assignment.data)
         store = Store(root)
         isolated = is_isolated()
         held = contextlib.ExitStack()
