@@ -12,6 +12,7 @@ and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py
 """
 
 import argparse
+import importlib.util
 import io
 import re
 import sys
@@ -19,6 +20,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__" and importlib.util.find_spec("nbgrader") is None:
+    sys.exit(
+        f"{sys.executable} lacks the course's packages: use the Python of its environment, as in "
+        "`.venv/bin/python -m course.grading`, which `make setup` makes."
+    )
 
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
@@ -33,7 +40,8 @@ from traitlets.config import Config, PyFileConfigLoader
 from course import ROOT, CourseError
 from course.gradebook import exports, term
 from course.gradebook.autograde import Result, Run, submitted
-from course.gradebook.preprocessors import is_isolated
+from course.gradebook.preprocessors import alone, is_isolated
+from course.gradebook.store import Store
 from course.gradebook.term import update
 from course.gradebook.writer import enter
 from course.judging.assignment import Assignment
@@ -75,10 +83,22 @@ def check_assignment(api: NbGraderAPI, assignment: str) -> None:
             ) from None
 
 
+def missing_assignment(api: NbGraderAPI, command: str) -> Refusal:
+    """What to say to somebody who named no assignment."""
+    names = sorted(api.get_source_assignments())
+    if not names:
+        return Refusal("No assignment is assembled yet: run `make exercises` first.")
+    return Refusal(f"Say which assignment, as in `make {command} ASSIGNMENT={names[0]}`; there are {', '.join(names)}.")
+
+
 def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
     """Put every assignment into the gradebook and the exchange, and the students into the gradebook.
 
     Returns the assignments. Their students' notebooks in exercises/ are left as they are.
+
+    Raises:
+        Refusal: nothing is assembled, or nbgrader cannot release it.
+        CannotGrade: another command is writing to the gradebook.
     """
     names = sorted(api.get_source_assignments())
     if not names:
@@ -87,10 +107,12 @@ def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
         for student in students:
             gradebook.update_or_create_student(student)
     api.config.ExchangeReleaseAssignment.force = True
-    update(api)  # notes what people gave for cells that may go now
-    for name in names:
-        enter(api, Assignment.load(Path(api.coursedir.root), name))
-        _must(api.release_assignment(name), f"{name} could not be released")
+    root = Path(api.coursedir.root)
+    with alone(Store(root).run):  # a run that is under way would meet cells that it does not know
+        update(api)  # notes what people gave for cells that may go now
+        for name in names:
+            enter(api, Assignment.load(root, name))
+            _must(api.release_assignment(name), f"{name} could not be released")
     return names
 
 
@@ -288,7 +310,7 @@ def parser() -> argparse.ArgumentParser:
         ("feedback", "write feedback for what is graded and release it", feedback_command),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("assignment")
+        command.add_argument("assignment", nargs="?")
         command.add_argument("--student", help="only this student's submission, even if it is graded already")
         command.set_defaults(run=run)
     command = commands.choices["autograde"]
@@ -315,6 +337,9 @@ def main() -> None:
     try:
         api = open_course()
         gradebook = f"The gradebook {gradebook_name(api)}"
+        of_a_student = arguments.command == "audit" and arguments.student
+        if getattr(arguments, "assignment", "") is None and not of_a_student:
+            raise missing_assignment(api, arguments.command)
         arguments.run(api, arguments)
     except CourseError as refusal:
         sys.exit(str(refusal))

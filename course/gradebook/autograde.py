@@ -33,7 +33,7 @@ from course.gradebook.store import (
     secret,
     stamp_of,
 )
-from course.gradebook.term import Attempt, choose, seconds_late, update
+from course.gradebook.term import Attempt, choose, deadline, update
 from course.gradebook.term import read as read_term
 from course.gradebook.writer import Writer, enter, is_entered, time_of
 from course.judging.assignment import Assignment
@@ -264,7 +264,7 @@ class Run:
                 raise FileNotFoundError(f"the kept result of {student.name} was removed while grading")
             moment = self._handed_in(student, digest)
             score = float(sum(verdict.earned for verdict in finished.judged.verdicts))
-            late = seconds_late(moment, due, extension)
+            late = self.rules.days_late(moment, deadline(due, extension))
             attempts[digest] = (
                 Attempt(digest, self.assignment.version, score, moment, self.rules.penalty(score, late)),
                 Grading(

@@ -40,6 +40,10 @@ MAX_DEPTH = 20
 """Folders within folders that are looked at: deeper down, paths become longer than the system takes."""
 
 
+NEW, CHANGED, ASKED = "new submission", "assignment changed", "asked for"
+"""Why automatic scores change, in the audit trail's words."""
+
+
 class Damaged(Exception):
     """A kept file cannot be read; the text says which."""
 
@@ -279,9 +283,10 @@ def read_plain(path: Path, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         data = file.read(most + 1)
     return data if len(data) <= most else None
 

@@ -466,6 +466,6 @@ def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Add `analytics` to the grading command."""
     command = subparsers.add_parser("analytics", help="write a page about an assignment, for its instructor")
-    command.add_argument("assignment")
+    command.add_argument("assignment", nargs="?")
     command.add_argument("--to", type=Path, help="the file to write (NAME-analytics.html)")
     command.set_defaults(run=analytics_command)
