@@ -12,6 +12,7 @@ and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py
 """
 
 import argparse
+import glob
 import importlib.util
 import io
 import re
@@ -162,6 +163,9 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
     """Write and release the feedback of all graded submissions, or of one; return how many were (written, released).
 
     A submission that came as a file, not through the exchange, has nowhere to be released to; its page is only written.
+
+    Raises:
+        Refusal: there is no such assignment, nothing of it is graded, or pages could not be written; the others are.
     """
     check_assignment(api, assignment)
     graded = api.get_autograded_students(assignment)
@@ -170,14 +174,20 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
     if not graded:
         raise Refusal(f"No submission of {assignment!r} is graded yet: run the autograde command first.")
     analytics.compare(api, analytics.read_record(api, assignment))
-    released = 0
+    released, failed = 0, []
     todo = [student] if student is not None else sorted(graded)
     for name in todo:
-        _must(api.generate_feedback(assignment, name), f"The feedback for {name} could not be written")
+        only = glob.escape(name)  # nbgrader takes a student for a pattern
         folder = Path(api.coursedir.format_path(api.coursedir.feedback_directory, name, assignment))
-        if (folder / "submission_secret.txt").exists():
-            _must(api.release_feedback(assignment, name), f"The feedback for {name} could not be released")
-            released += 1
+        try:
+            _must(api.generate_feedback(assignment, only), f"The feedback for {name} could not be written")
+            if (folder / "submission_secret.txt").exists():
+                _must(api.release_feedback(assignment, only), f"The feedback for {name} could not be released")
+                released += 1
+        except Refusal as refusal:
+            failed.append(str(refusal))
+    if failed:
+        raise Refusal("\n".join([*failed, f"The feedback for {len(todo) - len(failed)} other submissions is done."]))
     return len(todo), released
 
 

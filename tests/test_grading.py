@@ -313,6 +313,21 @@ def inbound(new_course: tuple[NbGraderAPI, Path]) -> Callable[[str], Path]:
     return make
 
 
+def test_feedback_goes_on_after_a_page_that_cannot_be_written(
+    new_course: tuple[NbGraderAPI, Path], stand_in: StandIn
+) -> None:
+    api, root = new_course
+    for student in ("[a]", "ann", "zoe"):
+        submit(root, student, SUBMISSIONS["half"])
+    list(grading.autograde(api, "toy").results())
+    broken = root / "course" / "autograded" / "ann" / "toy" / "toy.ipynb"
+    broken.chmod(0o644)
+    broken.write_text("{")
+    with pytest.raises(Refusal, match=r"^The feedback for ann could not be written: .*\nThe feedback for 2 other"):
+        grading.feedback(api, "toy")
+    assert {p.parent.parent.name for p in (root / "course" / "feedback").glob("*/toy/toy.html")} == {"[a]", "zoe"}
+
+
 def test_collect_copies_no_link(inbound: Callable[[str], Path], new_course: tuple[NbGraderAPI, Path]) -> None:
     api, root = new_course
     submission = inbound("ann")

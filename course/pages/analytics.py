@@ -89,7 +89,8 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
         known = ", ".join(sorted(api.get_source_assignments())) or "none yet: run `make exercises`"
         raise CannotAnalyse(f"There is no assignment {name!r}; this course has {known}.")
     source = nbformat.read(path, as_version=4)
-    submitted = frozenset(api.get_submitted_students(name))
+    # A name that is not UTF-8 text cannot stand on a page.
+    submitted = frozenset(student.encode(errors="replace").decode() for student in api.get_submitted_students(name))
     blank = blank_answers(source)
     graded = []
     with api.gradebook as gradebook:
