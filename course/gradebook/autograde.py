@@ -40,7 +40,8 @@ from course.judging.assignment import Assignment
 from course.judging.lanes import judge_many
 from course.judging.submission import Received, receive
 
-_THE_MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors that every other submission would meet too, such as a full disk."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,7 @@ def trouble(error: Exception) -> str:
 
     Raises the error itself when it would meet all the others too: it is of the gradebook, the settings or the machine.
     """
-    if isinstance(error, SQLAlchemyError | ImportError) or getattr(error, "errno", None) in _THE_MACHINES:
+    if isinstance(error, SQLAlchemyError | ImportError) or getattr(error, "errno", None) in OF_THE_MACHINE:
         raise error
     return str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
 

@@ -303,6 +303,16 @@ def test_nbgraders_own_command(course: Path, exporter: str, options: list[str], 
     assert line in (course / "course" / "out.csv").read_text(encoding="utf-8").splitlines()
 
 
+def test_nbgraders_own_export_writes_no_formula_either(course: Path, gradebook: Gradebook) -> None:
+    gradebook.find_student("dan").last_name = "=1+1"
+    gradebook.db.commit()
+    line = [sys.executable, "-m", "nbgrader", "export", "--to", "out.csv"]
+    subprocess.run(line, cwd=course / "course", env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    with (course / "course" / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == "gpt"}
+    assert (rows["dan"]["last_name"], rows["dan"]["score"]) == ("'=1+1", "")
+
+
 def command(course: Path, *typed: str) -> None:
     """What `python -m course.grading export` does with these words, on that course."""
     parser = argparse.ArgumentParser()
