@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics audit export checkpoints test test-long bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what is new, in p
 
 feedback: $(READY) ## ASSIGNMENT=tokenizer: write and release feedback
 	@$(BIN)/python -m course.grading feedback $(ASSIGNMENT)
+
+extend: $(READY) ## ASSIGNMENT=tokenizer STUDENT=alice DAYS=2: give a student more time; DAYS=0 takes it back
+	@$(BIN)/python -m course.grading extend $(ASSIGNMENT) $(STUDENT) $(if $(DAYS),--days $(DAYS))
 
 analytics: $(READY) ## ASSIGNMENT=tokenizer: a page on how the class did and which mistakes it made
 	@$(BIN)/python -m course.grading analytics $(ASSIGNMENT)

@@ -12,12 +12,21 @@ and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py
 """
 
 import argparse
+import glob
+import importlib.util
+import io
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__" and importlib.util.find_spec("nbgrader") is None:
+    sys.exit(
+        f"{sys.executable} lacks the course's packages: use the Python of its environment, as in "
+        "`.venv/bin/python -m course.grading`, which `make setup` makes."
+    )
 
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
@@ -31,8 +40,9 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from course import ROOT, CourseError
 from course.gradebook import exports, term
-from course.gradebook.autograde import Result, Run
-from course.gradebook.preprocessors import is_isolated
+from course.gradebook.autograde import Result, Run, submitted
+from course.gradebook.preprocessors import alone, is_isolated
+from course.gradebook.store import Store
 from course.gradebook.term import update
 from course.gradebook.writer import enter
 from course.judging.assignment import Assignment
@@ -74,10 +84,22 @@ def check_assignment(api: NbGraderAPI, assignment: str) -> None:
             ) from None
 
 
+def missing_assignment(api: NbGraderAPI, command: str) -> Refusal:
+    """What to say to somebody who named no assignment."""
+    names = sorted(api.get_source_assignments())
+    if not names:
+        return Refusal("No assignment is assembled yet: run `make exercises` first.")
+    return Refusal(f"Say which assignment, as in `make {command} ASSIGNMENT={names[0]}`; there are {', '.join(names)}.")
+
+
 def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
     """Put every assignment into the gradebook and the exchange, and the students into the gradebook.
 
     Returns the assignments. Their students' notebooks in exercises/ are left as they are.
+
+    Raises:
+        Refusal: nothing is assembled, or nbgrader cannot release it.
+        CannotGrade: another command is writing to the gradebook.
     """
     names = sorted(api.get_source_assignments())
     if not names:
@@ -86,17 +108,22 @@ def publish(api: NbGraderAPI, students: Iterable[str] = ()) -> list[str]:
         for student in students:
             gradebook.update_or_create_student(student)
     api.config.ExchangeReleaseAssignment.force = True
-    update(api)  # notes what people gave for cells that may go now
-    for name in names:
-        enter(api, Assignment.load(Path(api.coursedir.root), name))
-        _must(api.release_assignment(name), f"{name} could not be released")
+    root = Path(api.coursedir.root)
+    with alone(Store(root).run):  # a run that is under way would meet cells that it does not know
+        update(api)  # notes what people gave for cells that may go now
+        for name in names:
+            enter(api, Assignment.load(root, name))
+            _must(api.release_assignment(name), f"{name} could not be released")
     return names
 
 
-def collect(api: NbGraderAPI, assignment: str) -> None:
-    """Copy the newest submissions from the exchange, where there is one."""
-    if Path(api.exchange_root, api.course_id, "inbound").is_dir():
-        _must(api.collect(assignment), f"{assignment} could not be collected")
+def collect(api: NbGraderAPI, assignment: str) -> list[str]:
+    """Copy the newest submissions from the exchange, where there is one; return what was left out, in sentences."""
+    if not Path(api.exchange_root, api.course_id, "inbound").is_dir():
+        return []
+    outcome = api.collect(assignment)
+    _must(outcome, f"{assignment} could not be collected")
+    return _complaints(outcome.get("log", ""))
 
 
 def autograde(
@@ -116,20 +143,29 @@ def autograde(
         GraderError: the assignment cannot be read.
     """
     check_assignment(api, assignment)
-    submitted = api.get_submitted_students(assignment)
-    if not submitted:
+    students = submitted(api, assignment)
+    if not students:
         raise Refusal(f"Nobody has submitted {assignment!r}: there is nothing in course/submitted/*/{assignment}.")
-    if student is not None and student not in submitted:
-        raise Refusal(f"{student} has not submitted {assignment!r}; {', '.join(sorted(submitted))} did.")
+    if student is not None and student not in students:
+        raise Refusal(f"{student} has not submitted {assignment!r}; {', '.join(students)} did.")
     loaded = Assignment.load(Path(api.coursedir.root), assignment)
-    students = submitted if student is None else [student]
-    return Run(api, loaded, students, again=student is not None, scheduler=scheduler, isolated=isolated)
+    return Run(
+        api,
+        loaded,
+        students if student is None else [student],
+        again=student is not None,
+        scheduler=scheduler,
+        isolated=isolated,
+    )
 
 
 def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> tuple[int, int]:
     """Write and release the feedback of all graded submissions, or of one; return how many were (written, released).
 
     A submission that came as a file, not through the exchange, has nowhere to be released to; its page is only written.
+
+    Raises:
+        Refusal: there is no such assignment, nothing of it is graded, or pages could not be written; the others are.
     """
     check_assignment(api, assignment)
     graded = api.get_autograded_students(assignment)
@@ -138,14 +174,20 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
     if not graded:
         raise Refusal(f"No submission of {assignment!r} is graded yet: run the autograde command first.")
     analytics.compare(api, analytics.read_record(api, assignment))
-    released = 0
+    released, failed = 0, []
     todo = [student] if student is not None else sorted(graded)
     for name in todo:
-        _must(api.generate_feedback(assignment, name), f"The feedback for {name} could not be written")
+        only = glob.escape(name)  # nbgrader takes a student for a pattern
         folder = Path(api.coursedir.format_path(api.coursedir.feedback_directory, name, assignment))
-        if (folder / "submission_secret.txt").exists():
-            _must(api.release_feedback(assignment, name), f"The feedback for {name} could not be released")
-            released += 1
+        try:
+            _must(api.generate_feedback(assignment, only), f"The feedback for {name} could not be written")
+            if (folder / "submission_secret.txt").exists():
+                _must(api.release_feedback(assignment, only), f"The feedback for {name} could not be released")
+                released += 1
+        except Refusal as refusal:
+            failed.append(str(refusal))
+    if failed:
+        raise Refusal("\n".join([*failed, f"The feedback for {len(todo) - len(failed)} other submissions is done."]))
     return len(todo), released
 
 
@@ -156,8 +198,13 @@ def reason(outcome: dict[str, Any]) -> str:
     told = [(name.rpartition(".")[2], message) for name, message in errors if not name.endswith("NbGraderException")]
     if told:
         return ": ".join(told[-1])
-    complaints = re.findall(r"^\[ERROR\] (.+)$", text, re.MULTILINE)
-    return str(complaints[0]) if complaints else "nbgrader gave no reason"
+    complaints = _complaints(text)
+    return complaints[0] if complaints else "nbgrader gave no reason"
+
+
+def _complaints(log: str) -> list[str]:
+    """What nbgrader logs as errors."""
+    return list(dict.fromkeys(re.findall(r"^\[ERROR\] (.+)$", log, re.MULTILINE)))
 
 
 def _must(outcome: dict[str, Any], what: str) -> None:
@@ -218,7 +265,8 @@ def autograde_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     name = arguments.assignment
     isolated = is_isolated(arguments.without_sandbox)
     check_assignment(api, name)
-    collect(api, name)
+    for sentence in collect(api, name):
+        print(sentence)
     run = autograde(api, name, arguments.student, scheduler=arguments.scheduler, isolated=isolated)
     results = []
     try:
@@ -272,7 +320,7 @@ def parser() -> argparse.ArgumentParser:
         ("feedback", "write feedback for what is graded and release it", feedback_command),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("assignment")
+        command.add_argument("assignment", nargs="?")
         command.add_argument("--student", help="only this student's submission, even if it is graded already")
         command.set_defaults(run=run)
     command = commands.choices["autograde"]
@@ -294,9 +342,14 @@ def main() -> None:
     # nbgrader 0.9.6 draws these from SQLAlchemy 2 at every submission; what it then does is right.
     warnings.filterwarnings("ignore", category=SAWarning)
     gradebook = "The gradebook"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show stops nothing
     try:
         api = open_course()
         gradebook = f"The gradebook {gradebook_name(api)}"
+        of_a_student = arguments.command == "audit" and arguments.student
+        if getattr(arguments, "assignment", "") is None and not of_a_student:
+            raise missing_assignment(api, arguments.command)
         arguments.run(api, arguments)
     except CourseError as refusal:
         sys.exit(str(refusal))

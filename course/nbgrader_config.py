@@ -68,5 +68,7 @@ c.HTMLExporter.preprocessors = ["course.pages.sanitize.Harmless"]
 c.HTMLExporter.filters = {"markdown2html": "course.pages.sanitize.prose"}
 c.HTMLExporter.template_file = str(root / "course" / "pages" / "templates" / "formgrade.html.j2")
 
+c.ExportApp.plugin_class = "course.gradebook.exports.SpreadsheetExport"
+
 # Late penalties by course/term.toml.
 c.AssignLatePenalties.plugin_class = "course.gradebook.term.LatePenalty"

@@ -1,13 +1,16 @@
 """The grading commands on a small course in a temporary folder: real nbgrader, the real judge, the real sandbox."""
 
+import contextlib
 import csv
 import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -22,9 +25,10 @@ from traitlets.config import Config, PyFileConfigLoader
 from course import ROOT, grading
 from course.gradebook import preprocessors as steps
 from course.gradebook.autograde import Result
-from course.gradebook.collect import CollectOwned
+from course.gradebook.collect import CollectOwned, made
 from course.gradebook.preprocessors import CannotGrade, is_isolated
 from course.gradebook.store import Store
+from course.gradebook.writer import time_of
 from course.grading import Refusal
 from course.judging.assignment import Assignment
 from course.judging.submission import Received
@@ -284,6 +288,16 @@ def test_through_the_exchange(
     assert "double is wrong" in page.read_text()
 
 
+def test_nothing_is_published_while_a_run_is_under_way(new_course: tuple[NbGraderAPI, Path]) -> None:
+    api, root = new_course
+    with (
+        FileLock(root / "course" / "run" / "grading.lock"),
+        pytest.raises(CannotGrade, match="Another grading command is writing"),
+    ):
+        grading.publish(api)
+    assert grading.publish(api) == ["toy"]
+
+
 @pytest.fixture
 def inbound(new_course: tuple[NbGraderAPI, Path]) -> Callable[[str], Path]:
     """Makes a submission lie in the exchange's inbound folder, in the name of the given student."""
@@ -297,6 +311,21 @@ def inbound(new_course: tuple[NbGraderAPI, Path]) -> Callable[[str], Path]:
         return submission
 
     return make
+
+
+def test_feedback_goes_on_after_a_page_that_cannot_be_written(
+    new_course: tuple[NbGraderAPI, Path], stand_in: StandIn
+) -> None:
+    api, root = new_course
+    for student in ("[a]", "ann", "zoe"):
+        submit(root, student, SUBMISSIONS["half"])
+    list(grading.autograde(api, "toy").results())
+    broken = root / "course" / "autograded" / "ann" / "toy" / "toy.ipynb"
+    broken.chmod(0o644)
+    broken.write_text("{")
+    with pytest.raises(Refusal, match=r"^The feedback for ann could not be written: .*\nThe feedback for 2 other"):
+        grading.feedback(api, "toy")
+    assert {p.parent.parent.name for p in (root / "course" / "feedback").glob("*/toy/toy.html")} == {"[a]", "zoe"}
 
 
 def test_collect_copies_no_link(inbound: Callable[[str], Path], new_course: tuple[NbGraderAPI, Path]) -> None:
@@ -323,11 +352,80 @@ def test_collect_leaves_out_what_another_user_made(
     assert [path.name for path in (root / "course" / "submitted").iterdir()] == [me]
 
 
+def test_collecting_goes_on_after_what_cannot_be_collected(
+    inbound: Callable[[str], Path], new_course: tuple[NbGraderAPI, Path]
+) -> None:
+    api, root = new_course
+    for student in ("ann", "file", "large", "odd", "there"):
+        folder = inbound(student)
+        if student == "file":
+            shutil.rmtree(folder)
+            folder.write_text("no folder")
+        if student == "large":
+            with (folder / "large.bin").open("wb") as file:
+                file.truncate(101 * 10**6)
+            submit(root, "large", SUBMISSIONS["half"], time="2026-11-19 10:00:00 UTC")
+        if student == "odd":
+            os.mkfifo(folder / "pipe")
+            with contextlib.chdir(folder), socket.socket(socket.AF_UNIX) as listening:
+                listening.bind("socket")  # a whole path may be too long for it
+            deep = folder
+            for _ in range(150):
+                deep = deep / ("d" * 20)
+            deep.mkdir(parents=True)
+    submitted = root / "course" / "submitted"
+    (submitted / "there").mkdir(parents=True)
+    (submitted / "there" / "toy").write_text("a file where the copy belongs")
+    told = "\n".join(grading.collect(api, "toy"))
+    assert "file+toy+2026-11-20 10:00:00.000000 UTC+AAAAAAAAAAAA: it is not a folder." in told
+    assert "it is larger than 100 MB." in told
+    assert told.count("is a pipe, a socket or a device") == 2
+    assert "lies in 20 folders, one in another" in told
+    assert "there+toy" in told
+    assert (submitted / "ann" / "toy" / "toy.ipynb").is_file()
+    assert (submitted / "odd" / "toy" / "toy.ipynb").is_file()
+    assert nbformat.read(submitted / "large/toy/toy.ipynb", as_version=4) == SUBMISSIONS["half"], "what was there stays"
+
+
+def test_where_students_are_users_the_system_says_when_something_was_handed_in(
+    inbound: Callable[[str], Path], new_course: tuple[NbGraderAPI, Path]
+) -> None:
+    _, root = new_course
+    submission = inbound(pwd.getpwuid(os.getuid()).pw_name)  # in the name of long ago
+    os.utime(submission / "toy.ipynb", (0, 0))
+    config = grading.settings(root)
+    config.ExchangeCollect.check_owner = True
+    api = NbGraderAPI(config=config)
+    (told,) = grading.collect(api, "toy")
+    assert "was last changed at" in told
+    (copy,) = (root / "course" / "submitted").glob("*/toy")
+    moment = time_of((copy / "timestamp.txt").read_bytes())
+    assert moment == made(submission)
+    assert datetime.now(UTC).replace(tzinfo=None) - moment < timedelta(hours=1)
+
+
+def test_the_time_in_the_folders_name_counts_and_not_another_in_it(
+    inbound: Callable[[str], Path], new_course: tuple[NbGraderAPI, Path]
+) -> None:
+    api, root = new_course
+    (inbound("ann") / "timestamp.txt").write_text("2026-11-01 10:00:00.000000 UTC")
+    grading.collect(api, "toy")
+    stamp = root / "course" / "submitted" / "ann" / "toy" / "timestamp.txt"
+    assert stamp.read_text() == "2026-11-20 10:00:00.000000 UTC"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["autograde", "tpy"], "There is no assignment 'tpy'; this course has toy."),
         (["autograde", "toy"], "Nobody has submitted 'toy'"),
+        (["autograde"], "^Say which assignment, as in `make autograde ASSIGNMENT=toy`; there are toy.$"),
+        (["autograde", "--student", "ann"], "^Say which assignment"),
+        (["feedback"], "^Say which assignment, as in `make feedback ASSIGNMENT=toy`"),
+        (["analytics"], "^Say which assignment, as in `make analytics ASSIGNMENT=toy`"),
+        (["audit"], "^Say which assignment, as in `make audit ASSIGNMENT=toy`"),
+        (["extend"], "^Say which assignment, as in `make extend ASSIGNMENT=toy`"),
+        (["extend", "toy"], "^Say who gets more time, as in `make extend ASSIGNMENT=toy STUDENT=alice DAYS=2`.$"),
         (["feedback", "toy"], "No submission of 'toy' is graded yet"),
         (["export", "--to", "no/such/folder.csv"], "A file cannot be used"),
     ],
@@ -342,6 +440,14 @@ def test_refusals(
     monkeypatch.setattr(sys, "argv", ["grading", *arguments])
     with pytest.raises(SystemExit, match=sentence):
         grading.main()
+
+
+def test_a_python_without_the_courses_packages_says_which_one_has_them() -> None:
+    command = [sys.executable, "-S", "-m", "course.grading", "autograde"]  # -S: no installed packages
+    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "lacks the course's packages: use the Python of its environment" in line
 
 
 def test_a_source_that_cannot_be_read_is_named(

@@ -6,8 +6,9 @@ it by comparing the gradebook with what the trail says it held, so that it stand
 or export on.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from nbgrader.api import (
@@ -21,13 +22,15 @@ from nbgrader.api import (
 )
 from sqlalchemy import or_
 
-from course.gradebook.store import Change, Store
+from course.gradebook.store import NEW, Change, Store
 
 DUE, RULES, EXTENSION, PENALTY = "due date", "rules", "extension", "late penalty"
 COUNTS = "submission that counts"
 MANUAL, EXTRA, COMMENT = "manual score of ", "extra credit of ", "comment on "
 NOTICED = "noticed"
 """Why, of a line that compares the gradebook with the trail: nobody said why."""
+
+_STAMP = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\b")
 
 Key = tuple[str, str, str]
 """Assignment, student ("" where it holds for all) and what it is: one of the names above."""
@@ -40,13 +43,14 @@ def notice(
     *,
     rules: Mapping[str, str] | None = None,
     why: str = NOTICED,
+    zone: tzinfo = UTC,
 ) -> list[Change]:
     """Add to the audit trail what differs from it in the gradebook and in `rules`, a sentence by assignment.
 
-    Without `rules`, those that the trail knows stand.
+    Without `rules`, those that the trail knows stand. Extensions are told in days of the course's zone.
     """
     known = {key: value for key, value in _known(store.changes()).items() if key[0] in assignments}
-    now = _held(gradebook, assignments) | _counting(store, assignments)
+    now = _held(gradebook, assignments, zone) | _counting(store, assignments)
     if rules is None:
         now |= {key: value for key, value in known.items() if key[2] == RULES}
     else:
@@ -75,13 +79,14 @@ def _known(changes: Iterable[Change]) -> dict[Key, Any]:
     return {key: value for key, value in known.items() if value is not None}
 
 
-def _held(gradebook: Gradebook, assignments: Sequence[str]) -> dict[Key, Any]:
+def _held(gradebook: Gradebook, assignments: Sequence[str], zone: tzinfo) -> dict[Key, Any]:
     """The same of the gradebook as it is, but for the rules."""
     held: dict[Key, Any] = {}
     rows = gradebook.db.query(Assignment.name, Assignment.duedate).filter(Assignment.name.in_(assignments))
-    held |= {(name, "", DUE): f"{due:%Y-%m-%d %H:%M} UTC" for name, due in rows if due is not None}
+    dues = {name: due for name, due in rows if due is not None}
+    held |= {(name, "", DUE): f"{due:%Y-%m-%d %H:%M} UTC" for name, due in dues.items()}
     for name, student, extension in _of(gradebook, assignments, SubmittedAssignment.extension):
-        held[name, student, EXTENSION] = _length(extension)
+        held[name, student, EXTENSION] = _length(local_length(dues.get(name), extension, zone))
     for name, student, penalty in _of(gradebook, assignments, SubmittedNotebook.late_submission_penalty):
         if penalty:
             held[name, student, PENALTY] = penalty
@@ -121,6 +126,16 @@ def _of(gradebook: Gradebook, assignments: Sequence[str], *columns: Any, cells_o
     return found
 
 
+def local_length(due: datetime | None, extension: timedelta, zone: tzinfo) -> timedelta:
+    """An extension as it was granted: a day of it may have 23 or 25 hours where the clocks change."""
+    if due is None:
+        return extension
+    start = due.replace(tzinfo=UTC)
+    end = (start + extension).astimezone(zone).replace(tzinfo=None)
+    length = end - start.astimezone(zone).replace(tzinfo=None)
+    return length if length % timedelta(days=1) == timedelta() else extension
+
+
 def _length(extension: timedelta) -> str:
     """A length of time in days and hours: 2 days, 1.5 days, 6 hours."""
     hours = extension.total_seconds() / 3600
@@ -138,20 +153,40 @@ def sentence(change: Change) -> str:
     return f"{change.cell} changed from {old} to {new}"
 
 
-def table(changes: Iterable[Change], assignment: str | None = None, student: str | None = None) -> str:
-    """The audit trail as a person reads it, a line a change; what holds for all students stands under each."""
+def without_first_grades(changes: Iterable[Change]) -> Iterator[Change]:
+    """The changes: what a test gave when a student's submission was graded first is none."""
+    return (c for c in changes if c.old is not None or c.why != NEW or _is_ours(c.cell))
+
+
+def table(
+    changes: Iterable[Change], assignment: str | None = None, student: str | None = None, zone: tzinfo = UTC
+) -> str:
+    """The audit trail as a person reads it, a line a change, with times in a zone.
+
+    What holds for all students stands under each.
+    """
     rows = [
-        (c.time.replace("T", " ")[:16], c.assignment, c.student or "(all)", sentence(c).replace("\n", " "), _why(c))
+        (
+            f"{datetime.fromisoformat(c.time).astimezone(zone):%Y-%m-%d %H:%M}",
+            c.assignment,
+            c.student or "(all)",
+            _STAMP.sub(lambda stamp: _local(stamp[1], zone), sentence(c).replace("\n", " ")),
+            _why(c),
+        )
         for c in changes
         if assignment in (None, c.assignment) and (student is None or c.student in ("", student))
     ]
     if not rows:
-        return "The audit trail has no such line: nothing was graded or changed."
+        return "The audit trail has no such line: nothing was changed."
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row[:4], widths, strict=True)) + f"  {row[4]}"
         for row in rows
     )
+
+
+def _local(moment: str, zone: tzinfo) -> str:
+    return f"{datetime.fromisoformat(moment).replace(tzinfo=UTC).astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def _why(change: Change) -> str:

@@ -7,19 +7,21 @@ and writes whatever the gradebook lacks.
 
 import contextlib
 import dataclasses
-import functools
+import errno
+import glob
 import itertools
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from course.gradebook.preprocessors import Grading, alone, broken, seconds_of, unread
+from course import CourseError
+from course.gradebook.preprocessors import CannotGrade, Grading, alone, broken, seconds_of, unread
 from course.gradebook.store import (
     MAX_TIMESTAMP,
     Damaged,
@@ -31,12 +33,15 @@ from course.gradebook.store import (
     secret,
     stamp_of,
 )
-from course.gradebook.term import Attempt, choose, seconds_late, update
+from course.gradebook.term import Attempt, choose, deadline, update
 from course.gradebook.term import read as read_term
 from course.gradebook.writer import Writer, enter, is_entered, time_of
 from course.judging.assignment import Assignment
 from course.judging.lanes import judge_many
 from course.judging.submission import Received, receive
+
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors that every other submission would meet too, such as a full disk."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,10 @@ class Run:
                 student.failure = broken(finished) or student.failure
                 student.unjudged.discard(job.received.digest)
                 if student.failure is None:
-                    self._keep(student.name, job.received.digest, finished)
+                    try:
+                        self._keep(student.name, job.received.digest, finished)
+                    except OSError as error:
+                        student.failure = trouble(error)
                 if not student.unjudged:
                     yield self._write(writer, student)
                 while ready:
@@ -150,26 +158,44 @@ class Run:
         """What is new, read as it is needed: submissions to judge, and students of whom all is judged."""
         held, records = writer.held_scores(), self.store.records(self.assignment.name)
         for name in self.students:
-            folder = self._folder(name)
-            stamp = stamp_of(folder)
-            if not self.again and self._is_held(records.get(name), stamp, held.get(name), writer.graded_notebook(name)):
-                self.unchanged += 1
-                continue
-            received = receive(folder, self.assignment.notebook, self.assignment.name)
-            self.store.archive(self.assignment.name, name, received.digest, folder)
-            timestamp = read_plain(folder / "timestamp.txt", MAX_TIMESTAMP)
-            student = _Student(name, stamp, timestamp, [received.digest])
-            attempts = [received]
-            if self.best:
-                earlier = [d for d in self.store.archived(self.assignment.name, name) if d != received.digest]
-                student.digests = [*earlier, received.digest]
-                attempts += map(functools.partial(self._restored, name), earlier)
-            jobs = [_Job(student, attempt) for attempt in attempts if not self._is_done(name, attempt)]
-            student.unjudged = {job.received.digest for job in jobs}
-            if jobs:
-                yield from jobs
-            else:
-                yield student
+            try:
+                new = self._new(name, records.get(name), held.get(name), writer.graded_notebook(name))
+            except Exception as error:
+                new = [_Student(name, "", None, [], failure=trouble(error))]
+            yield from new
+
+    def _new(
+        self, name: str, record: Record | None, held: Mapping[str, float | None] | None, notebook: Path
+    ) -> "list[_Job] | list[_Student]":
+        """What of a student is to be judged, or the student where all is; nothing where the gradebook holds it.
+
+        Raises:
+            CannotGrade: what lies there is no student's folder.
+        """
+        folder = self._folder(name)
+        if name != name.encode(errors="replace").decode():
+            raise CannotGrade("The folder's name is not UTF-8 text, which a gradebook cannot hold: rename the folder.")
+        if not folder.is_dir():
+            place = folder.relative_to(self.store.root)
+            raise CannotGrade(f"{place} is not a folder: put what was handed in into a folder of that name.")
+        stamp = stamp_of(folder)
+        if not self.again and self._is_held(record, stamp, held, notebook):
+            self.unchanged += 1
+            return []
+        received = self._received(folder)
+        self.store.archive(self.assignment.name, name, received.digest, folder)
+        timestamp = read_plain(folder / "timestamp.txt", MAX_TIMESTAMP)
+        attempts = [received]
+        if self.best:
+            earlier = [d for d in self.store.archived(self.assignment.name, name) if d != received.digest]
+            attempts = [*self._restored(name, earlier), received]
+        student = _Student(name, stamp, timestamp, [attempt.digest for attempt in attempts])
+        jobs = [_Job(student, attempt) for attempt in attempts if not self._is_done(name, attempt)]
+        student.unjudged = {job.received.digest for job in jobs}
+        return jobs or [student]
+
+    def _received(self, folder: Path) -> Received:
+        return receive(folder, self.assignment.notebook, self.assignment.name, self.assignment.data)
 
     def _is_done(self, student: str, received: Received) -> bool:
         """Whether there is a judgement; one that cannot be read has its own at once."""
@@ -181,14 +207,21 @@ class Run:
         self._keep(student, received.digest, Finished(judged, received.remarks))
         return True
 
-    def _restored(self, student: str, digest: str) -> Received:
-        """A student's earlier submission, read again."""
-        with tempfile.TemporaryDirectory() as folder:
-            self.store.restore(self.assignment.name, student, digest, Path(folder))
-            received = receive(Path(folder), self.assignment.notebook, self.assignment.name)
-        return dataclasses.replace(received, digest=digest)
+    def _restored(self, student: str, digests: Iterable[str]) -> Iterator[Received]:
+        """A student's earlier submissions, read again; one that was damaged since is told and left out."""
+        for digest in digests:
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    self.store.restore(self.assignment.name, student, digest, Path(folder))
+                except Damaged as damage:
+                    self.told.append(str(damage))
+                    continue
+                received = self._received(Path(folder))
+            yield dataclasses.replace(received, digest=digest)
 
-    def _is_held(self, record: Record | None, stamp: str, held: dict[str, float | None] | None, notebook: Path) -> bool:
+    def _is_held(
+        self, record: Record | None, stamp: str, held: Mapping[str, float | None] | None, notebook: Path
+    ) -> bool:
         """Whether the gradebook holds what a student handed in, graded by this version of the assignment."""
         return (
             record is not None
@@ -212,15 +245,14 @@ class Run:
         """Write the submission that counts."""
         if student.failure is not None:
             return Result(student.name, None, None, 0.0, student.failure)
-        grading = self._counts(writer, student)
-        finished = grading.finished
-        seconds, remark = seconds_of(finished), next(iter(finished.all_remarks), None)
+        seconds = 0.0
         try:
+            grading = self._counts(writer, student)
+            finished = grading.finished
+            seconds, remark = seconds_of(finished), next(iter(finished.all_remarks), None)
             written = writer.write(grading)
-        except (SQLAlchemyError, OSError, ImportError):
-            raise
-        except Exception as error:  # this one stops no other: its judgement is kept, and the next run writes it
-            return Result(student.name, None, None, seconds, f"{type(error).__name__}: {error}")
+        except Exception as error:  # its judgement is kept, and the next run writes it
+            return Result(student.name, None, None, seconds, trouble(error))
         return Result(student.name, written.score, written.max_score, seconds, remark)
 
     def _counts(self, writer: Writer, student: _Student) -> Grading:
@@ -231,13 +263,9 @@ class Run:
             finished = self._kept(student.name, digest)
             if finished is None:
                 raise FileNotFoundError(f"the kept result of {student.name} was removed while grading")
-            timestamp = student.timestamp
-            if digest != student.digests[-1]:
-                timestamp = self.store.timestamp(self.assignment.name, student.name, digest)
-            moment = time_of(timestamp) if timestamp is not None else None
-            moment = moment.replace(tzinfo=UTC) if moment is not None else None
+            moment = self._handed_in(student, digest)
             score = float(sum(verdict.earned for verdict in finished.judged.verdicts))
-            late = seconds_late(moment, due, extension)
+            late = self.rules.days_late(moment, deadline(due, extension))
             attempts[digest] = (
                 Attempt(digest, self.assignment.version, score, moment, self.rules.penalty(score, late)),
                 Grading(
@@ -256,9 +284,37 @@ class Run:
         chosen = choose([attempt for attempt, _ in attempts.values()], self.rules.submissions)
         return attempts[chosen.digest][1]
 
+    def _handed_in(self, student: _Student, digest: str) -> datetime | None:
+        """When a submission came, if anybody noted it.
+
+        The same one may have come twice: where the best counts, its first time does, or coming again would cost points.
+        """
+        noted = [student.timestamp] if digest == student.digests[-1] else []
+        if self.best:
+            noted.append(self.store.timestamp(self.assignment.name, student.name, digest))
+        moments = [time_of(timestamp) for timestamp in noted if timestamp is not None]
+        return min((moment.replace(tzinfo=UTC) for moment in moments if moment is not None), default=None)
+
     def _folder(self, student: str) -> Path:
         course = self.api.coursedir
         return Path(course.format_path(course.submitted_directory, student, self.assignment.name))
+
+
+def trouble(error: Exception) -> str:
+    """Why one submission is not graded, in a sentence: it stops no other.
+
+    Raises the error itself when it would meet all the others too: it is of the gradebook, the settings or the machine.
+    """
+    if isinstance(error, SQLAlchemyError | ImportError) or getattr(error, "errno", None) in OF_THE_MACHINE:
+        raise error
+    return str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
+
+
+def submitted(api: NbGraderAPI, assignment: str) -> list[str]:
+    """The students under whose names something lies in course/submitted/, be it a folder or not."""
+    course = api.coursedir
+    pattern = course.format_path(course.submitted_directory, "*", assignment)
+    return sorted(Path(path).parent.name for path in glob.glob(pattern))
 
 
 @contextlib.contextmanager

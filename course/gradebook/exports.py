@@ -1,6 +1,6 @@
 """Grades for other systems: nbgrader's CSV, and the files that Canvas and Moodle import.
 
-    python -m course.grading export                                           # nbgrader's CSV of everything
+    python -m course.grading export                                           # a CSV of everything
     python -m course.grading export --format canvas --roster from-canvas.csv  # Canvas's own export, filled in
     python -m course.grading export --format moodle --assignment gpt
 
@@ -19,13 +19,14 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 from nbgrader.api import Assignment, Gradebook, MissingEntry, Student, SubmittedAssignment
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import CsvExportPlugin, ExportPlugin
+from nbgrader.plugins import ExportPlugin
 from traitlets import Unicode
 
 from course.gradebook import term
@@ -37,6 +38,8 @@ FORMATS = ("csv", "canvas", "moodle")
 BYTE_ORDER_MARK = "\ufeff"
 SEPARATORS = ",;\t"
 CANVAS_IDENTITY = "SIS Login ID"
+CANVAS_IDENTITIES = {"ID", "SIS User ID", CANVAS_IDENTITY, "Integration ID", "Root Account"}
+"""What Canvas knows students by: it finds nobody when one of these is changed."""
 CANVAS_POINTS = "Points Possible"
 # Canvas adds a made-up student under this name to every course in which an instructor used the student's view.
 CANVAS_TEST_STUDENTS = {"test student", "student, test"}
@@ -60,6 +63,8 @@ class Score:
     points: float
     max_points: float
     penalty: float
+    raw: float  # before the penalty
+    timestamp: datetime | None  # when the submission came, in UTC
     lost: tuple[str, ...]  # tests that did not give all their points, as "layer-norm-eps (0 of 1)"
     waiting: bool  # a person has yet to grade a part of it
 
@@ -73,7 +78,8 @@ class Score:
             if grade.score < grade.max_score
         )
         points = max(0.0, submission.score - penalty)
-        return cls(points, submission.max_score, penalty, lost, bool(submission.needs_manual_grade))
+        waiting = bool(submission.needs_manual_grade)
+        return cls(points, submission.max_score, penalty, submission.score, submission.timestamp, lost, waiting)
 
     def sentence(self) -> str:
         """The score as a student reads it."""
@@ -155,6 +161,34 @@ class LearningSystemExport(ExportPlugin):
         if not path.is_file():
             return assignment
         return str(facts(nbformat.read(path, as_version=4)).get("title", assignment))
+
+
+class SpreadsheetExport(LearningSystemExport):
+    """All grades as one table, with the columns of nbgrader's own CSV, for a spreadsheet; times are in UTC."""
+
+    def export(self, gradebook: Gradebook) -> None:
+        """Write the grades to `to`, or to grades.csv.
+
+        Raises:
+            CannotExport: an assignment was asked for that is not in the gradebook.
+        """
+        self.remarks = []
+        columns = ["assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email"]
+        columns += ["raw_score", "late_submission_penalty", "score", "max_score"]
+        out = io.StringIO(newline="")
+        table = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+        table.writeheader()
+        for assignment in self.assignments(gradebook):
+            scores = self.scores(gradebook, assignment)
+            for student in self.students(gradebook):
+                row = {name: getattr(student, name) for name in ("last_name", "first_name", "email")}
+                row |= {"assignment": assignment.name, "student_id": student.id}
+                row |= {"duedate": assignment.duedate, "max_score": assignment.max_score}
+                if score := scores.get(student.id):
+                    row |= {"timestamp": score.timestamp, "raw_score": score.raw}
+                    row |= {"late_submission_penalty": score.penalty, "score": score.points}
+                table.writerow({name: "" if value is None else harmless(str(value)) for name, value in row.items()})
+        write_whole(Path(self.to or "grades.csv"), out.getvalue().encode())
 
 
 class CanvasExport(LearningSystemExport):
@@ -275,7 +309,11 @@ class _CanvasTable:
         self.heading = rows[0]
         width = len(self.heading)
         # The headings are the instructor's own, and Canvas goes by them; all else may be a student's.
-        self.rows = [self.heading] + [[harmless(c) for c in row] + [""] * (width - len(row)) for row in rows[1:]]
+        kept = [heading in CANVAS_IDENTITIES | {by} for heading in self.heading]
+        self.rows = [self.heading]
+        for row in rows[1:]:
+            cells = [text if keep else harmless(text) for text, keep in zip(row, kept, strict=False)]
+            self.rows.append([*cells, *row[width:], *[""] * (width - len(row))])
         name = self.heading.index("Student")
         identity = self.heading.index(by)
         students = [row[name].strip() for row in self.rows]
@@ -369,7 +407,7 @@ def _folded(name: str) -> str:
 
 def export_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     """Write the file and print what the instructor should know about it."""
-    kind = {"csv": CsvExportPlugin, "canvas": CanvasExport, "moodle": MoodleExport}[arguments.format]
+    kind = {"csv": SpreadsheetExport, "canvas": CanvasExport, "moodle": MoodleExport}[arguments.format]
     settings = {"to": str(arguments.to), "assignment": arguments.assignment}
     if arguments.by and arguments.format != "csv":
         settings["by"] = arguments.by
@@ -379,7 +417,7 @@ def export_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     term.update(api, arguments.assignment or None)  # penalties follow from manual scores, which may be new
     with api.gradebook as gradebook:
         exporter.export(gradebook)
-    for sentence in getattr(exporter, "remarks", ()):
+    for sentence in exporter.remarks:
         print(sentence)
     print(f"{'All grades are' if not arguments.assignment else 'The grades are'} in {arguments.to}.")
 

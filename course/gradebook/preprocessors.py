@@ -24,15 +24,25 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade
 
 from course import CourseError
-from course.gradebook.store import Change, Damaged, Finished, Record, Store, grading_seed, secret, stamp_of
+from course.gradebook.store import (
+    ASKED,
+    CHANGED,
+    NEW,
+    Change,
+    Damaged,
+    Finished,
+    Record,
+    Store,
+    grading_seed,
+    secret,
+    stamp_of,
+)
 from course.judging.assignment import Assignment
 from course.judging.grader import Grader
 from course.judging.submission import Received, receive
 from course.judging.verdict import Judged, failed
 from course.sandbox import WITHOUT_SANDBOX, why_not
 from labkit.notebook import REPORT, VERDICT, facts
-
-NEW, CHANGED, ASKED = "new submission", "assignment changed", "asked for"
 
 
 class CannotGrade(CourseError):
@@ -143,7 +153,7 @@ class TakeJudgement(NbGraderPreprocessor):
         root, name, student = Path(course.root), names["assignment"], names["student"]
         folder = Path(course.format_path(course.submitted_directory, student, name))
         assignment = Assignment.load(root, name)
-        received = receive(folder, assignment.notebook, name)
+        received = receive(folder, assignment.notebook, name, assignment.data)
         store = Store(root)
         isolated = is_isolated()
         held = contextlib.ExitStack()

@@ -36,6 +36,12 @@ MAX_ARCHIVE = 100 * 2**20
 """Bytes of one submission that are kept; nbgrader's exchange takes no more than this either."""
 
 MAX_TIMESTAMP = 1000
+MAX_DEPTH = 20
+"""Folders within folders that are looked at: deeper down, paths become longer than the system takes."""
+
+
+NEW, CHANGED, ASKED = "new submission", "assignment changed", "asked for"
+"""Why automatic scores change, in the audit trail's words."""
 
 
 class Damaged(Exception):
@@ -204,7 +210,9 @@ class Store:
         lines = b"".join(wire.encode(change) + b"\n" for change in changes)
         if lines:
             self.audit.parent.mkdir(parents=True, exist_ok=True)
-            with self.audit.open("ab") as file:
+            with self.audit.open("ab+") as file:
+                if file.tell() and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                    lines = b"\n" + lines  # after one that a power cut left unfinished
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
@@ -247,13 +255,22 @@ def grading_seed(digest: str, secret: bytes) -> int:
 # -------------------------------------------------------------------------------------------------------------- files
 
 
+def below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All that lies below a folder, with its status; links are not followed, nor folders deeper than `MAX_DEPTH`."""
+    todo = [(folder, 0)]
+    while todo:
+        here, depth = todo.pop()
+        found = []
+        with contextlib.suppress(OSError):  # it may not be read, or has gone meanwhile
+            found = [(path, path.lstat()) for path in sorted(here.iterdir())]
+        yield from found
+        if depth < MAX_DEPTH:
+            todo += [(path, depth + 1) for path, status in found if stat.S_ISDIR(status.st_mode)]
+
+
 def plain_files(folder: Path) -> Iterator[Path]:
-    """The regular files below a folder; links are not followed."""
-    for here, _, names in os.walk(folder):
-        for name in names:
-            path = Path(here, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
+    """The regular files below a folder, as far as `below` goes."""
+    return (path for path, status in below(folder) if stat.S_ISREG(status.st_mode))
 
 
 def _importance(path: Path) -> tuple[bool, bool, Path]:
@@ -266,9 +283,10 @@ def read_plain(path: Path, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         data = file.read(most + 1)
     return data if len(data) <= most else None
 
@@ -276,7 +294,6 @@ def read_plain(path: Path, most: int) -> bytes | None:
 def stamp_of(folder: Path) -> str:
     """A digest of the names, sizes and times of a folder's files: while it stands, nothing need be read again."""
     lines: list[Any] = []
-    for path in sorted(folder.rglob("*")):
-        info = path.lstat()
+    for path, info in sorted(below(folder), key=lambda found: found[0]):
         lines.append([os.fsencode(path.relative_to(folder)).hex(), info.st_size, info.st_mtime_ns, info.st_ctime_ns])
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()

@@ -3,7 +3,7 @@
 The instructor writes them in `course/term.toml`, which is optional. A table for each assignment, `[every]` for what
 holds where an assignment's own table is silent:
 
-    timezone = "Europe/Amsterdam"      # of the dates below; UTC when it is left out
+    timezone = "Europe/Amsterdam"      # of the dates below and of times that are shown; UTC when it is left out
 
     [every]
     grace_minutes = 15                 # a submission this much late is not late
@@ -16,7 +16,8 @@ holds where an assignment's own table is silent:
     submissions = "best"
 
 The due dates go into nbgrader's gradebook when the course is published and whenever something is graded; one that is
-set in formgrader stays where this file names none. Days late are counted from the end of the grace period.
+set in formgrader stays where this file names none. Days late are counted from the end of the grace period, and each
+ends at the due time of the next day in the course's time zone, whatever the clocks do in between; an extension's too.
 
 The penalty is taken off the whole score, manual scores included. nbgrader computes it when it grades and leaves it
 alone afterwards; here it is computed again as well when an extension is granted, and, from the manual scores of that
@@ -37,7 +38,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
@@ -52,7 +53,6 @@ from course.gradebook import audit as trail
 from course.gradebook.preprocessors import CannotGrade
 from course.gradebook.store import Store
 
-DAY = 24 * 60 * 60
 EVERY = "every"
 FILE = "course/term.toml"
 
@@ -87,13 +87,20 @@ class Rules:
     lose_per_day: Amount = NOTHING
     keep_at_least: Amount = NOTHING
     submissions: str = "last"
+    zone: tzinfo = field(default=UTC, compare=False)  # the course's
 
-    def penalty(self, score: float, seconds_late: float) -> float:
-        """Points to take off a score, of a submission that came so many seconds after its due date."""
-        over = seconds_late - self.grace.total_seconds()
-        if over <= 0:
-            return 0.0
-        lost = math.ceil(over / DAY) * self.lose_per_day.of(score)
+    def days_late(self, handed_in: datetime | None, due: datetime | None) -> int:
+        """Days of lateness begun: each ends at the due time of the next local day. Both times are in UTC."""
+        if handed_in is None or due is None or handed_in - self.grace <= due:
+            return 0
+        local = due.astimezone(self.zone)
+        over = handed_in - self.grace
+        days = max(1, (over.astimezone(self.zone).date() - local.date()).days)
+        return days if over <= (local + timedelta(days=days)).astimezone(UTC) else days + 1
+
+    def penalty(self, score: float, days_late: int) -> float:
+        """Points to take off a score, of a submission that came so many days after its due date."""
+        lost = days_late * self.lose_per_day.of(score)
         return max(0.0, min(lost, score - self.keep_at_least.of(score)))
 
     def sentence(self) -> str:
@@ -157,7 +164,7 @@ class _File:
         default = tables.pop(EVERY, {})
         if "due" in default:
             self.refuse(EVERY, "due", "a due date is an assignment's own; write it in that assignment's table")
-        every = self.rules(EVERY, default, Rules(), zone)
+        every = self.rules(EVERY, default, Rules(zone=zone), zone)
         return Term(every, {name: self.rules(name, table, every, zone) for name, table in tables.items()})
 
     def refuse(self, table: str | None, key: str | None, what: str) -> NoReturn:
@@ -205,7 +212,7 @@ class _File:
             self.refuse(name, unknown[0], f"`{unknown[0]}` is none of {', '.join(read)}")
         values: dict[str, Any] = {key: make(table[key]) if key in table else None for key, make in read.items()}
         values["grace"] = values.pop("grace_minutes")
-        return Rules(**{key: getattr(every, key) if value is None else value for key, value in values.items()})
+        return replace(every, **{key: value for key, value in values.items() if value is not None})
 
     def due(self, name: str, value: Any, zone: ZoneInfo) -> datetime:
         if isinstance(value, datetime):
@@ -267,11 +274,9 @@ def choose(attempts: Sequence[Attempt], policy: str) -> Attempt:
 # ------------------------------------------------------------------------------------------------------- the gradebook
 
 
-def seconds_late(handed_in: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
-    """Seconds from the due date, which is the gradebook's (in UTC, without a zone), to when a submission came."""
-    if handed_in is None or due is None:
-        return 0.0
-    return max(0.0, (handed_in - due.replace(tzinfo=UTC) - (extension or timedelta())).total_seconds())
+def deadline(due: datetime | None, extension: timedelta | None) -> datetime | None:
+    """When a student's submission is due, in UTC, from the gradebook's due date (in UTC, without saying so)."""
+    return due.replace(tzinfo=UTC) + (extension or timedelta()) if due is not None else None
 
 
 class LatePenalty(LateSubmissionPlugin):
@@ -279,8 +284,10 @@ class LatePenalty(LateSubmissionPlugin):
 
     def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:
         """Points to take off `score`, or None for none; nbgrader asks for submissions after the due date only."""
-        rules = read(Path(CourseDirectory(parent=self).root)).of(self.parent.assignment_id)
-        return rules.penalty(score, total_seconds_late) or None
+        step = self.parent
+        rules = read(Path(CourseDirectory(parent=self).root)).of(step.assignment_id)
+        submission = step.gradebook.find_submission(step.assignment_id, student_id)
+        return rules.penalty(score, _days_late(submission, rules, submission.timestamp)) or None
 
 
 def update(api: NbGraderAPI, names: Iterable[str] | None = None, why: str = trail.NOTICED) -> None:
@@ -309,7 +316,8 @@ def update(api: NbGraderAPI, names: Iterable[str] | None = None, why: str = trai
         for row in rows:
             settle(gradebook, row, term.of(row.name), Store(root))
         rules = {row.name: term.of(row.name).sentence() for row in rows if term.of(row.name) != Rules()}
-        trail.notice(gradebook, Store(root), [row.name for row in rows], rules=rules, why=why)
+        zone = term.every.zone
+        trail.notice(gradebook, Store(root), [row.name for row in rows], rules=rules, why=why, zone=zone)
 
 
 def _extended(gradebook: Gradebook, row: Assignment) -> str | None:
@@ -331,17 +339,24 @@ def settle(gradebook: Gradebook, row: Assignment, rules: Rules, store: Store) ->
     )
     for notebook in found:
         submission = notebook.assignment
-        seconds = submission.total_seconds_late
+        moment = submission.timestamp
         record = store.record(row.name, submission.student_id) if rules.submissions == "best" else None
         if record is not None and record.counts is not None:
-            counts = datetime.fromisoformat(record.counts) if record.counts else None
-            seconds = seconds_late(counts, row.duedate, submission.extension)
-        notebook.late_submission_penalty = rules.penalty(notebook.score, seconds) or None if seconds else None
+            moment = datetime.fromisoformat(record.counts) if record.counts else None
+        notebook.late_submission_penalty = rules.penalty(notebook.score, _days_late(submission, rules, moment)) or None
     gradebook.db.commit()
+
+
+def _days_late(submission: SubmittedAssignment, rules: Rules, moment: datetime | None) -> int:
+    """Of a submission that was handed in at a moment in UTC, which may or may not say so."""
+    handed_in = moment.replace(tzinfo=UTC) if moment is not None else None
+    return rules.days_late(handed_in, deadline(submission.assignment.duedate, submission.extension))
 
 
 def extend(api: NbGraderAPI, assignment: str, student: str, by: timedelta) -> str:
     """Give a student until `by` after the due date, in place of what they had; none takes it back. Says what holds.
+
+    A day lasts until the same time of the next day in the course's zone.
 
     Raises:
         TermError: there is no such assignment or student, or no due date.
@@ -350,7 +365,7 @@ def extend(api: NbGraderAPI, assignment: str, student: str, by: timedelta) -> st
         raise TermError("An extension cannot be negative; --days 0 takes one back.")
     if by > timedelta(days=3660):
         raise TermError("An extension of more than ten years is a slip of the pen, surely; give fewer days.")
-    term = read(Path(api.coursedir.root))
+    rules = read(Path(api.coursedir.root)).of(assignment)
     with api.gradebook as gradebook:
         names = [row.name for row in gradebook.assignments]
         if assignment not in names:
@@ -359,7 +374,8 @@ def extend(api: NbGraderAPI, assignment: str, student: str, by: timedelta) -> st
                 "`python -m course.grading publish` enters new ones."
             )
         row = gradebook.find_assignment(assignment)
-        if by and row.duedate is None and term.of(assignment).due is None:
+        due = rules.due or deadline(row.duedate, None)
+        if by and due is None:
             raise TermError(
                 f"{assignment} has no due date, so there is nothing to extend: write one into {FILE}, "
                 f"as in `[{assignment}]` and below it `due = 2026-12-01T23:59:00`."
@@ -375,11 +391,14 @@ def extend(api: NbGraderAPI, assignment: str, student: str, by: timedelta) -> st
             gradebook.find_submission(assignment, student)
         except MissingEntry:
             _expect(gradebook, assignment, student)
+        if by and due is not None:
+            days = timedelta(days=by.days)
+            by += ((due.astimezone(rules.zone) + days).astimezone(UTC) - due.astimezone(UTC)) - days
         gradebook.grant_extension(assignment, student, minutes=by.total_seconds() / 60)
     _choose_again(Store(Path(api.coursedir.root)), assignment, student)
     update(api, [assignment], why="the extend command")
     with api.gradebook as gradebook:
-        return _granted(gradebook.find_submission(assignment, student), by)
+        return _granted(gradebook.find_submission(assignment, student), by, rules.zone)
 
 
 def _choose_again(store: Store, assignment: str, student: str) -> None:
@@ -398,11 +417,12 @@ def _expect(gradebook: Gradebook, assignment: str, student: str) -> None:
     gradebook.db.commit()
 
 
-def _granted(submission: SubmittedAssignment, by: timedelta) -> str:
+def _granted(submission: SubmittedAssignment, by: timedelta, zone: tzinfo) -> str:
     who, what = submission.student.id, submission.assignment.name
     text = f"{who} has no extension of {what} any more."
     if by:
-        text = f"{who} may hand in {what} until {submission.duedate:%Y-%m-%d %H:%M} UTC."
+        until = submission.duedate.replace(tzinfo=UTC).astimezone(zone)
+        text = f"{who} may hand in {what} until {until:%Y-%m-%d %H:%M %Z}."
     if submission.timestamp is not None:
         penalty = submission.late_submission_penalty
         text += f" What is handed in loses {penalty:g} points." if penalty else " What is handed in loses no points."
@@ -415,18 +435,22 @@ def _granted(submission: SubmittedAssignment, by: timedelta) -> str:
 def add_commands(subparsers: Any) -> None:
     """Add `extend` and `audit`; each parser's `run` takes nbgrader's interface and the arguments."""
     command = subparsers.add_parser("extend", help="give a student more time")
-    command.add_argument("assignment")
-    command.add_argument("student")
+    command.add_argument("assignment", nargs="?")
+    command.add_argument("student", nargs="?")
     command.add_argument("--days", type=float, help="after the due date; 0 takes the extension back")
     command.add_argument("--hours", type=float, help="on top of the days")
     command.set_defaults(run=extend_command)
     command = subparsers.add_parser("audit", help="what changed in the gradebook, when and why")
-    command.add_argument("assignment", nargs="?", help="only this assignment")
+    command.add_argument("assignment", nargs="?")
     command.add_argument("--student", help="only this student")
+    command.add_argument("--all", action="store_true", help="first grades too")
     command.set_defaults(run=audit_command)
 
 
 def extend_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
+    if arguments.student is None:
+        example = f"make extend ASSIGNMENT={arguments.assignment} STUDENT=alice DAYS=2"
+        raise TermError(f"Say who gets more time, as in `{example}`.")
     if arguments.days is None and arguments.hours is None:
         raise TermError("Say for how long, as in --days 2; --days 0 takes an extension back.")
     try:
@@ -438,5 +462,6 @@ def extend_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
 
 def audit_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     update(api)
-    changes = Store(Path(api.coursedir.root)).changes()
-    print(trail.table(changes, arguments.assignment, arguments.student))
+    root = Path(api.coursedir.root)
+    changes = Store(root).changes() if arguments.all else trail.without_first_grades(Store(root).changes())
+    print(trail.table(changes, arguments.assignment, arguments.student, read(root).every.zone))

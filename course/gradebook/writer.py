@@ -323,7 +323,12 @@ class Writer:
     def _stage(self, grading: Grading, folder: Path) -> Path:
         """Lay out the submission as nbgrader expects it; returns the notebook's path."""
         folder.mkdir(parents=True)
+        notebook = folder / f"{self.assignment.name}.ipynb"
+        # What lies where a file of the assignment's or of nbgrader's belongs would stop the pipeline.
+        taken = {notebook.name, "timestamp.txt", "submission_secret.txt", *map(_first, self.assignment.data)}
         for name, data in grading.finished.files.items():
+            if _first(name) in taken:
+                continue
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -333,7 +338,6 @@ class Writer:
         address = read_plain(original / "submission_secret.txt", 1000)  # where nbgrader returns feedback to
         if address is not None:
             (folder / "submission_secret.txt").write_bytes(address)
-        notebook = folder / f"{self.assignment.name}.ipynb"
         # Its outputs are cleared, and its metadata made the assignment's, by nbgrader's first step.
         nbformat.write(grading.finished.judged.notebook, notebook)
         return notebook
@@ -345,6 +349,11 @@ class Writer:
             shutil.rmtree(old, ignore_errors=True)
             shutil.move(to, old)
         shutil.move(new, to)
+
+
+def _first(name: str) -> str:
+    """The first part of a relative name: what it needs of the folder that it lies in."""
+    return name.split("/")[0]
 
 
 def time_of(timestamp: bytes) -> datetime | None:

@@ -52,6 +52,10 @@ class _Lost(Exception):
     """A judge gave no answer; says why."""
 
 
+class _Ended(Exception):
+    """A warm process was ended while it started; says what is known."""
+
+
 class _TooLong(_Lost):
     """A judge did not end in its time."""
 
@@ -158,16 +162,22 @@ class Grader:
         return self._pair
 
     def _start(self) -> "_Pair":
-        with self._lock:
-            if self._closed:
-                raise GraderError("Grading was stopped.")
-            self._opening = pair = _Pair(self.assignment, self._judge)
-        try:
-            pair.open(self._sandbox, self.isolated)
-        except BaseException:
-            pair.close()
-            raise
-        return pair
+        for _ in range(ATTEMPTS):
+            with self._lock:
+                if self._closed:
+                    raise GraderError("Grading was stopped.")
+                self._opening = pair = _Pair(self.assignment, self._judge)
+            try:
+                pair.open(self._sandbox, self.isolated)
+            except _Ended as error:  # by a full memory, say: the next may live
+                pair.close()
+                ended = error
+            except BaseException:
+                pair.close()
+                raise
+            else:
+                return pair
+        raise GraderError(f"{ended} ({ATTEMPTS} attempts)")
 
 
 class _Pair:
@@ -206,15 +216,23 @@ class _Pair:
             send(self.orders, order)
 
     def open(self, sandbox: Callable[..., RunningSandbox], isolated: bool) -> None:
-        """Start the sandbox while the warm process imports, and wait for both."""
+        """Start the sandbox while the warm process imports, and wait for both.
+
+        Raises:
+            _Ended: one of them was killed.
+            GraderError: one of them cannot start.
+        """
         room = self.assignment.room
         try:
             self.sandbox = sandbox(replace(room, data=self.folder) if self.folder else room, isolated=isolated)
             answer = receive(self.orders, Answer)
             if answer is None or not answer.ready:
-                reason = (answer and answer.refused) or self._log()
-                raise GraderError(f"The judge's process did not start: {reason}.")
-            self.sandbox.wait()
+                reason = f"The judge's process did not start: {(answer and answer.refused) or self._log()}."
+                raise (_Ended if self.process.wait() < 0 else GraderError)(reason)
+            try:
+                self.sandbox.wait()
+            except SandboxError as error:
+                raise (_Ended if _was_killed(self.sandbox.process) else GraderError)(str(error)) from None
         except SandboxError as error:
             raise GraderError(str(error)) from None
 
@@ -274,6 +292,11 @@ class _Pair:
         self.log.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _was_killed(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a signal ended it, or its child where it passes that on as a shell does."""
+    return not 0 <= process.wait() <= 128
 
 
 def _python_path() -> list[str]:

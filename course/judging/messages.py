@@ -47,7 +47,8 @@ def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], 
         pattern = _pattern_of(error, cell)
         full = pattern if text in ("", pattern) else f"{pattern}: {text}"
     notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
-    where = _line_of(error, theirs) if pattern == _in_their_code(error) else []
+    # Of a hidden test no line: the student chose which of them raises, perhaps by the input, and so what is told.
+    where = _line_of(error, theirs) if not hidden and pattern == _in_their_code(error) else []
     message = "\n".join([_short(pattern if hidden else full, MAX_MESSAGE), *where, *notes])
     detail = full if isinstance(error, Stopped) else f"{kind}: {text}" if text else kind
     return Failure(test, hidden, message, _short(detail, MAX_DETAIL), _short(pattern, MAX_MESSAGE))

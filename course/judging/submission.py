@@ -17,7 +17,7 @@ import os
 import stat
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -69,14 +69,15 @@ class Received:
     """False: there was no notebook to read, and `notebook` is the blank one."""
 
 
-def receive(folder: Path, source: NotebookNode, name: str) -> Received:
+def receive(folder: Path, source: NotebookNode, name: str, data: Mapping[str, bytes] = {}) -> Received:
     """Read the submission that lies in `folder`.
 
     `source` is the instructor's notebook, with solutions and hidden tests, and `name` the assignment's: the notebook
-    is expected as `<name>.ipynb`. Test cells of the result are the source's whole, hidden tests included.
+    is expected as `<name>.ipynb`. Test cells of the result are the source's whole, hidden tests included. `data` are
+    the assignment's own files, by relative name: nothing of the submission takes their place.
     """
     remarks = _Remarks()
-    handed_in = _read_folder(folder, name, remarks)
+    handed_in = _read_folder(folder, name, data, remarks)
     cells = _cells(handed_in.notebook, remarks) if handed_in.notebook is not None else None
     notebook = _merged(cells or [], source, remarks if cells is not None else _Remarks())
     nbformat.validate(notebook)
@@ -121,7 +122,7 @@ class _TooMany(Exception):
     """The folder holds more than is looked at."""
 
 
-def _read_folder(folder: Path, name: str, remarks: _Remarks) -> _HandedIn:
+def _read_folder(folder: Path, name: str, data: Mapping[str, bytes], remarks: _Remarks) -> _HandedIn:
     """The notebook and the other files, with a digest of all that was looked at."""
     digest = hashlib.sha256()
     try:
@@ -145,6 +146,7 @@ def _read_folder(folder: Path, name: str, remarks: _Remarks) -> _HandedIn:
                 "is nothing to grade. Clear its outputs (Edit, Clear Outputs of All Cells), save it and submit again."
             )
     together = 0
+    given = {given.split("/")[0] for given in data}
     for path, status in entries:
         if path.endswith(".ipynb") or path in _NOTES:
             continue
@@ -158,7 +160,10 @@ def _read_folder(folder: Path, name: str, remarks: _Remarks) -> _HandedIn:
             elif len(found.files) == MAX_FILES or together + len(content) > MAX_FILES_TOGETHER:
                 problem = f"is more than the {MAX_FILES} files, or {MAX_FILES_TOGETHER // 2**20} MB, that are taken"
         _note(digest, path, content)
-        if problem is None and content is not None:
+        if path.split("/")[0] in given:
+            if content is None or content != data.get(path):
+                remarks.add(f"Your file {_shown(path)} lies where the assignment's own files are; those were used.")
+        elif problem is None and content is not None:
             found.files[path] = content
             together += len(content)
         else:

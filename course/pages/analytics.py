@@ -89,7 +89,8 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
         known = ", ".join(sorted(api.get_source_assignments())) or "none yet: run `make exercises`"
         raise CannotAnalyse(f"There is no assignment {name!r}; this course has {known}.")
     source = nbformat.read(path, as_version=4)
-    submitted = frozenset(api.get_submitted_students(name))
+    # A name that is not UTF-8 text cannot stand on a page.
+    submitted = frozenset(student.encode(errors="replace").decode() for student in api.get_submitted_students(name))
     blank = blank_answers(source)
     graded = []
     with api.gradebook as gradebook:
@@ -466,6 +467,6 @@ def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Add `analytics` to the grading command."""
     command = subparsers.add_parser("analytics", help="write a page about an assignment, for its instructor")
-    command.add_argument("assignment")
+    command.add_argument("assignment", nargs="?")
     command.add_argument("--to", type=Path, help="the file to write (NAME-analytics.html)")
     command.set_defaults(run=analytics_command)

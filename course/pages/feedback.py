@@ -10,7 +10,7 @@ says; its source, its inputs and what it raised stay with the instructor.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from nbformat import NotebookNode
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 
+from course.gradebook.audit import local_length
 from course.gradebook.exports import number
+from course.gradebook.term import read as read_term
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import verdict_of
 from course.notebook import kind_of
@@ -108,15 +110,17 @@ class Grades(GetGrades):
         """Add the student's name, the hand-in and the instructor's notebook to `resources["nbgrader"]`."""
         nb, resources = super().preprocess(nb, resources)
         names = resources["nbgrader"]
+        course = CourseDirectory(config=self.config)
+        names["zone"] = read_term(Path(course.root)).every.zone
         with self.gradebook:
             submission = self.gradebook.find_submission(names["assignment"], names["student"])
             student = submission.student
             names["name"] = " ".join(filter(None, (student.first_name, student.last_name))) or student.id
             names["handed_in"] = submission.timestamp
             if submission.assignment.duedate is not None:  # without one nbgrader's own sums fail
-                names["due"], names["extension"] = submission.duedate, submission.extension
+                names["due"], granted = submission.duedate, submission.extension
+                names["extension"] = granted and local_length(submission.assignment.duedate, granted, names["zone"])
                 names["late"] = submission.total_seconds_late if submission.timestamp else 0
-        course = CourseDirectory(config=self.config)
         folder = Path(course.format_path(course.source_directory, ".", names["assignment"]))
         path = folder / f"{names['notebook']}.ipynb"
         names["source"] = nbformat.read(path, as_version=4) if path.is_file() else None
@@ -168,7 +172,7 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
     values = dict(
         title=plain(title or names["assignment"], 200),
         student=plain(names["name"], 200),
-        handed_in=when(names.get("handed_in")),
+        handed_in=when(names.get("handed_in"), names.get("zone", UTC)),
         score=names["score"],
         most=names["max_score"],
         failure=failure,
@@ -334,9 +338,10 @@ def summary(exercises: list[Exercise]) -> str:
     return f"{told[0]}." if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}."
 
 
-def when(moment: datetime | None) -> str:
-    """A time of the gradebook, which keeps UTC without saying so."""
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC" if moment is not None else ""
+def when(moment: datetime | None, zone: tzinfo = UTC) -> str:
+    """A time of the gradebook, which keeps UTC without saying so, in the course's zone."""
+    local = moment.replace(tzinfo=UTC).astimezone(zone) if moment is not None else None
+    return f"{local.day} {local:%B %Y, %H:%M %Z}" if local is not None else ""
 
 
 def lasting(length: timedelta) -> str:
@@ -351,7 +356,8 @@ def lateness(names: Mapping[str, Any]) -> list[str]:
     told = []
     late, penalty, extension = names.get("late") or 0, names.get("late_penalty") or 0, names.get("extension")
     if extension:
-        told.append(f"You had an extension of {lasting(extension)}: yours was due on {when(names.get('due'))}.")
+        due = when(names.get("due"), names.get("zone", UTC))
+        told.append(f"You had an extension of {lasting(extension)}: yours was due on {due}.")
     if late > 0:
         told.append(f"Handed in {lasting(timedelta(seconds=late))} after the deadline.")
     if penalty > 0:

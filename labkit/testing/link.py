@@ -7,6 +7,7 @@ of the student's functions, classes and objects.
 import builtins
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -65,7 +66,7 @@ class Link:
         request = codec.encode((do, *arguments), classes=self.config_class, handle=self.handle_of)
         reply = self.send(request)
         try:
-            reply = codec.decode(reply, classes=self.config_class, handle=functools.partial(Remote, self))
+            reply = codec.decode(reply, classes=self.config_class, handle=self._held)
         except codec.CodecError as error:
             raise UnreadableAnswer(f"the answer cannot be read: {error}") from None
         match reply:
@@ -81,6 +82,12 @@ class Link:
 
     def config_class(self, name: str) -> type | None:
         return config_class(self.namespace, name)
+
+    def _held(self, handle: str) -> "Remote":
+        """An object that the student's side holds: its handle is a number, as a name could tell a test's input on."""
+        if re.fullmatch(r"#[0-9]{1,9}", handle) is None:
+            raise codec.CodecError("an object in it has a name in place of a number")
+        return Remote(self, handle)
 
     def handle_of(self, value: Any) -> str | None:
         return value._handle if type(value) is Remote and value._link is self else None

@@ -21,6 +21,7 @@ from course.gradebook.exports import (
     CannotExport,
     CanvasExport,
     MoodleExport,
+    SpreadsheetExport,
     add_commands,
     export_command,
     harmless,
@@ -145,6 +146,15 @@ def test_canvas_with_semicolons_and_decimal_commas(course: Path, gradebook: Grad
     assert out == text.replace("ann;A;", "ann;A;10").replace("bob;A;", "bob;A;5,25")
 
 
+@pytest.mark.parametrize("login", ["=ann", "+ann", "-ann", "@ann"])
+def test_canvas_gets_every_identity_as_it_was(course: Path, gradebook: Gradebook, login: str) -> None:
+    (course / "roster.csv").write_text(CANVAS.replace("S1,ANN", f"@S1,{login}"), encoding="utf-8")
+    gradebook.find_student("ann").id = login
+    gradebook.db.commit()
+    _, rows = canvas(course, gradebook)
+    assert (rows[2]["SIS User ID"], rows[2]["SIS Login ID"]) == ("@S1", login)
+
+
 def test_canvas_may_be_matched_by_another_column(course: Path, gradebook: Gradebook) -> None:
     (course / "roster.csv").write_text(CANVAS.replace("S2,bob", "bob,x"), encoding="utf-8")
     _, rows = canvas(course, gradebook, by="SIS User ID")
@@ -221,6 +231,33 @@ def test_moodle_refuses(course: Path, gradebook: Gradebook, options: dict, sente
         moodle(course, gradebook, **options)
 
 
+def test_a_spreadsheet_gets_whole_rows_without_formulas(course: Path, gradebook: Gradebook) -> None:
+    gradebook.add_student("@eve", last_name='O"Hara, the elder\nof two', first_name="=1+1", email="+e@example.org")
+    ann = gradebook.find_student("ann")
+    ann.last_name, ann.first_name = "-Ångström", None
+    gradebook.db.commit()
+    exporter = SpreadsheetExport(config=settings(course), to=str(course / "grades.csv"), assignment=["gpt"])
+    exporter.export(gradebook)
+    with (course / "grades.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["student_id"]: row for row in csv.DictReader(file)}
+    eve = rows["'@eve"]
+    assert (eve["last_name"], eve["first_name"], eve["email"]) == (
+        'O"Hara, the elder\nof two',
+        "'=1+1",
+        "'+e@example.org",
+    )
+    assert [eve[name] for name in ("timestamp", "raw_score", "late_submission_penalty", "score")] == [""] * 4
+    assert (rows["ann"]["last_name"], rows["ann"]["first_name"]) == ("'-Ångström", "")
+    assert [rows["bob"][name] for name in ("raw_score", "late_submission_penalty", "score", "max_score")] == [
+        "6.5",
+        "1.25",
+        "5.25",
+        "10.0",
+    ]
+    assert rows["cyd"]["score"] == "0.0", "graded, and nothing earned"
+    assert rows["dan"]["score"] == "", "only an extension so far"
+
+
 @pytest.mark.parametrize(
     ("text", "want"),
     [
@@ -266,6 +303,16 @@ def test_nbgraders_own_command(course: Path, exporter: str, options: list[str], 
     assert line in (course / "course" / "out.csv").read_text(encoding="utf-8").splitlines()
 
 
+def test_nbgraders_own_export_writes_no_formula_either(course: Path, gradebook: Gradebook) -> None:
+    gradebook.find_student("dan").last_name = "=1+1"
+    gradebook.db.commit()
+    line = [sys.executable, "-m", "nbgrader", "export", "--to", "out.csv"]
+    subprocess.run(line, cwd=course / "course", env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    with (course / "course" / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == "gpt"}
+    assert (rows["dan"]["last_name"], rows["dan"]["score"]) == ("'=1+1", "")
+
+
 def command(course: Path, *typed: str) -> None:
     """What `python -m course.grading export` does with these words, on that course."""
     parser = argparse.ArgumentParser()
@@ -281,7 +328,7 @@ def test_the_command(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "All grades are in" in capsys.readouterr().out
     rows = {row["student_id"]: row for row in csv.DictReader(out.open()) if row["assignment"] == "gpt"}
     # penalties are brought up to date first, and this course has no rule that takes off any
-    assert (rows["bob"]["score"], rows["dan"]["score"]) == ("6.5", "0.0")
+    assert (rows["bob"]["score"], rows["dan"]["score"]) == ("6.5", "")
     options = ["--assignment", "gpt", "--roster", str(course / "roster.csv"), "--to", str(out)]
     command(course, "--format", "canvas", *options)
     assert "not in the roster's column 'SIS Login ID' and left out: cyd." in capsys.readouterr().out

@@ -102,6 +102,9 @@ def test_the_record_and_the_trail(tmp_path: Path) -> None:
     with store.audit.open("a") as file:
         file.write('{"time": "2026')  # a power cut
     assert list(store.changes()) == [change]
+    store.append([change, change])
+    store.append([change])
+    assert list(store.changes()) == [change] * 4
     (store.folder("toy", "bob") / "record.json").write_text("{")
     assert store.records("toy") == {"zoe": RECORD}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
@@ -17,7 +18,7 @@ from traitlets.config import PyFileConfigLoader
 from course import ROOT
 from course.gradebook import audit as trail
 from course.gradebook import term
-from course.gradebook.store import Change, Store
+from course.gradebook.store import CHANGED, NEW, Change, Store
 from course.gradebook.term import Amount, Attempt, Rules, TermError, choose
 from course.gradebook.writer import enter
 
@@ -137,17 +138,42 @@ HOURS = 3600.0
 )
 def test_each_day_begun_costs_until_the_floor(late: float, lost: float):
     rules = Rules(grace=timedelta(minutes=15), lose_per_day=Amount(0.1, True), keep_at_least=Amount(0.5, True))
-    assert rules.penalty(10, late) == pytest.approx(lost)
+    days = rules.days_late(DUE + timedelta(seconds=late), DUE)
+    assert rules.penalty(10, days) == pytest.approx(lost)
+
+
+@pytest.mark.parametrize(
+    ("handed_in", "days"),
+    [
+        ("2026-10-24T20:00:00+02:00", 0),
+        ("2026-10-24T20:00:01+02:00", 1),
+        ("2026-10-25T19:30:00+01:00", 1),  # 24 and a half hours later: the clocks went back in between
+        ("2026-10-25T20:00:00+01:00", 1),
+        ("2026-10-25T20:00:01+01:00", 2),
+        ("2026-10-26T00:10:00+01:00", 2),
+        ("2026-10-27T20:00:01+01:00", 4),
+    ],
+)
+def test_a_day_of_lateness_ends_at_the_due_time_of_the_next_local_day(handed_in: str, days: int):
+    due = datetime(2026, 10, 24, 18, tzinfo=UTC)  # Saturday, 20:00 in Berlin
+    rules = Rules(zone=ZoneInfo("Europe/Berlin"))
+    assert rules.days_late(datetime.fromisoformat(handed_in).astimezone(UTC), due) == days
+
+
+def test_in_spring_a_day_of_lateness_has_23_hours():
+    due = datetime(2027, 3, 27, 19, tzinfo=UTC)  # Saturday, 20:00 in Berlin
+    rules = Rules(zone=ZoneInfo("Europe/Berlin"), grace=timedelta(minutes=5))
+    assert [rules.days_late(due + timedelta(hours=23, minutes=m), due) for m in (5, 6)] == [1, 2]
 
 
 def test_points_may_be_lost_and_kept_instead_of_shares():
     rules = Rules(lose_per_day=Amount(3, False), keep_at_least=Amount(4, False))
-    assert rules.penalty(10, HOURS) == 3
-    assert rules.penalty(10, 48 * HOURS) == 6
-    assert rules.penalty(10, 72 * HOURS) == 6, "four points are kept"
-    assert rules.penalty(3, HOURS) == 0, "who has fewer than what is kept loses nothing"
-    assert Rules(lose_per_day=Amount(3, False)).penalty(2, HOURS) == 2, "no score falls below 0"
-    assert Rules().penalty(10, 100 * HOURS) == 0
+    assert rules.penalty(10, 1) == 3
+    assert rules.penalty(10, 2) == 6
+    assert rules.penalty(10, 3) == 6, "four points are kept"
+    assert rules.penalty(3, 1) == 0, "who has fewer than what is kept loses nothing"
+    assert Rules(lose_per_day=Amount(3, False)).penalty(2, 1) == 2, "no score falls below 0"
+    assert Rules().penalty(10, 5) == 0
 
 
 def test_nbgrader_grades_by_the_rules(course: NbGraderAPI):
@@ -243,6 +269,48 @@ def test_extensions_and_penalties_are_in_the_audit_trail(course: NbGraderAPI):
         "due date: 2026-12-01 12:00 UTC",
         "rules: 10% lost for each day begun after 15 minutes, 50% kept; the last submission counts",
     ]
+
+
+BERLIN = """\
+timezone = "Europe/Berlin"
+[toy]
+due = 2026-10-24T20:00:00
+lose_per_day = 1
+"""
+
+
+@pytest.fixture
+def in_berlin(course: NbGraderAPI) -> NbGraderAPI:
+    """The course, with the toy due on the evening before the clocks go back."""
+    Path(course.coursedir.root, "course/term.toml").write_text(BERLIN)
+    term.update(course)
+    return course
+
+
+def hand_in_at(api: NbGraderAPI, student: str, local: str) -> None:
+    hand_in(api, student, datetime.fromisoformat(local).astimezone(UTC) - DUE)
+    grade(api, student)
+
+
+def test_nbgrader_counts_local_days_too(in_berlin: NbGraderAPI):
+    hand_in_at(in_berlin, "alice", "2026-10-25T19:30:00+01:00")
+    hand_in_at(in_berlin, "bob", "2026-10-25T20:30:00+01:00")
+    assert (penalty(in_berlin, "alice"), penalty(in_berlin, "bob")) == (1, 2)
+    term.update(in_berlin)
+    assert (penalty(in_berlin, "alice"), penalty(in_berlin, "bob")) == (1, 2)
+
+
+def test_an_extension_ends_at_the_due_time_of_a_local_day(in_berlin: NbGraderAPI):
+    hand_in_at(in_berlin, "alice", "2026-10-25T19:30:00+01:00")
+    said = term.extend(in_berlin, "toy", "alice", timedelta(days=1))
+    assert said == "alice may hand in toy until 2026-10-25 20:00 CET. What is handed in loses no points."
+    assert penalty(in_berlin, "alice") == 0
+    with in_berlin.gradebook as gradebook:
+        assert gradebook.find_submission("toy", "alice").duedate == datetime(2026, 10, 25, 19)
+    assert "extension: 1 day" in told(in_berlin, "alice")
+    said = term.extend(in_berlin, "toy", "alice", timedelta(hours=6))
+    assert "until 2026-10-25 02:00 CEST" in said
+    assert "extension changed from 1 day to 6 hours" in told(in_berlin, "alice")
 
 
 @pytest.mark.parametrize(
@@ -409,9 +477,25 @@ def test_the_trail_is_read_by_assignment_and_student():
         "2026-12-01 11:00  gpt  (all)  due date: 2026-12-24 10:00 UTC              noticed",
         "2026-12-01 12:00  toy  bob    manual score of test-y changed from 1 to 0  noticed",
     ]
+    assert trail.table(changes, zone=ZoneInfo("Europe/Berlin")).splitlines()[1] == (
+        "2026-12-01 12:00  gpt  (all)  due date: 2026-12-24 11:00 CET              noticed"
+    )
     assert len(trail.table(changes, "gpt", "bob").splitlines()) == 1, "what holds for all holds for bob"
     assert "bob" in trail.table(changes, "toy", "bob")
     assert trail.table(changes, "toy", "alice").startswith("The audit trail has no such line")
+
+
+def test_a_first_grade_is_no_change():
+    def change(cell: str, old: float | None, why: str) -> Change:
+        return Change("2026-12-01T10:00:00+00:00", "ada", "alice", "gpt", cell, old, 3.0, why)
+
+    first, *changes = [
+        change("test-x", None, NEW),
+        change("test-x", 2.0, NEW),
+        change("test-y", None, CHANGED),
+        change(trail.MANUAL + "test-x", None, trail.NOTICED),
+    ]
+    assert list(trail.without_first_grades([first, *changes])) == changes
 
 
 def test_the_commands_are_there(course: NbGraderAPI, capsys: pytest.CaptureFixture[str]):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,8 @@ from sqlalchemy.exc import OperationalError
 from course import ROOT, grading
 from course.gradebook import autograde
 from course.gradebook.autograde import Result, Run
-from course.gradebook.preprocessors import ASKED, CHANGED, NEW, CannotGrade, Grading, graft
-from course.gradebook.store import Store
+from course.gradebook.preprocessors import CannotGrade, Grading, graft
+from course.gradebook.store import ASKED, CHANGED, NEW, Store
 from course.gradebook.writer import Writer, is_entered
 from labkit.notebook import REPORT, VERDICT
 from tests.support.toy_course import (
@@ -85,6 +86,16 @@ def command(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """The grading command in a process of its own, on that course, with the stand-in."""
     line = [sys.executable, "-m", "tests.support.toy_course", str(root), *arguments]
     return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """As in a script that starts the tests in the background: what is started here inherits it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -193,6 +204,116 @@ def test_odd_files_beside_the_notebook_stop_nothing(course: Course) -> None:
     assert kept == ["notes.txt", "toy.ipynb"]
 
 
+def in_a_folder(folder: Path) -> None:
+    (folder / "toy.ipynb").rename(folder / "handed-in")
+    (folder / "toy.ipynb").mkdir()
+    (folder / "handed-in").rename(folder / "toy.ipynb" / "toy.ipynb")
+    (folder / "toy.ipynb" / "notes.txt").write_text("mine")
+
+
+def file_for_data(folder: Path) -> None:
+    (folder / "data").write_text("a file")
+
+
+def data_as_given(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "words.txt").write_text("given")
+
+
+def data_and_more(folder: Path) -> None:
+    data_as_given(folder)
+    (folder / "data" / "mine.txt").write_text("mine")
+
+
+def folder_for_a_file(folder: Path) -> None:
+    (folder / "table.csv").mkdir()
+    (folder / "table.csv" / "mine.txt").write_text("mine")
+
+
+def folder_for_nbgraders_file(folder: Path) -> None:
+    (folder / "timestamp.txt").mkdir()
+    (folder / "timestamp.txt" / "mine.txt").write_text("mine")
+
+
+def deep(folder: Path) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d" * 10, dir_fd=here)
+        below = os.open("d" * 10, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+def with_a_socket(folder: Path) -> None:
+    with contextlib.chdir(folder), socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")  # a whole path may be too long for it
+    os.mkfifo(folder / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        (in_a_folder, "toy.ipynb is a folder"),
+        (file_for_data, "Your file data lies where the assignment's own files are; those were used."),
+        (data_as_given, None),
+        (data_and_more, "Your file data/mine.txt lies where the assignment's own files are; those were used."),
+        (folder_for_a_file, "Your file table.csv/mine.txt lies where the assignment's own files are; those were used."),
+        (folder_for_nbgraders_file, None),
+        (deep, "folders deeper than 8"),
+        (with_a_socket, "Your file pipe is a pipe or a device"),
+    ],
+)
+def test_what_lies_in_the_way_costs_nobody_points(course: Course, change: Callable, remark: str | None) -> None:
+    given = course.root / "course/source/toy"
+    (given / "data").mkdir()
+    (given / "data" / "words.txt").write_text("given")
+    (given / "table.csv").write_text("given")
+    change(submit(course.root, "ann", SUBMISSIONS["half"]))
+    submit(course.root, "bob", SUBMISSIONS["half"])
+    results = course.grade()
+    assert {s: (r.score, r.problem) for s, r in results.items()} == {"ann": (2, None), "bob": (2, None)}
+    assert (remark or "") in (results["ann"].remark or "")
+    assert (remark is None) == (results["ann"].remark is None)
+    graded = course.root / "course/autograded/ann/toy"
+    assert (graded / "data/words.txt").read_text() == (graded / "table.csv").read_text() == "given"
+    assert course.grade() == {}
+
+
+def test_names_that_are_patterns_are_names(course: Course) -> None:
+    for student in ("[a]", "a", "{x}", "a+b", "ann; echo"):
+        submit(course.root, student, SUBMISSIONS["half"], time="2026-11-20 10:00:00 UTC")
+    assert {s: r.score for s, r in course.grade().items()} == dict.fromkeys(("[a]", "a", "{x}", "a+b", "ann; echo"), 2)
+    assert course.grade() == {}
+
+
+def test_what_is_no_submission_costs_itself(course: Course) -> None:
+    for student in ("ann", os.fsdecode(b"caf\xe9"), "zoe"):
+        submit(course.root, student, SUBMISSIONS["half"])
+    (course.root / "course/submitted/bob").mkdir()
+    (course.root / "course/submitted/bob/toy").write_text("a file where a folder should be")
+    command_line = command(course.root, "autograde", "toy")
+    shown, told = command_line.communicate(timeout=300)
+    assert command_line.returncode == 1
+    assert told.startswith("Not graded: bob, caf")
+    assert "course/submitted/bob/toy is not a folder: put what was handed in into a folder of that name." in shown
+    assert "The folder's name is not UTF-8 text" in shown
+    assert set(course.store.records("toy")) == {"ann", "zoe"}
+
+
+def test_a_folder_that_cannot_be_written_costs_its_own_record(course: Course) -> None:
+    for student in ("ann", "bob"):
+        submit(course.root, student, SUBMISSIONS["half"])
+    folder = course.store.folder("toy", "ann")
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the store has a folder")
+    results = course.grade()
+    assert (results["ann"].problem or "").startswith("NotADirectoryError")
+    assert results["bob"].score == 2
+    folder.unlink()
+    assert {s: r.score for s, r in course.grade().items()} == {"ann": 2}
+
+
 def test_a_judge_that_breaks_takes_no_points(course: Course) -> None:
     submit(course.root, "ann", SUBMISSIONS["half"])
     submit(course.root, "breaks", SUBMISSIONS["solved"])
@@ -288,6 +409,17 @@ def test_the_same_submission_handed_in_later_is_late(course: Course) -> None:
     with course.api.gradebook as gradebook:
         assert gradebook.find_submission("toy", "ann").timestamp.day == 22
     assert course.stand_in.students == ["ann"]
+
+
+def test_where_the_best_counts_the_same_submission_keeps_its_first_time(course: Course) -> None:
+    rules = '[toy]\ndue = 2026-11-20T12:00:00\nlose_per_day = 1\nsubmissions = "best"\n'
+    (course.root / "course/term.toml").write_text(rules)
+    for handed_in in ("2026-11-20 10:00:00 UTC", "2026-11-22 10:00:00 UTC"):
+        submit(course.root, "ann", SUBMISSIONS["half"], time=handed_in)
+        assert set(course.grade()) == {"ann"}
+        with course.api.gradebook as gradebook:
+            assert gradebook.find_submission("toy", "ann").late_submission_penalty == 0
+    assert course.grade() == {}
 
 
 # ------------------------------------------------------------------------------------------------------ what goes wrong
@@ -386,7 +518,8 @@ def test_two_commands_do_not_write_at_once(course: Course) -> None:
 def test_a_run_that_was_stopped_is_continued(course: Course, how: signal.Signals) -> None:
     for student in ("ann", "bob", "waits", "zoe"):
         submit(course.root, student, SUBMISSIONS["half"])
-    process = command(course.root, "autograde", "toy")
+    with interrupts_ignored():
+        process = command(course.root, "autograde", "toy")
     until((course.root / "started").exists, process)
     second = command(course.root, "autograde", "toy")
     _, told = second.communicate(timeout=120)

@@ -154,6 +154,37 @@ def test_a_warm_process_that_is_killed_is_replaced(warm: Grader, tmp_path: Path,
     assert warm._running() is not pair
 
 
+class DiesInStarting(NoSandbox):
+    """Is killed, or has the warm process beside it killed, before it is ready."""
+
+    def __init__(self, grader: Grader, kill: str):
+        super().__init__(grader.assignment.room)
+        self.kill = kill
+        if kill == "the warm process":
+            os.kill(grader._opening.process.pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        if self.kill == "the sandbox":
+            self.process.kill()
+            raise SandboxError("The sandbox was killed.")
+
+
+@pytest.mark.parametrize("who", ["the warm process", "the sandbox"])
+def test_what_is_killed_while_it_starts_is_started_again(who: str) -> None:
+    def dying(times: int) -> Grader:
+        kills = [who] * times
+        started = stand_in.stand_in(
+            stand_in.assignment(),
+            sandbox=lambda room, isolated: DiesInStarting(started, kills.pop() if kills else "nobody"),
+        )
+        return started
+
+    with dying(1) as running:
+        assert facts(running.judge(submission(), seed=1))["seed"] == 1
+    with dying(grader.ATTEMPTS) as hopeless, pytest.raises(GraderError, match=r"\(3 attempts\)"):
+        hopeless.judge(submission(), seed=1)
+
+
 def test_what_was_judged_while_the_sandbox_died_is_judged_again(warm: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = warm._running()
     ask = pair.ask

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bs4 import BeautifulSoup, Tag
@@ -158,6 +159,10 @@ def test_a_file_that_could_not_be_read(failure: bool) -> None:
     assert text.count(reason) == 1
     assert "first:" not in text
     assert "You have not written" not in text
+
+
+def test_times_are_the_courses() -> None:
+    assert feedback.when(datetime(2026, 10, 25, 18, 30), ZoneInfo("Europe/Berlin")) == "25 October 2026, 19:30 CET"
 
 
 def test_lateness() -> None:

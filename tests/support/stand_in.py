@@ -108,4 +108,4 @@ def assignment(seconds: float = 60.0) -> Assignment:
 
 def stand_in(assignment: Assignment, **options: Any) -> Grader:
     """A grader with both stand-ins."""
-    return Grader(assignment, judge=NAME, sandbox=NoSandbox, **{"isolated": False} | options)
+    return Grader(assignment, **{"judge": NAME, "sandbox": NoSandbox, "isolated": False} | options)
