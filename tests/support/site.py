@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
-import yaml
 from filelock import FileLock
+from jupyter_cache import get_cache
 
+from book.build import forget_what_other_code_made
+from book.execute import BOOK, chapters, contents, execute, page_notebook
 from course import ROOT
 
-BOOK = ROOT / "book"
+__all__ = ["BOOK", "BUILD", "ROOT", "built", "chapters", "contents", "executed", "topics"]
+
 BUILD = ROOT / "_build"
 
 
@@ -38,15 +42,21 @@ def build() -> None:
         pytest.fail(f"make book failed:\n{done.stdout[-6000:]}{done.stderr[-2000:]}", pytrace=False)
 
 
-def contents() -> list[str]:
-    """The names of the book's pages, in the order of its table of contents."""
-    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+def executed(name: str) -> Path:
+    """A copy of a page's notebook as the build ran it; jupyter_execute lacks the numbers of its sentences.
 
-
-def chapters() -> list[str]:
-    """The names of the pages that carry code, in order: Jupyter Book writes their executed notebooks to _build."""
-    return [name for name in contents() if "{code-cell}" in (BOOK / f"{name}.md").read_text(encoding="utf-8")]
+    Executed here where this machine has not built the book from the present code.
+    """
+    folder = BUILD / ".jupyter_cache"
+    with FileLock(BUILD / "tests.lock"):
+        forget_what_other_code_made(BUILD)
+        execute(folder, [name])
+    cache = get_cache(folder)
+    bundle = cache.get_cache_bundle(cache.match_cache_notebook(page_notebook(name)).pk)
+    copy = BUILD / "executed" / f"{name}.ipynb"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(bundle.nb, copy)
+    return copy
 
 
 def topics() -> list[str]:
