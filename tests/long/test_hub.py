@@ -143,7 +143,7 @@ def test_stopping_leaves_nothing_and_starting_again_is_fast(running: Running, ro
     start = time.monotonic()
     with local_hub.up(root) as again:
         assert time.monotonic() - start < 30
-        assert "Building" not in again.printed
+        assert "being built" not in again.printed
         assert "Assembling" not in again.printed
         taken = subprocess.run(
             [again.process.args[0], "-m", "course.up", "--port", again.hub.rpartition(":")[2]],  # type: ignore[index]
