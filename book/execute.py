@@ -44,10 +44,13 @@ def page_notebook(name: str) -> NotebookNode:
 def execute(cache: Path, pages: Sequence[str] = ()) -> None:
     """Execute those of `pages`, or of all chapters, that `cache` does not hold, as many at a time as there are cores.
 
-    In a process of its own, since the kernels inherit its environment.
+    In a process of its own, since the kernels inherit its environment, and its stderr, on which each warns that it
+    listens to this machine.
     """
     command = [sys.executable, "-m", "book.execute", str(cache), *pages]
-    subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    if done.returncode:  # the build executes all pages then, one after another
+        print(done.stderr, file=sys.stderr)
 
 
 def main(folder: str, *pages: str) -> None:

@@ -59,6 +59,8 @@ def solve(page: Page, definition: str, solution: str) -> None:
 def test_the_demo_says_what_it_is(running: Running, root: Path) -> None:
     assert "does not protect students from each other" in running.printed
     assert local_hub.password(root, "alice") in running.printed
+    assert running.process.stdout is not None
+    assert any(f"The book is built: {running.book}/" in line for line in running.process.stdout)
     with urllib.request.urlopen(running.book) as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"{running.hub}/hub/login") as answer:

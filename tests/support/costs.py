@@ -72,7 +72,7 @@ class Costs:
     """Collects what each test took, here or on the workers, and writes it to _build/costs/tests.json."""
 
     def __init__(self) -> None:
-        self.took: dict[str, dict[str, float | bool]] = {}
+        self.took: dict[str, dict[str, float | str]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterable[None]:
@@ -83,12 +83,13 @@ class Costs:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterable[None]:
         if call.when == "teardown":
             item.user_properties.append(("processor", round(processor_seconds() - self.before, 3)))
-            item.user_properties.append(("long", item.get_closest_marker("long") is not None))
+            kind = next((mark for mark in ("proof", "long") if item.get_closest_marker(mark)), "fast")
+            item.user_properties.append(("kind", kind))
         return (yield)  # type: ignore[misc]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         cost = self.took.setdefault(report.nodeid, {"wall": 0.0})
-        cost["wall"] = round(cost["wall"] + report.duration, 3)
+        cost["wall"] = round(float(cost["wall"]) + report.duration, 3)
         cost.update(report.user_properties)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -96,7 +97,7 @@ class Costs:
             keep(self.took)
 
 
-def keep(took: Mapping[str, Mapping[str, float | bool]]) -> None:
+def keep(took: Mapping[str, Mapping[str, float | str]]) -> None:
     """Add to what earlier runs have measured."""
     known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     MEASURED.parent.mkdir(parents=True, exist_ok=True)
