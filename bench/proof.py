@@ -10,9 +10,6 @@ import platform
 from collections import defaultdict
 from pathlib import Path
 
-from jupyter_cache import get_cache
-
-from tests.support import site
 from tests.support.costs import KEPT, MEASURED, TOPICS, group_of, topic_of
 
 PAGE = Path(__file__).with_name("proof.md")
@@ -22,33 +19,19 @@ BUDGET = {"fast": 75, "long": 60}  # seconds of processor time a topic
 Table = dict[str, dict[str, float]]
 
 
-def chapters() -> dict[str, float]:
-    """What the build of the book took to execute each chapter."""
-    cache = get_cache(site.BUILD / ".jupyter_cache")
-    records = sorted(cache.list_cache_records(), key=lambda record: record.accessed)
-    return {Path(record.uri).stem: record.data.get("execution_seconds", 0.0) for record in records}
-
-
 def room_of(nodeid: str) -> str:
     """The folder that a test of no topic lies in, as the rooms are called."""
     folders = Path(nodeid.partition("::")[0]).parts[:-1]
     return "/".join(folders[:2])
 
 
-def tables(tests: dict[str, dict], executed: dict[str, float]) -> tuple[Table, Table]:
-    """Processor seconds by topic and by room, each by kind of test.
-
-    The chapters of topics are executed in the room of the book, by the first test that asks for it; they are moved.
-    """
+def tables(tests: dict[str, dict]) -> tuple[Table, Table]:
+    """Processor seconds by topic and by room, each by kind of test."""
     topics: Table = {name: defaultdict(float) for name in sorted(TOPICS)}
     rooms: Table = defaultdict(lambda: defaultdict(float))
     for nodeid, cost in tests.items():
         topic = topic_of(nodeid)
         (topics[topic] if topic else rooms[room_of(nodeid)])[cost["kind"]] += cost["processor"]
-    for name, seconds in executed.items():
-        if name in topics:
-            topics[name]["fast"] += seconds
-            rooms["tests/book"]["fast"] -= seconds
     return topics, dict(sorted(rooms.items()))
 
 
@@ -69,9 +52,9 @@ def mean(table: Table) -> dict[str, float]:
     return {kind: seconds / len(table) for kind, seconds in total(table).items()}
 
 
-def page(tests: dict[str, dict], executed: dict[str, float]) -> str:
+def page(tests: dict[str, dict]) -> str:
     """The text of bench/proof.md."""
-    topics, rooms = tables(tests, executed)
+    topics, rooms = tables(tests)
     a_topic, all_topics, all_rooms = mean(topics), total(topics), total(rooms)
     now = sum(all_topics[kind] + all_rooms[kind] for kind in BUDGET) / 2 / 60
     more = (PLANNED - len(topics)) * sum(a_topic[kind] for kind in BUDGET) / 2 / 60
@@ -81,13 +64,11 @@ def page(tests: dict[str, dict], executed: dict[str, float]) -> str:
             "",
             "Written by `make costs` from what `make test`, `make test-long` and `make prove` measured on one",
             "machine, in seconds of processor time, those of a test's children included. The budget of a topic, on",
-            f"average over the topics, is {BUDGET['fast']} s for its fast tests and {BUDGET['long']} s for its long ones.",
+            f"average over the topics, is {BUDGET['fast']} s for fast tests and {BUDGET['long']} s for long ones.",
             "",
             f"{datetime.date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, {len(tests)} tests.",
             "",
             *drawn("topic", topics, "mean"),
-            "",
-            "A topic's fast seconds hold the first run of its chapter, as the build of the book timed it.",
             "",
             *drawn("room", rooms, "sum"),
             "",
@@ -112,7 +93,7 @@ def main() -> None:
     """Read what was measured, and write both files."""
     tests = {test: cost for test, cost in json.loads(MEASURED.read_text(encoding="utf-8")).items() if "kind" in cost}
     KEPT.write_text(json.dumps(groups(tests), indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(tests, chapters()), encoding="utf-8")
+    PAGE.write_text(page(tests), encoding="utf-8")
 
 
 if __name__ == "__main__":

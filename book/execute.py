@@ -65,7 +65,9 @@ def main(folder: str, *pages: str) -> None:
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.CRITICAL)  # the build reports what fails
     timeout = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]["timeout"]
-    load_executor("local-parallel", cache, quiet).run_and_cache(filter_pks=records, timeout=timeout)
+    result = load_executor("local-parallel", cache, quiet).run_and_cache(filter_pks=records, timeout=timeout)
+    for page in result.excepted + result.errored:
+        print(f"{Path(page).stem} failed or took too long: the build tries again and says why.", flush=True)
 
 
 if __name__ == "__main__":

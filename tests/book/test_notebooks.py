@@ -99,6 +99,15 @@ def test_a_solved_assignment_earns_every_point(name: str):
     assert sum(points for _, points in grades.values()) == notebook.metadata.course.points
 
 
+@pytest.mark.parametrize("name", site.chapters())
+def test_a_chapter_runs(name: str):
+    """Also the first run that the build of the book takes over; what it prints there, tests/book/test_book.py reads."""
+    notebook = nbformat.read(site.executed(name), as_version=4)
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert printed
+    assert [output for output in printed if output.output_type == "error" or output.get("name") == "stderr"] == []
+
+
 def says_the_same_again(proof: Proof) -> None:
     """Run a chapter or a solved assignment a second time and compare."""
     if proof.kind == "chapter":

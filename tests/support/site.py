@@ -1,5 +1,6 @@
 """The built book, for every test that looks at it: built once, from the cache where nothing has changed."""
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 from filelock import FileLock
 from jupyter_cache import get_cache
+from nbformat import NotebookNode
 
 from book.build import forget_what_other_code_made
 from book.execute import BOOK, chapters, contents, execute, page_notebook
@@ -28,7 +30,10 @@ def built() -> Path:
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "tests.lock"):
         if not stamp.exists() or stamp.read_text() != this_run:
-            build()
+            with contextlib.ExitStack() as pages:  # what another worker executes is waited for, not executed twice
+                for name in chapters():
+                    pages.enter_context(page_lock(name))
+                build()
             stamp.write_text(this_run)
     return BUILD / "html"
 
@@ -42,21 +47,39 @@ def build() -> None:
         pytest.fail(f"make book failed:\n{done.stdout[-6000:]}{done.stderr[-2000:]}", pytrace=False)
 
 
-def executed(name: str) -> Path:
-    """A copy of a page's notebook as the build ran it; jupyter_execute lacks the numbers of its sentences.
+def page_lock(name: str) -> FileLock:
+    """Held while a page is executed."""
+    (BUILD / "executed").mkdir(parents=True, exist_ok=True)
+    return FileLock(BUILD / "executed" / f"{name}.lock")
 
-    Executed here where this machine has not built the book from the present code.
+
+def executed(name: str) -> Path:
+    """A copy of a page's notebook as it was executed; jupyter_execute lacks the numbers of its sentences.
+
+    The build of the book finds here what a test of one page has executed, and the other way round.
     """
     folder = BUILD / ".jupyter_cache"
+    BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "tests.lock"):
         forget_what_other_code_made(BUILD)
-        execute(folder, [name])
-    cache = get_cache(folder)
-    bundle = cache.get_cache_bundle(cache.match_cache_notebook(page_notebook(name)).pk)
     copy = BUILD / "executed" / f"{name}.ipynb"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(bundle.nb, copy)
+    with page_lock(name):
+        if (outputs := cached(folder, name)) is None:
+            execute(folder, [name])
+            outputs = cached(folder, name)
+    if outputs is None:
+        pytest.fail(f"a cell of book/{name}.md failed: `make book` shows it", pytrace=False)
+    nbformat.write(outputs, copy)
     return copy
+
+
+def cached(folder: Path, name: str) -> NotebookNode | None:
+    """What the cache holds of a page; None if its present code was not executed."""
+    cache = get_cache(folder)
+    try:
+        return cache.get_cache_bundle(cache.match_cache_notebook(page_notebook(name)).pk).nb
+    except KeyError:
+        return None
 
 
 def topics() -> list[str]:
