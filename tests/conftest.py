@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         other = [item for item in items if not costs.about(item.nodeid, topic)]
         config.hook.pytest_deselected(items=other)
         items[:] = [item for item in items if costs.about(item.nodeid, topic)]
-    if config.getoption("dist", "no") == "loadgroup":
+    if hasattr(config, "workerinput"):  # workers collect, and the controller deals in the order they found
         costs.longest_first(items)
 
 

@@ -41,7 +41,7 @@ def built() -> Path:
 def build() -> None:
     """Build as `make book` does; fail with the end of its output."""
     done = subprocess.run(
-        [sys.executable, "-m", "book.build"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=600
+        [sys.executable, "-m", "book.build"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=3600
     )
     if done.returncode:
         pytest.fail(f"make book failed:\n{done.stdout[-6000:]}{done.stderr[-2000:]}", pytrace=False)

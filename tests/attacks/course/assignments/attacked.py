@@ -3,7 +3,7 @@
 #   jupytext:
 #     text_representation: {extension: .py, format_name: percent}
 #   kernelspec: {name: python3, display_name: Python 3, language: python}
-#   course: {title: "Attacked", points: 14, seconds: 4}
+#   course: {title: "Attacked", points: 14, seconds: 8}
 # ---
 
 # %% [markdown]
