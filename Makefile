@@ -6,9 +6,13 @@ BOOK_PORT ?= 8080
 TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
+# A line for each package as it is fetched and a bar for the large ones; what is there already is left out.
+PIP = $(BIN)/pip install --disable-pip-version-check --progress-bar on
+# Two workers, each test group whole and the longest first (tests/support/costs.py).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics audit export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics audit export checkpoints test test-long prove costs bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,9 +27,9 @@ $(READY): requirements.txt pyproject.toml
 	  echo "Note: on Linux pip may fetch PyTorch's CUDA build (several GB). The course needs only the CPU build."; \
 	  echo "For that one: make $(or $(MAKECMDGOALS),setup) TORCH_INDEX=<the address that pytorch.org gives for pip, Linux, CPU>"; fi
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.txt)"; fi
+	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.txt)"; fi
 	@echo "Installing requirements.txt into .venv (a few minutes the first time) ..."
-	@$(BIN)/pip install --quiet -r requirements.txt || { echo "pip could not install requirements.txt: its message is above. Nothing is lost; run the command again when that is mended."; exit 1; }
+	@$(PIP) -r requirements.txt || { echo "pip could not install requirements.txt: its message is above. Nothing is lost; run the command again when that is mended."; exit 1; }
 	@$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $(READY)
 
@@ -68,15 +72,21 @@ export: $(READY) ## write all grades to grades.csv
 checkpoints: $(READY) ## train the checkpoints again and say whether they reproduce
 	@$(BIN)/python -m solutions.checkpoints
 
-test: $(READY) ## prove a change (about 20 minutes on two cores)
+test: $(READY) ## prove a change (about 12 minutes on two cores); TOPIC=gpt: one topic, in about a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not long"
+	@$(PYTEST) -m "not long and not proof" $(addprefix --topic ,$(TOPIC))
 
-test-long: $(READY) ## every answer under many seeds, the hub, the class server, the browser (needs Chromium)
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/banks/test_banks.py tests/gradebook/test_same_points.py
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long --ignore tests/banks/test_banks.py --ignore tests/gradebook/test_same_points.py
+test-long: $(READY) ## one entry of each record again, the hub, the class server, the browser (needs Chromium)
+	@$(PYTEST) -m "long and not alone and not proof" $(addprefix --topic ,$(TOPIC))
+	@$(if $(TOPIC),,OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and alone")
+
+prove: $(READY) ## prove what is too dear for every run, where its inputs have changed, and record it
+	@$(PYTEST) -m proof $(addprefix --topic ,$(TOPIC))
+
+costs: $(READY) ## write what the tests took, as last run here, to bench/proof.md
+	@$(BIN)/python -m bench.proof
 
 bench: $(READY) ## measure against other software, in one run
 	@$(BIN)/python -m bench

@@ -2,7 +2,8 @@
 
 With SOLUTIONS=1 in the environment every exercise card is followed by the reference code, for those who learn alone.
 
-Fetches third-party scripts if they are missing (book/vendor.py), executes what has changed, and writes _build/html.
+Fetches third-party scripts if they are missing (book/vendor.py), executes what has changed, the chapters side by side
+(book/execute.py), and writes _build/html.
 Exits with 1, naming the lines, when the build printed a warning: jupyter-book's own exit code misses some.
 """
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from book.execute import ENVIRONMENT, execute
 from book.vendor import VendorError, vendor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,8 +34,6 @@ SOURCES = (
 LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
 # Environment variables that the pages depend on (course_site reads them).
 SETTINGS = ("COURSE_HUB", "SOLUTIONS")
-# One thread: sums come out in the same order on every machine.
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL)\b|\w*Error:|^Reason: |Exception occurred|Validation errors in config"
@@ -56,22 +56,34 @@ def complaints(log: str) -> list[str]:
     return [line for line in log.splitlines() if COMPLAINT.search(line) and KERNEL_NOTE not in line]
 
 
+def forget_what_other_code_made(folder: Path) -> str:
+    """Drop the executed notebooks of `folder` if they were made with other code than today's, whose digest is returned.
+
+    The cache knows a page's code but not the code of the packages that it calls.
+    """
+    code, executed = fingerprint(SOURCES), folder / "executed-with"
+    if not (executed.is_file() and executed.read_text() == code):
+        shutil.rmtree(folder / ".jupyter_cache", ignore_errors=True)
+        executed.write_text(code)
+    return code
+
+
 def build(output: Path, *, fresh: bool = False) -> int:
     """Build into `output`/_build and return the exit code.
 
-    Executed notebooks are kept in `output`/_build/.jupyter_cache. That cache knows a page's code but not the code of
-    the packages it calls, so it is dropped when these change.
+    Executed notebooks are kept in `output`/_build/.jupyter_cache.
     """
     folder = output / "_build"
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    code = fingerprint(SOURCES)
-    wanted = code + fingerprint(LOOK) + "".join(f"\n{name}={os.environ.get(name)}" for name in SETTINGS)
-    executed, built = folder / "executed-with", folder / "built-with"
-    if not (executed.is_file() and executed.read_text() == code):
-        shutil.rmtree(folder / ".jupyter_cache", ignore_errors=True)
-        executed.write_text(code)
+    wanted = (
+        forget_what_other_code_made(folder)
+        + fingerprint(LOOK)
+        + "".join(f"\n{name}={os.environ.get(name)}" for name in SETTINGS)
+    )
+    built = folder / "built-with"
+    execute(folder / ".jupyter_cache")
     everything = not (built.is_file() and built.read_text() == wanted)
     built.unlink(missing_ok=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "book"]

@@ -10,8 +10,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before the imports below, which 
     sys.exit("This course needs Python 3.11 or newer; {} is {}.{}.".format(sys.executable, *sys.version_info[:2]))
 
 import argparse
+import contextlib
 import functools
 import hashlib
+import http
 import http.server
 import importlib.util
 import os
@@ -23,7 +25,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -87,8 +89,11 @@ def fingerprint(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def run_step(what: str, module: str, *arguments: str) -> None:
-    """Run one of the course's own commands, its output to a log; refuse with the end of the log if it fails."""
+def run_step(what: str, module: str, *arguments: str, begun: Callable[[int], None] = lambda group: None) -> None:
+    """Run one of the course's own commands, its output to a log; refuse with the end of the log if it fails.
+
+    `begun` is told the process group of the command.
+    """
     print(f"{what} ...", flush=True)
     log = RUN / f"{module}.log"
     with log.open("w") as file:
@@ -100,6 +105,7 @@ def run_step(what: str, module: str, *arguments: str) -> None:
             start_new_session=True,
         )
     try:
+        begun(step.pid)
         failed = step.wait()
     except BaseException:
         os.killpg(step.pid, signal.SIGKILL)
@@ -125,12 +131,42 @@ def finished(name: str, state: str) -> None:
     (RUN / f"{name}.stamp").write_text(state)
 
 
-def build_book() -> None:
-    """Build the book, unless nothing it is made from has changed."""
+def book_to_build() -> str | None:
+    """The state of what the book is made from, if the book was built from another; None if it is up to date."""
     state = fingerprint(*(ROOT / name for name in ("book", "_config.yml", "solutions", "labkit", "exercises")))
-    if not (BOOK / "index.html").exists() or changed("book", state):
-        run_step("Building the book (a few minutes the first time, seconds later)", "book.build")
-        finished("book", state)
+    return state if not (BOOK / "index.html").exists() or changed("book", state) else None
+
+
+class BookBuild(threading.Thread):
+    """Builds the book beside the hub, and says when it is there or why it is not."""
+
+    def __init__(self, state: str, port: int) -> None:
+        super().__init__(daemon=True)
+        self.state, self.port = state, port
+        self.group: int | None = None
+        self.stopped = False
+
+    def run(self) -> None:
+        try:
+            run_step("Building the book", "book.build", begun=self.begun)
+        except Refusal as refusal:
+            if not self.stopped:
+                print(f"{refusal}\n\nThe hub goes on without the book. `make book` builds it again.", flush=True)
+        else:
+            finished("book", self.state)
+            print(f"The book is built: http://127.0.0.1:{self.port}/", flush=True)
+
+    def begun(self, group: int) -> None:
+        self.group = group
+        if self.stopped:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the build with all that it started; what is executed by then is kept for the next time."""
+        self.stopped = True
+        if self.group is not None:
+            with contextlib.suppress(ProcessLookupError):  # it is done
+                os.killpg(self.group, signal.SIGKILL)
 
 
 def prepare_course() -> None:
@@ -153,8 +189,22 @@ def password(name: str, length: int) -> str:
     return path.read_text()
 
 
+WAITING = b"""<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>The book</title>
+<p>The book is being built: a few minutes the first time, seconds later. This page looks again by itself.</p>"""
+
+
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a line for every request."""
+    """Serves files without a line for every request, and a page that waits while there is no book."""
+
+    def do_GET(self) -> None:
+        if Path(self.directory, "index.html").exists():
+            super().do_GET()
+            return
+        self.send_response(http.HTTPStatus.SERVICE_UNAVAILABLE)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(WAITING)))
+        self.end_headers()
+        self.wfile.write(WAITING)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -236,11 +286,12 @@ def stop(hub: subprocess.Popen[bytes]) -> None:
     psutil.wait_procs(left, timeout=5)
 
 
-def announce(port: int, book_port: int) -> None:
+def announce(port: int, book_port: int, *, building: bool = False) -> None:
     """Print where everything is and who can log in."""
+    soon = " (being built: a few minutes the first time, seconds later)" if building else ""
     print(
         f"""
-The book   http://127.0.0.1:{book_port}/
+The book   http://127.0.0.1:{book_port}/{soon}
 The hub    http://127.0.0.1:{port}/
            students    {", ".join(STUDENTS)}; password {password("student_password", 8)}
            instructor  instructor; password {password("instructor_password", 32)}
@@ -261,7 +312,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def serve(port: int, book_port: int) -> None:
-    """Prepare what is missing, serve the book and the hub, and return when asked to stop.
+    """Prepare what is missing, serve the hub and the book, which is built meanwhile, and return when asked to stop.
 
     Raises:
         Refusal: something is missing or taken; the sentence says what to do.
@@ -273,16 +324,21 @@ def serve(port: int, book_port: int) -> None:
         raise Refusal(f"The hub and the book cannot share port {port}: choose another with `make up BOOK_PORT=<port>`.")
     RUN.mkdir(parents=True, exist_ok=True)
     prepare_course()
-    build_book()
     print("Starting the hub ...", flush=True)
     book = serve_book(book_port)
-    hub = None
+    hub = build = None
     try:
         hub = start_hub(port, book_port)
-        announce(port, book_port)
+        if state := book_to_build():
+            build = BookBuild(state, book_port)
+        announce(port, book_port, building=build is not None)
+        if build is not None:
+            build.start()
         hub.wait()
         raise Refusal(f"The hub ended by itself. The end of course/run/hub.log:\n\n{tail(RUN / 'hub.log')}")
     finally:
+        if build is not None:
+            build.stop()
         if hub is not None:
             print("\nStopping ...", flush=True)
             stop(hub)

@@ -7,6 +7,8 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def steps(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that a start runs; each leaves what the real one would."""
     ran: list[str] = []
 
-    def run_step(what: str, module: str, *arguments: str) -> None:
+    def run_step(what: str, module: str, *arguments: str, **options: object) -> None:
         ran.append(module)
         made = {
             "book.build": ["_build/html/index.html"],
@@ -55,7 +57,8 @@ def steps(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def start() -> None:
     """What a start does before it serves."""
     up.prepare_course()
-    up.build_book()
+    if state := up.book_to_build():
+        up.BookBuild(state, 8080).run()
 
 
 def test_a_second_start_builds_nothing(steps: list[str]) -> None:
@@ -148,6 +151,88 @@ def test_the_sentence_is_all_that_is_printed() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith(f"Port {port}, meant for the hub, cannot be used")
     assert done.stderr.count("\n") == 1
+
+
+BOOK_THAT_IS_LONG_IN_BUILDING = """
+import pathlib, time
+pathlib.Path("draft").write_text("")
+pathlib.Path("draft").rename("begun")
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def book_build(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], up.BookBuild]:
+    """Starts a build of the book that runs this code."""
+
+    def begin(code: str) -> up.BookBuild:
+        (here / "book").mkdir()
+        (here / "book" / "build.py").write_text(code)
+        build = up.BookBuild("a state", 8080)
+        build.start()
+        return build
+
+    return begin
+
+
+def test_a_stop_ends_the_build_of_the_book(
+    here: Path, book_build: Callable[[str], up.BookBuild], capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = book_build(BOOK_THAT_IS_LONG_IN_BUILDING)
+    wait_until(lambda: (here / "begun").exists())
+    build.stop()
+    build.join(30)
+    assert not build.is_alive() and build.group is not None and not runs(build.group)
+    assert "failed" not in capsys.readouterr().out
+    assert up.changed("book", "a state"), "the next start builds it"
+
+
+def test_a_stop_before_the_build_began_ends_it_too(
+    here: Path, book_build: Callable[[str], up.BookBuild], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up.BookBuild, "start", lambda self: None)
+    build = book_build(BOOK_THAT_IS_LONG_IN_BUILDING)
+    build.stop()
+    build.run()
+    assert build.group is not None and not runs(build.group)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "built"),
+    [
+        ("print('built')", "The book is built: http://127.0.0.1:8080/", True),
+        ("raise SystemExit('gpt.md:3: WARNING')", "gpt.md:3: WARNING\n\nThe hub goes on without the book.", False),
+    ],
+    ids=["built", "failed"],
+)
+def test_the_build_of_the_book_says_how_it_ended(
+    here: Path,
+    book_build: Callable[[str], up.BookBuild],
+    capsys: pytest.CaptureFixture[str],
+    code: str,
+    says: str,
+    built: bool,
+) -> None:
+    build = book_build(code)
+    build.join(60)
+    assert says in capsys.readouterr().out
+    assert up.changed("book", "a state") != built
+
+
+def test_a_page_waits_for_the_book(here: Path) -> None:
+    port = up.free_port()
+    server = up.serve_book(port)
+    try:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/gpt.html", timeout=30)
+        assert caught.value.code == 503 and "being built" in caught.value.read().decode()
+        up.BOOK.mkdir(parents=True)
+        (up.BOOK / "index.html").write_text("the book")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+            assert page.read() == b"the book"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_passwords_are_kept_and_private(here: Path) -> None:

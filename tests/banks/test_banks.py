@@ -1,4 +1,9 @@
-"""Every answer of every bank, played into its assembled notebook, directly and through the codec."""
+"""Every answer of every bank, played into its assembled notebook through the codec, as grading plays it.
+
+The first of each exercise is played directly as well, as `check` does. That all others lose the same both ways and
+under other seeds is a proof (tests/support/proofs.py): made when the bank, the notebook or what they reach has changed;
+the long tests play all answers under one other seed.
+"""
 
 import functools
 import re
@@ -14,6 +19,7 @@ from course.banks.play import play, points
 from course.judging.messages import GAP, told
 from course.pages.mistakes import Words
 from labkit.testing.answers import graded_with
+from tests.support import proofs
 
 INTEGRATION = "integration"
 SEEDS = [str(seed) for seed in range(8)]  # what hidden tests may draw their inputs from
@@ -49,13 +55,17 @@ def answers(kind: str) -> list:
     return [case(name, answer) for name in assignments() for answer in bank(kind, name)]
 
 
-def mistakes() -> list:
-    """The wrong answers; only the first of each exercise is for the fast tests."""
+def first_of_each(kind: str, other: pytest.MarkDecorator | None = None) -> list:
+    """The first answer to each exercise; the others with the mark `other`, or not at all."""
     cases, exercises = [], set()
     for name in assignments():
-        for answer in bank("wrong", name):
-            cases.append(case(name, answer, *[pytest.mark.long] * ((name, answer.exercise) in exercises)))
+        for answer in bank(kind, name):
+            seen = (name, answer.exercise) in exercises
             exercises.add((name, answer.exercise))
+            if not seen:
+                cases.append(case(name, answer))
+            elif other is not None:
+                cases.append(case(name, answer, other))
     return cases
 
 
@@ -100,41 +110,67 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 @pytest.mark.parametrize(("name", "answer"), answers("wrong"))
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
     tests = cells_of(name)[answer.exercise]
-    direct = failures(name, answers=answer.names, only=[*tests, INTEGRATION])
-    own = {test: error for test, error in direct.items() if test in tests}
+    failed = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
+    own = {test: error for test, error in failed.items() if test in tests}
     assert own, "it loses no points in its own exercise"
     messages = [f"{type(error).__name__}: {error}" for error in own.values()]
     assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
-    coded = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
-    assert set(coded) == set(direct), "the codec changes what it loses"
-    assert unclear(name, coded) == [], "students read this of a hidden test and know no more than before"
+    assert unclear(name, failed) == [], "students read this of a hidden test and know no more than before"
 
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))
 def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
     tests = [*cells_of(name)[answer.exercise], INTEGRATION]
-    assert failures(name, answers=answer.names, only=tests) == {}
     assert failures(name, through_codec=True, answers=answer.names, only=tests) == {}
 
 
-@pytest.mark.parametrize(("name", "answer"), mistakes())
+@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong") + first_of_each("right"))
+def test_the_codec_changes_nothing(name: str, answer: Answer):
+    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
+    direct, coded = (failures(name, coded, answers=answer.names, only=tests) for coded in (False, True))
+    assert set(direct) == set(coded)
+    assert answer.says is None or any(answer.says in f"{type(e).__name__}: {e}" for e in direct.values())
+
+
+@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong", pytest.mark.long))
 def test_a_mistake_costs_once(name: str, answer: Answer):
     own = {*cells_of(name)[answer.exercise], INTEGRATION}
     later = [test for test in cells_after(name, answer.exercise) if test not in own]
     assert failures(name, answers=answer.names, only=later) == {}, "the mistake costs again"
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("name", "answer"), [*answers("wrong"), *answers("right")])
-def test_the_same_answer_earns_the_same_under_every_seed(name: str, answer: Answer):
+def lost(name: str, answer: Answer, seed: str, through_codec: bool = False) -> set[str]:
+    """The tests that an answer fails under a seed."""
     tests = [*cells_of(name)[answer.exercise], INTEGRATION]
-    lost = {}
-    for seed in SEEDS:
-        with graded_with(seed):
-            lost[seed] = set(failures(name, answers=answer.names, only=tests))
-    unsteady = set.union(*lost.values()) - set.intersection(*lost.values())
-    assert not unsteady, {test: [seed for seed in SEEDS if test in lost[seed]] for test in sorted(unsteady)}
-    assert answer.says is not None or not lost[SEEDS[0]]
+    with graded_with(seed):
+        return set(failures(name, through_codec, answers=answer.names, only=tests))
+
+
+def every_answer(name: str) -> list[tuple[str, Answer]]:
+    """All answers to a topic's exercises, with what the record calls each."""
+    return [(f"{a.exercise}: {a.label}", a) for a in (*bank("wrong", name), *bank("right", name))]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", assignments())
+def test_the_same_answer_earns_the_same_under_every_seed_and_either_way(name: str):
+    with proofs.seeds(name).proving() as record:
+        record["lost"] = {}
+        for called, answer in every_answer(name):
+            under = {seed: lost(name, answer, seed) for seed in SEEDS} | {"codec": lost(name, answer, SEEDS[0], True)}
+            unsteady = set.union(*under.values()) - set.intersection(*under.values())
+            by_test = {test: [seed for seed in under if test in under[seed]] for test in sorted(unsteady)}
+            assert not unsteady, f"{called}: {by_test}"
+            assert bool(under["codec"]) == (answer.says is not None), called
+            record["lost"][called] = sorted(under["codec"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", assignments())
+def test_one_seed_of_the_record_costs_what_it_says(name: str):
+    seed, recorded = proofs.one_of(SEEDS), proofs.seeds(name).record()["lost"]
+    again = {called: sorted(lost(name, answer, seed)) for called, answer in every_answer(name)}
+    assert again == recorded, f"seed {seed}"
 
 
 @pytest.mark.parametrize("name", assignments())

@@ -1,7 +1,8 @@
 """Every chapter and every solved assignment, run a second time with another number of threads: the outputs are equal.
 
-The first run of a chapter is the book's build. The first run of an assignment happens here, serves its score as well,
-and is kept in _build/solved. What the second run of each cost is written to _build/costs.
+The first run of a chapter is the book's build. The first run of an assignment happens here in every run of the tests,
+serves its score as well, and is kept in _build/solved. The second runs are proofs: made when what they depend on has
+changed (tests/support/proofs.py), one of each again in every long run. What they cost is written to _build/costs.
 """
 
 import functools
@@ -15,15 +16,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_cache import get_cache
 from nbclient import NotebookClient
 from nbgrader.utils import determine_grade, is_grade
 
-from book.build import ENVIRONMENT
+from book.execute import ENVIRONMENT
 from course.assemble.assembler import assemble
-from tests.support import site
+from tests.support import proofs, site
+from tests.support.proofs import Proof
 
-CHAPTER_SECONDS = 180  # as in _config.yml: a hung cell
+CHAPTER_SECONDS = 600  # as in _config.yml: a hung cell, on a busy machine too
 SOLVED = site.BUILD / "solved"
 COSTS = site.BUILD / "costs"
 # The first runs take one thread. Threads that wait in a loop would take the core that another test runs on.
@@ -82,23 +83,6 @@ def solved(name: str) -> nbformat.NotebookNode:
     return notebook
 
 
-def executed(name: str) -> Path:
-    """A copy of a page's notebook as the build ran it; jupyter_execute lacks the numbers of its sentences."""
-    cache = get_cache(site.BUILD / ".jupyter_cache")
-    runs = [run for run in cache.list_cache_records() if Path(run.uri) == site.BOOK / f"{name}.md"]
-    latest = max(runs, key=lambda run: run.accessed)
-    copy = site.BUILD / "executed" / f"{name}.ipynb"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(cache.get_cache_bundle(latest.pk).nb, copy)
-    return copy
-
-
-@pytest.mark.parametrize("name", site.chapters())
-def test_a_chapter_says_the_same_again(name: str):
-    site.built()
-    run_again(executed(name), CHAPTER_SECONDS)
-
-
 @pytest.mark.parametrize("name", site.topics())
 def test_a_solved_assignment_earns_every_point(name: str):
     notebook = solved(name)
@@ -115,6 +99,42 @@ def test_a_solved_assignment_earns_every_point(name: str):
     assert sum(points for _, points in grades.values()) == notebook.metadata.course.points
 
 
+@pytest.mark.parametrize("name", site.chapters())
+def test_a_chapter_runs(name: str):
+    """Also the first run that the build of the book takes over; what it prints there, tests/book/test_book.py reads."""
+    notebook = nbformat.read(site.executed(name), as_version=4)
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert printed
+    assert [output for output in printed if output.output_type == "error" or output.get("name") == "stderr"] == []
+
+
+def says_the_same_again(proof: Proof) -> None:
+    """Run a chapter or a solved assignment a second time and compare."""
+    if proof.kind == "chapter":
+        run_again(site.executed(proof.name), CHAPTER_SECONDS)
+    else:
+        run_again(SOLVED / f"{proof.name}.ipynb", solved(proof.name).metadata.course.seconds)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", site.chapters())
+def test_a_chapter_says_the_same_again(name: str):
+    with (proof := proofs.chapter(name)).proving():
+        says_the_same_again(proof)
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize("name", site.topics())
 def test_a_solved_assignment_says_the_same_again(name: str):
-    run_again(SOLVED / f"{name}.ipynb", solved(name).metadata.course.seconds)
+    with (proof := proofs.solved(name)).proving():
+        says_the_same_again(proof)
+
+
+@pytest.mark.long
+def test_one_chapter_of_the_record_says_the_same_again():
+    says_the_same_again(proofs.chapter(proofs.one_of(site.chapters())))
+
+
+@pytest.mark.long
+def test_one_solved_assignment_of_the_record_says_the_same_again():
+    says_the_same_again(proofs.solved(proofs.one_of(site.topics())))

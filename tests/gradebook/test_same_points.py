@@ -1,4 +1,8 @@
-"""Honest submissions earn what plain nbgrader gives them, cell by cell."""
+"""Honest submissions earn what plain nbgrader gives them, cell by cell.
+
+That every variant of every topic does is a proof (tests/support/proofs.py), made when the notebook, the bank, the judge
+or what they reach has changed; the long tests play one variant of each topic again, another one each time.
+"""
 
 import copy
 import shutil
@@ -24,8 +28,9 @@ from course.judging.submission import receive
 from course.notebook import kind_of
 from course.sandbox import why_not
 from labkit.testing.answers import SEED_VARIABLE
+from tests.support import proofs
 
-# Plain nbgrader takes its time; the long test plays every variant.
+# Plain nbgrader takes its time, so that here it grades one topic.
 A_FEW = {"tokenizer": ["solved", "blank", "wrong 3"]}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -113,17 +118,25 @@ def compare(root: Path, name: str, labels: list[str] | None, monkeypatch: pytest
         assert total == possible or not label.startswith("right"), label
 
 
-@pytest.mark.parametrize("name", assignments())
+@pytest.mark.parametrize("name", A_FEW)
 def test_a_few_submissions_earn_what_plain_nbgrader_gives(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare(tmp_path, name, A_FEW.get(name, ["wrong 3"]), monkeypatch)
+    compare(tmp_path, name, A_FEW[name], monkeypatch)
 
 
-@pytest.mark.long
+@pytest.mark.proof
 @pytest.mark.parametrize("name", assignments())
 def test_every_variant_earns_what_plain_nbgrader_gives(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warnings.simplefilter("ignore", SAWarning)
-    compare(tmp_path, name, None, monkeypatch)
+    with proofs.variants(name).proving():
+        compare(tmp_path, name, None, monkeypatch)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", assignments())
+def test_one_variant_of_the_record_earns_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [label for label, _ in variants(name, assemble(name, to=tmp_path / f"{name}.ipynb"))]
+    compare(tmp_path / "course", name, [proofs.one_of(labels)], monkeypatch)

@@ -28,6 +28,7 @@ from tests.long.local_hub import first_exercise, marks
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.alone,  # its hub listens where the shipped settings say
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may make system users and start servers in their names"),
 ]
 

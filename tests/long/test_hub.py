@@ -59,6 +59,8 @@ def solve(page: Page, definition: str, solution: str) -> None:
 def test_the_demo_says_what_it_is(running: Running, root: Path) -> None:
     assert "does not protect students from each other" in running.printed
     assert local_hub.password(root, "alice") in running.printed
+    assert running.process.stdout is not None
+    assert any(f"The book is built: {running.book}/" in line for line in running.process.stdout)
     with urllib.request.urlopen(running.book) as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"{running.hub}/hub/login") as answer:
@@ -143,7 +145,7 @@ def test_stopping_leaves_nothing_and_starting_again_is_fast(running: Running, ro
     start = time.monotonic()
     with local_hub.up(root) as again:
         assert time.monotonic() - start < 30
-        assert "Building" not in again.printed
+        assert "being built" not in again.printed
         assert "Assembling" not in again.printed
         taken = subprocess.run(
             [again.process.args[0], "-m", "course.up", "--port", again.hub.rpartition(":")[2]],  # type: ignore[index]

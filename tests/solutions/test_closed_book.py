@@ -43,8 +43,10 @@ def test_an_answer_ends_at_the_full_stop_and_its_confidence_is_that_of_all_its_t
     given = answers(scripted(replies), TOKENIZER, list(replies), batch_size=batch_size)
     likely = math.exp(MARGIN) / (math.exp(MARGIN) + VOCABULARY - 1)
     assert [answer.text for answer in given] == [reply.strip(" .") for reply in replies.values()]
+    # A softmax in float32 sums its terms in an order that depends on how wide the processor's vectors are:
+    # another make of processor gave 0.4034656 for 0.4034584, 2e-5 of it. One token more or less is 8 % of it.
     for answer, reply in zip(given, replies.values(), strict=True):
-        assert answer.confidence == pytest.approx(likely ** len(TOKENIZER.encode(reply)), rel=1e-5)
+        assert answer.confidence == pytest.approx(likely ** len(TOKENIZER.encode(reply)), rel=1e-3)
 
 
 def test_an_endless_answer_is_cut():

@@ -1,0 +1,169 @@
+"""What is too dear for every run is proved when its inputs change: a record is committed with their digest.
+
+`make prove` runs the tests marked `proof` whose record is stale and writes the new one to tests/proofs/<name>/. A fast
+test fails while a record is stale; the long tests play one entry of each record again, another one each time.
+"""
+
+import ast
+import datetime
+import hashlib
+import json
+import random
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nbformat import NotebookNode
+
+from book.execute import page_notebook
+from course import ROOT
+from course.assemble.assembler import Assembler
+from labkit.files import write_whole
+from tests.support import site
+
+KEPT = ROOT / "tests" / "proofs"
+PACKAGES = ("solutions", "labkit", "course")
+JUDGING = "import course.judging.grader, course.judging.judge_process"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Something that holds for one topic or page, as long as `code` and what it reaches stay the same."""
+
+    kind: str
+    name: str
+    code: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return KEPT / self.name / f"{self.kind}.json"
+
+    def digest(self) -> str:
+        """A digest of the code, the modules of the house that it reaches, their checkpoints, and the pins.
+
+        Comments and docstrings are not in it.
+        """
+        trees = [ast.parse(text) for text in self.code]
+        reached = {path: bare(path.read_text(encoding="utf-8")) for path in sorted(reach(trees))}
+        parts = [*map(ast.dump, map(without_docstrings, trees)), *reached.values(), *pins()]
+        words = {word for part in parts for word in re.findall(r"Constant\(value='([\w-]+)'", part)}
+        parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoints() if path.stem in words]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What was written when it was proved last; empty if it never was."""
+        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+
+    def is_fresh(self) -> bool:
+        return self.record().get("digest") == self.digest()
+
+    @contextmanager
+    def proving(self) -> Iterator[dict[str, Any]]:
+        """Skip what is proved already; write the record when the block ends well, with what the block put into it."""
+        if self.is_fresh():
+            pytest.skip("proved, and nothing that it depends on has changed")
+        found: dict[str, Any] = {}
+        yield found
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"digest": self.digest(), "proved": datetime.date.today().isoformat(), **found}
+        write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def bare(text: str) -> str:
+    return ast.dump(without_docstrings(ast.parse(text)))
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+def reach(trees: Iterable[ast.Module]) -> set[Path]:
+    """The modules of the house that code imports, and those that these import, wherever the import stands."""
+    found: set[Path] = set()
+    todo = list(trees)
+    while todo:
+        for path in {path for node in ast.walk(todo.pop()) for path in modules(node)} - found:
+            found.add(path)
+            todo.append(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def modules(node: ast.AST) -> Iterator[Path]:
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    for name in names:
+        if name.split(".")[0] in PACKAGES:
+            base = ROOT.joinpath(*name.split("."))
+            yield from (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file())
+
+
+def pins() -> list[str]:
+    """The pinned versions of what a notebook needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.partition("==")[0] in needed]
+
+
+def checkpoints() -> list[Path]:
+    return sorted((ROOT / "labkit" / "checkpoints").glob("*.safetensors"))
+
+
+def code_of(notebook: NotebookNode) -> tuple[str, ...]:
+    """The code cells that parse as Python; a magic changes no output."""
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return tuple(re.sub(r"(?m)^[%!].*$", "", source) for source in cells)
+
+
+def chapter(name: str) -> Proof:
+    """A page of the book says the same with another number of threads."""
+    return Proof("chapter", name, code_of(page_notebook(name)))
+
+
+def _assignment(kind: str, name: str, *more: str) -> Proof:
+    return Proof(kind, name, (*code_of(Assembler(name).build()), f"import solutions.{name}", *more))
+
+
+def solved(name: str) -> Proof:
+    """A solved assignment says the same with another number of threads."""
+    return _assignment("solved", name)
+
+
+def _banks(name: str) -> list[str]:
+    return [
+        (ROOT / "tests" / "topics" / name / f"{kind}.py").read_text(encoding="utf-8") for kind in ("wrong", "right")
+    ]
+
+
+def seeds(name: str) -> Proof:
+    """Every answer of the banks earns the same under every seed, directly and through the codec."""
+    return _assignment("seeds", name, *_banks(name))
+
+
+def variants(name: str) -> Proof:
+    """Every variant of a submission earns what plain nbgrader gives it."""
+    return _assignment("variants", name, *_banks(name), JUDGING)
+
+
+def all_of_them() -> list[tuple[str, str]]:
+    """`(name, kind)` of every proof."""
+    of_topics = [(name, kind) for name in site.topics() for kind in ("solved", "seeds", "variants")]
+    return [*((name, "chapter") for name in site.chapters()), *of_topics]
+
+
+def one_of(entries: Sequence[str]) -> str:
+    """One entry of a record, another one each time: its name is printed, so that a failure can be played again."""
+    chosen = random.SystemRandom().choice(entries)
+    print("played again:", chosen)
+    return chosen
