@@ -26,6 +26,7 @@ from typing import Any
 from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 
+from course.judging.cells import bound
 from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
 from course.judging.messages import told
 from course.judging.verdict import Judged, Verdict, judged_notebook, not_judged
@@ -245,7 +246,7 @@ class _Run:
                 return
             except Exception as error:
                 self.failure = f"The given cell {grade_id(own)} fails where tests run: {type(error).__name__}: {error}"
-        for name in _bound_at_once(tree):
+        for name in bound(tree):
             self.bind_theirs(name)
 
     def needs_student(self, names: set[str]) -> bool:
@@ -402,23 +403,6 @@ def _read_at_once(tree: ast.Module) -> set[str]:
             waiting += [*node.decorator_list, node.args, *filter(None, [node.returns])]
         elif isinstance(node, ast.Lambda):
             waiting.append(node.args)
-        else:
-            waiting += ast.iter_child_nodes(node)
-    return found
-
-
-def _bound_at_once(tree: ast.Module) -> set[str]:
-    """Names that a cell binds."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
         else:
             waiting += ast.iter_child_nodes(node)
     return found
