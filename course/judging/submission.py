@@ -265,8 +265,8 @@ def _choose_notebook(
         )
     elif archives:
         remarks.add(
-            f"Your submission is an archive, {_shown(archives[0])}, which was not opened, so nothing was graded. Unpack "
-            f"it and submit the file {expected} itself."
+            f"Your submission is an archive, {_shown(archives[0])}, which was not opened, so nothing was graded. "
+            f"Unpack it and submit the file {expected} itself."
         )
     else:
         remarks.add(f"Your submission has no notebook: {expected} is missing. Submit it again with that file.")

@@ -18,9 +18,8 @@ from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
 
 from course.assemble.assembler import Assembler
-from course.judging import lean
+from course.judging import lean, wire
 from course.judging import submission as door
-from course.judging import wire
 from course.judging.released import released_cells
 from course.judging.submission import Received, receive
 from labkit.notebook import REPORT
