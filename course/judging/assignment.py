@@ -25,6 +25,10 @@ DEFAULT_SECONDS = 60
 """The time limit of a notebook whose header names none."""
 
 
+KERNEL_TIMES, JUDGE_TIMES = 2, 3
+"""How many times that limit a kernel may take, for answers and for the student's own cells, and with it its judge."""
+
+
 class GraderError(CourseError):
     """Grading cannot go on at all: one sentence for the instructor."""
 
@@ -44,9 +48,9 @@ class Assignment:
     """For each function that a later exercise builds on, the Python source that defines it."""
     room: Room
     seconds: float
-    """The time limit of one submission, on a core of its own."""
+    """The time limit of the answers of one submission, and of its other cells, on a core of its own."""
     version: str
-    """SHA-256, in hex, of the notebook and the reference."""
+    """SHA-256, in hex, of what marks depend on: the notebook, the reference, the shared checks and the data files."""
     data: dict[str, bytes]
     """The assignment's data files, by name."""
     code: str
@@ -74,9 +78,12 @@ class Assignment:
             room = room_of(source, root, name)
         except RoomError as error:
             raise GraderError(str(error)) from None
+        data = _files_in(room.data)
         version = hashlib.sha256(text.encode())
         for part in sorted(parts.items()):
             version.update("\0".join(("", *part)).encode())
+        for name_of_file, content in sorted((_shared_checks() | data).items()):
+            version.update(f"\0{name_of_file}\0{len(content)}\0".encode() + content)
         return cls(
             name=name,
             source=text,
@@ -84,7 +91,7 @@ class Assignment:
             room=room,
             seconds=float(facts(source).get("seconds", DEFAULT_SECONDS)),
             version=version.hexdigest(),
-            data=_files_in(room.data),
+            data=data,
             code=code_fingerprint(room.modules),
         )
 
@@ -107,6 +114,12 @@ def _files_in(folder: Path | None) -> dict[str, bytes]:
         return {}
     found = itertools.chain.from_iterable(sorted(p.rglob("*")) if p.is_dir() else [p] for p in data_files(folder))
     return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
+
+
+def _shared_checks() -> dict[str, bytes]:
+    """The code that stands between every test and the answers."""
+    folder = ROOT / "labkit" / "testing"
+    return {p.relative_to(ROOT).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.py"))}
 
 
 def code_fingerprint(modules: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from course import ROOT
-from course.judging.assignment import Assignment, GraderError, modules_of
+from course.judging.assignment import JUDGE_TIMES, KERNEL_TIMES, Assignment, GraderError, modules_of
 from course.judging.judge_process import Answer, Order, Request, receive, send
 from course.judging.submission import Received
 from course.judging.verdict import Judged, failed
@@ -34,7 +34,7 @@ ATTEMPTS = 3
 ATTEMPTS_IN_TIME = 2
 """How often it is tried when it does not end."""
 MARGIN = 60.0
-"""Seconds a judge may take beyond twice the submission's limit: by then it has ended itself, unless it is broken."""
+"""Seconds a judge may take beyond its share of the limit: by then it has ended itself, unless it is broken."""
 ALWAYS_NEEDED = ("torch", "torch._dynamo", "nbformat", "jupyter_client", "labkit.testing.answers")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -223,8 +223,9 @@ class _Pair:
             GraderError: one of them cannot start.
         """
         room = self.assignment.room
+        room = replace(room, data=self.folder or room.data, seconds=KERNEL_TIMES * room.seconds)
         try:
-            self.sandbox = sandbox(replace(room, data=self.folder) if self.folder else room, isolated=isolated)
+            self.sandbox = sandbox(room, isolated=isolated)
             answer = receive(self.orders, Answer)
             if answer is None or not answer.ready:
                 reason = f"The judge's process did not start: {(answer and answer.refused) or self._log()}."
@@ -245,7 +246,7 @@ class _Pair:
 
     def ask(self, received: Received, seed: int, crowding: float) -> Judged:
         """Have a child of the warm process judge a submission; `_Lost` when it does not answer."""
-        deadline = 2 * self.assignment.seconds * crowding + MARGIN
+        deadline = JUDGE_TIMES * self.assignment.seconds * crowding + MARGIN
         ours, theirs = Pipe()
         with ours:
             try:

@@ -14,33 +14,41 @@ import ast
 import contextlib
 import linecache
 import os
+import re
 import signal
 import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 
+from course.judging.assignment import JUDGE_TIMES
+from course.judging.cells import bound, defined, with_stand_ins
 from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
-from course.judging.messages import told
+from course.judging.messages import GAP, MAX_LINE, told
 from course.judging.verdict import Judged, Verdict, judged_notebook, not_judged
 from course.notebook import TestCell, test_cells
-from labkit.notebook import INTEGRATION, grade_id, is_test
+from labkit.notebook import INTEGRATION, grade_id, is_exercise, is_test, name_of
 from labkit.testing.answers import graded_with
 from labkit.testing.link import Link, Remote
 
 MAX_RESTARTS = 4
+# How many absent libraries one cell may import.
+MAX_ABSENT = 10
 # A test may use this share of the whole time, and once one of its exercise was too slow, that share.
 _TEST_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
 # Beyond the submission's time: for the judge's own work on what a student returned.
 _OWN_SECONDS = 10.0
 
 _LOOP = "is there a loop that never ends?"
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+_LINE = re.compile(r"Cell In ?\[\d+\], line (\d+)")
 
 
 def judge(
@@ -56,18 +64,19 @@ def judge(
     """Run a clean notebook and the tests of its source on it. Raises for nothing that a student can do.
 
     `kernel` gives a kernel that has not started, anew when one must be replaced. `seed` fixes what hidden tests draw.
-    `seconds` is the time that the student's code may take in all on a core of its own, and `crowding` how many share
-    this one. `reference` gives the source of the earlier exercises' names that tests lend (`course.judging.reference`).
+    `seconds` is the time that answers may take in all on a core of its own, and as much again is for the student's own
+    cells; `crowding` says how many share this one. `reference` gives the source of the earlier exercises' names that
+    tests lend (`course.judging.reference`).
     """
     begun = time.process_time()
     run = _Run(clean, source, kernel, seconds, reference, crowding)
     with graded_with(seed), _silence():
         try:
-            with _alarm(2 * crowding * seconds + _OWN_SECONDS):
+            with _alarm(JUDGE_TIMES * crowding * seconds + _OWN_SECONDS):
                 run.run()
         except _OutOfTime:
             # What answers return can keep the tests busy, so this is a result like any other.
-            run.give_up(f"The tests could not be finished within {2 * seconds:.0f} seconds.")
+            run.give_up(f"The tests could not be finished within {JUDGE_TIMES * seconds:.0f} seconds.")
         except Exception as error:  # an error of the judge: it must not cost the rest of a class
             reason = f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor."
             run.failure = run.failure or reason
@@ -135,6 +144,7 @@ class _Run:
         self.clean, self.source, self.kernel = clean, source, kernel
         self.crowding = crowding
         self.seconds, self.end = seconds, self.now() + seconds
+        self.own_seconds = seconds  # what cells of the student's own may still take; they move `end`
         self.marked = {name: c for c in source.cells if (name := grade_id(c)) and c.cell_type == "code"}
         self.tests = {cell.id: cell for cell in test_cells(source)}
         self.names: dict[str, Any] = types.ModuleType("__main__").__dict__
@@ -148,8 +158,10 @@ class _Run:
         self.restarts = -1
         self.gone: str | None = None  # why no kernel is started any more
         # What a new kernel must do again: cells that ran to their end, and where snapshots were taken.
-        self.history: list[tuple[str, str]] = []
+        self.history: list[tuple[str, str, bool]] = []
         self.slow: set[str] = set()
+        self.asked_for: dict[str, set[str]] = {}  # exercise -> the names that it defines
+        self.broken: list[tuple[set[str], str]] = []  # names that a cell defines, and how it ended instead
         self.test_seconds, self.test_end = 0.0, 0.0  # what the test that runs may take, and until when
         self.outputs: dict[int, list[NotebookNode]] = {}
         self.output_room = NOTEBOOK_OUTPUT
@@ -171,7 +183,7 @@ class _Run:
             number += 1
             own = self.marked.get(grade_id(cell) or "")
             if own is None:
-                self.execute(index, cell.source, f"Cell {number}")
+                self.execute(index, cell.source, f"Cell {number}", own=True)
             elif not is_test(own):
                 if own.metadata.nbgrader.solution:
                     self.execute(index, cell.source, f"Cell {number}")
@@ -199,32 +211,71 @@ class _Run:
             self.start()
             self.allow(_SLOW_SHARE)
             self.link.ask("snapshot", test.id)
-            self.history.append(("snapshot", test.id))
+            self.history.append(("snapshot", test.id, False))
         return [test]
 
     # -- cells
 
-    def execute(self, index: int, code: str, name: str) -> None:
-        """Run a cell in the student's kernel and keep what it puts out."""
-        outputs = Outputs(self.output_room)
+    def execute(self, index: int, code: str, name: str, *, own: bool = False) -> None:
+        """Run a cell in the student's kernel and keep what it puts out; `own` says that no exercise asked for it.
+
+        A cell that ends because it imports an absent library runs again with a stand-in for that: it may not need it.
+        """
+        outputs, text = Outputs(self.output_room), code
         try:
             self.start()
-            seconds = self.share(1 / 2)
         except Stopped:
             return
-        assert self.conversation is not None
         try:
-            self.conversation.execute(code, seconds, outputs)
-            self.history.append(("cell", code))
+            for _ in range(1 + MAX_ABSENT):
+                outputs = Outputs(self.output_room)
+                self.converse(code, outputs, own)
+                error = next((o for o in outputs.cells if o.output_type == "error"), None)
+                if error is None or error.ename != "ModuleNotFoundError":
+                    break
+                again = with_stand_ins(code, error.evalue)
+                if again is None:
+                    break
+                code = again
+            self.history.append(("cell", code, own))
+            if error is not None:
+                self.note_broken(index, text, f"{error.ename}: {_one_line(error.evalue)}", error.traceback)
         except Stopped as stopped:
+            if self.gone:
+                return
+            self.note_broken(index, text, f"it {stopped.reason}")
             self.remark(f"{name} {stopped.reason}{_question(stopped)}")
         self.outputs[index] = outputs.cells
         self.output_room = max(self.output_room - outputs.taken, 0)
+
+    def converse(self, code: str, outputs: Outputs, own: bool) -> None:
+        """Run code on the time that it has: a student's own cells never use up what their answers have."""
+        assert self.conversation is not None
+        if not own:
+            self.conversation.execute(code, self.share(1 / 2), outputs)
+            return
+        if self.own_seconds <= 0:
+            raise Stopped(f"was not run: the cells of your own took {seconds_of(self.seconds)} together, which is all")
+        begun = self.now()
+        try:
+            self.conversation.execute(code, max(self.own_seconds / 2, 1.0), outputs)
+        finally:
+            self.own_seconds -= self.now() - begun
+            self.end += self.now() - begun
+
+    def note_broken(self, index: int, text: str, ending: str, traceback: Sequence[str] = ()) -> None:
+        """Remember how a cell ended that defines names, for the tests that miss one of them."""
+        if names := defined(text) | self.asked_for.get(name_of(self.clean.cells[index]), set()):
+            place = _LINE.search(_COLOUR.sub("", "\n".join(traceback)))
+            lines, number = text.split("\n"), int(place[1]) if place else 0
+            where = f" Line {number} of that cell: {lines[number - 1].strip()}" if 0 < number <= len(lines) else ""
+            self.broken.append((names, f"{ending}.{where}"))
 
     def bind_exercise(self, own: NotebookNode) -> None:
         for node in ast.parse(own.source).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.bind_theirs(node.name)
+                self.asked_for.setdefault(name_of(own), set()).add(node.name)
 
     def bind_theirs(self, name: str) -> None:
         self.theirs.add(name)
@@ -245,7 +296,7 @@ class _Run:
                 return
             except Exception as error:
                 self.failure = f"The given cell {grade_id(own)} fails where tests run: {type(error).__name__}: {error}"
-        for name in _bound_at_once(tree):
+        for name in bound(tree):
             self.bind_theirs(name)
 
     def needs_student(self, names: set[str]) -> bool:
@@ -277,17 +328,31 @@ class _Run:
             if isinstance(error, Stopped):
                 self.slow.add(test.exercise)
             failure = told(error, test, self.trees, self.answers_to(test.exercise))
+            if isinstance(error, NameError) and (why := self.why_undefined(test, failure.hidden, str(error))):
+                failure = replace(failure, message=why)
             verdict = Verdict(test.id, test.exercise, test.points, 0, **asdict(failure))
         else:
             verdict = Verdict(test.id, test.exercise, test.points, test.points)
         self.verdicts[test.id] = verdict
 
+    def why_undefined(self, test: TestCell, hidden: bool, message: str) -> str:
+        """How the cell ended that should have defined what a test misses; empty where none is known.
+
+        Which name that is may be chosen by a hidden test's input, so there only the exercise's own names count.
+        """
+        missed = _UNDEFINED.match(message)
+        if missed and (not hidden or missed[1] in self.asked_for.get(test.exercise, ())):
+            for names, ending in self.broken:
+                if missed[1] in names:
+                    return f"{missed[1]} is not defined, because its cell did not run to its end: {ending}"
+        return ""
+
     def answers_to(self, exercise: str) -> list[str]:
-        """The cells that the student wrote an answer in, that of an exercise first."""
-        own = {name for name, cell in self.marked.items() if cell.metadata.nbgrader.solution}
-        cells = {name: cell.source for cell in self.clean.cells if (name := grade_id(cell)) in own}
-        first = cells.pop(f"exercise-{exercise}", None)
-        return [*([first] if first else []), *cells.values()]
+        """The cells that the student wrote: that of an exercise first, then those of others, then their own."""
+        cells = [cell for cell in self.clean.cells if cell.cell_type == "code"]
+        first = f"exercise-{exercise}"
+        cells.sort(key=lambda cell: (grade_id(cell) != first, not is_exercise(cell)))
+        return [cell.source for cell in cells if grade_id(cell) is None or is_exercise(cell)]
 
     def send(self, request: bytes) -> bytes:
         """Carry a request to the student's kernel and its reply back."""
@@ -346,10 +411,10 @@ class _Run:
     def replay(self) -> None:
         assert self.conversation is not None
         for step in list(self.history):
-            kind, what = step
+            kind, what, own = step
             try:
                 if kind == "cell":
-                    self.conversation.execute(what, self.share(1 / 2), Outputs(0))
+                    self.converse(what, Outputs(0), own)
                 else:
                     self.allow(_SLOW_SHARE)
                     self.link.ask("snapshot", what)
@@ -383,6 +448,12 @@ class _Run:
             self.kernel_seconds += self.conversation.used
 
 
+def _one_line(text: str) -> str:
+    """The first line of what a student's code says, short."""
+    line = next(iter(text.splitlines()), "").strip()
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + GAP
+
+
 def _question(stopped: Stopped) -> str:
     return f": {_LOOP}" if stopped.reason.startswith("did not end") else "."
 
@@ -402,23 +473,6 @@ def _read_at_once(tree: ast.Module) -> set[str]:
             waiting += [*node.decorator_list, node.args, *filter(None, [node.returns])]
         elif isinstance(node, ast.Lambda):
             waiting.append(node.args)
-        else:
-            waiting += ast.iter_child_nodes(node)
-    return found
-
-
-def _bound_at_once(tree: ast.Module) -> set[str]:
-    """Names that a cell binds."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
         else:
             waiting += ast.iter_child_nodes(node)
     return found

@@ -28,11 +28,15 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
-from course.judging.released import released_cells
+from course.judging.elsewhere import answers_elsewhere
+from course.judging.lean import MAX_TOKENS, TooManyTokens, without_outputs
+from course.judging.released import blank_answers, blank_exercises, released_cells
 from labkit.notebook import MAX_CELL, MAX_NOTEBOOK, MAX_TEXT, REPORT, facts
 
+MAX_READ = 100 * 2**20
+"""Bytes of a notebook file, outputs and all; nbgrader collects no more."""
 MAX_BRACKETS = 1_000_000
-"""Lists and objects in a notebook file: each takes about 64 bytes once it is read."""
+"""Lists and objects in a notebook file without its outputs: each takes about 64 bytes once it is read."""
 MAX_OWN_CELLS = 1_000
 MAX_FILE = 2 * 2**20
 MAX_FILES_TOGETHER = 8 * 2**20
@@ -45,11 +49,14 @@ MAX_REMARKS = 30
 
 # nbgrader's own notes in a submission's folder.
 _NOTES = ("timestamp.txt", "submission_secret.txt")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _CODE = (".py", ".pyc", ".pyw", ".pyd", ".so")
 # What Python or this course would import first; the standard library and installed packages are looked up.
 _OURS = frozenset(("course", "labkit", "solutions", "sitecustomize", "usercustomize"))
 _MARKS = ("grade", "solution", "locked", "task", "points")
 _TYPES = ("code", "markdown", "raw")
+ANSWERED_ELSEWHERE = "# The answer to this exercise stands in another cell."
+_CLEAR = "clear its outputs (Edit, Clear Outputs of All Cells), save it and submit it again"
 _AGAIN = "open it in Jupyter, run all cells, save it and submit it again"
 
 
@@ -81,6 +88,8 @@ def receive(folder: Path, source: NotebookNode, name: str, data: Mapping[str, by
     cells = _cells(handed_in.notebook, remarks) if handed_in.notebook is not None else None
     notebook = _merged(cells or [], source, remarks if cells is not None else _Remarks())
     nbformat.validate(notebook)
+    if handed_in.unread and cells is not None:
+        _remark_on_unread(handed_in, notebook, blank_answers(source), remarks)
     return Received(notebook, handed_in.files, remarks.told(), handed_in.digest, cells is not None)
 
 
@@ -92,6 +101,9 @@ class _Remarks:
 
     def add(self, sentence: str) -> None:
         self.sentences[sentence] = None
+
+    def put_first(self, sentence: str) -> None:
+        self.sentences = {sentence: None} | self.sentences
 
     def told(self) -> list[str]:
         told = list(self.sentences)
@@ -114,6 +126,10 @@ class _HandedIn:
     """What a submission's folder holds."""
 
     notebook: bytes | None = None
+    path: str = ""
+    """The notebook's, in the folder."""
+    unread: list[str] = field(default_factory=list)
+    """Other notebooks, and archives, in which the student's work may lie too."""
     files: dict[str, bytes] = field(default_factory=dict)
     digest: str = ""
 
@@ -136,14 +152,18 @@ def _read_folder(folder: Path, name: str, data: Mapping[str, bytes], remarks: _R
     except OSError:
         entries = []
     found = _HandedIn()
-    path = _choose_notebook([e for e in entries if e[0].endswith(".ipynb")], name, remarks)
+    archives = [path for path, _ in entries if path.lower().endswith(_ARCHIVES)]
+    notebooks = [entry for entry in entries if entry[0].endswith(".ipynb")]
+    path = _choose_notebook(notebooks, archives, name, remarks)
     if path is not None:
-        found.notebook = _read_file(folder / path, MAX_NOTEBOOK)
+        found.path = path
+        found.unread = [p for p, status in notebooks if p != path and stat.S_ISREG(status.st_mode)] + archives
+        found.notebook = _read_file(folder / path, MAX_READ)
         _note(digest, path, found.notebook)
         if found.notebook is None:
             remarks.add(
-                f"Your notebook {_shown(path)} cannot be read or is larger than {MAX_NOTEBOOK // 2**20} MB, so there "
-                "is nothing to grade. Clear its outputs (Edit, Clear Outputs of All Cells), save it and submit again."
+                f"Your notebook {_shown(path)} cannot be read or is larger than {MAX_READ // 2**20} MB, so there "
+                f"is nothing to grade. To mend it, {_CLEAR}."
             )
     together = 0
     given = {given.split("/")[0] for given in data}
@@ -170,6 +190,19 @@ def _read_folder(folder: Path, name: str, data: Mapping[str, bytes], remarks: _R
             remarks.add(f"Your file {_shown(path)} {problem}. It was left out.")
     found.digest = digest.hexdigest()
     return found
+
+
+def _remark_on_unread(handed_in: _HandedIn, notebook: NotebookNode, blank: dict[str, str], remarks: _Remarks) -> None:
+    """Say which other notebooks and archives were not read, first of all where the graded notebook is blank."""
+    listed = ", ".join(map(_shown, handed_in.unread[:5])) + (", ..." if handed_in.unread[5:] else "")
+    graded = _shown(handed_in.path)
+    if blank_exercises(notebook, blank) == set(blank):
+        remarks.put_first(
+            f"You wrote no answer in {graded}, which was graded. Beside it lies what was not read: {listed}. If your "
+            f"work is in there, submit it as {PurePosixPath(graded).name}."
+        )
+    else:
+        remarks.add(f"Only {graded} was graded. Beside it lies what was not read: {listed}.")
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -207,7 +240,9 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, entry.stat(follow_symlinks=False)
 
 
-def _choose_notebook(notebooks: Sequence[tuple[str, os.stat_result]], name: str, remarks: _Remarks) -> str | None:
+def _choose_notebook(
+    notebooks: Sequence[tuple[str, os.stat_result]], archives: Sequence[str], name: str, remarks: _Remarks
+) -> str | None:
     """The path of the notebook to grade: the one with the assignment's name, or the only one."""
     expected = f"{name}.ipynb"
     for path, status in notebooks:
@@ -226,6 +261,11 @@ def _choose_notebook(notebooks: Sequence[tuple[str, os.stat_result]], name: str,
         remarks.add(
             f"{expected} is missing and there are {len(candidates)} other notebooks ({listed}), so nothing was graded. "
             f"Give the one that counts the name {expected} and submit again."
+        )
+    elif archives:
+        remarks.add(
+            f"Your submission is an archive, {_shown(archives[0])}, which was not opened, so nothing was graded. "
+            f"Unpack it and submit the file {expected} itself."
         )
     else:
         remarks.add(f"Your submission has no notebook: {expected} is missing. Submit it again with that file.")
@@ -345,14 +385,25 @@ class _Unreadable(Exception):
 
 
 def _json(content: bytes, remarks: _Remarks) -> Any:
-    """The file's JSON."""
+    """The file's JSON, without outputs."""
     encoding = json.detect_encoding(content)  # type: ignore[attr-defined]
+    if not encoding.startswith("utf-8"):
+        content, encoding = content.decode(encoding, "replace").encode(), "utf-8"
+    try:
+        content = without_outputs(content)
+    except TooManyTokens:
+        raise _Unreadable(f"Your notebook holds outputs of more than {MAX_TOKENS:,} parts: {_CLEAR}.") from None
+    if len(content) > MAX_NOTEBOOK:
+        raise _Unreadable(
+            f"Your notebook is larger than {MAX_NOTEBOOK // 2**20} MB even without its outputs, so it was not read: "
+            "keep data in files beside it, and submit again."
+        )
     try:
         text, whole = content.decode(encoding), True
     except UnicodeDecodeError:
         text, whole = content.decode(encoding, "replace"), False
     if text.count("[") + text.count("{") > MAX_BRACKETS:
-        raise _Unreadable(f"Your notebook holds more than {MAX_BRACKETS:,} lists and was not read: clear its outputs.")
+        raise _Unreadable(f"Your notebook holds more than {MAX_BRACKETS:,} lists besides its outputs: {_AGAIN}.")
     try:
         root = json.loads(text)
     except RecursionError:
@@ -389,8 +440,8 @@ def _cell(item: Any) -> _Cell | None:
     grade_id, identity = marks.get("grade_id"), item.get("id")
     return _Cell(
         kind,
-        # JSON can hold half of a character, which no file can.
-        text.encode("utf-8", "replace").decode("utf-8"),
+        # JSON can hold half of a character, which no file can. Line ends are the editor's, not the student's.
+        text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n"),
         grade_id if isinstance(grade_id, str) else None,
         identity if isinstance(identity, str) else None,
         marks,
@@ -407,11 +458,13 @@ def _merged(cells: list[_Cell], source: NotebookNode, remarks: _Remarks) -> Note
     free = {c.id: c for c in blank if not _is_graded(c)}
     known = [_known_as(cell, graded, free) for cell in cells]
     chosen = _chosen(cells, known, graded, remarks)
+    texts = [c.text if c.kind == "code" or key in graded else None for c, key in zip(cells, known, strict=True)]
+    elsewhere = answers_elsewhere(texts, known, chosen, blank)
     own: dict[str | None, list[_Cell]] = {}
     place: str | None = None
     order = []
     for number, (cell, key) in enumerate(zip(cells, known, strict=True)):
-        if key is not None and chosen[key] == number:
+        if key is not None and chosen.get(key) == number:
             place = key
             order.append(key)
         elif key in graded and _is_untouched(cell, graded[key]):
@@ -432,7 +485,12 @@ def _merged(cells: list[_Cell], source: NotebookNode, remarks: _Remarks) -> Note
         key = released.metadata.nbgrader.grade_id if _is_graded(released) else released.id
         student = cells[chosen[key]] if key in chosen else None
         if key in graded:
-            merged.add_graded(original, released, student)
+            if key in elsewhere.after:
+                remarks.add(
+                    f"Your answer to {key} stands in a cell of your own after its tests, which ran without it. Move it "
+                    f"into the cell {key}, or above the tests, and submit again."
+                )
+            merged.add_graded(original, released, student, elsewhere=key in elsewhere.before)
         elif student is not None:
             merged.add(student.kind, student.text, key, dict(original.metadata))
         merged.add_own(own.get(key, []))
@@ -504,15 +562,29 @@ class _Merged:
                 return
             self.add(cell.kind, cell.text, f"own-{self.own}", {})
 
-    def add_graded(self, original: NotebookNode, released: NotebookNode, student: _Cell | None) -> None:
-        """A cell of the assignment: the student's text if it is an exercise, the instructor's otherwise."""
+    def add_graded(
+        self, original: NotebookNode, released: NotebookNode, student: _Cell | None, elsewhere: bool
+    ) -> None:
+        """A cell of the assignment: the student's text if it is an exercise, the instructor's otherwise.
+
+        `elsewhere`: another cell of the student holds the answer, so this one must not define anything.
+        """
         name = original.metadata.nbgrader.grade_id
         text = original.source
         if _is_exercise(original):
             text = released.source if student is None else student.text
+        if elsewhere:
+            text = ANSWERED_ELSEWHERE
         self.add(original.cell_type, text, original.id, original.metadata)
         if student is None and facts(original).get("private"):
             return  # no student has it (course/private)
+        if elsewhere:
+            self.remarks.add(
+                f"Your answer to {name} stands in another cell, which was graded. Write it into the cell {name}, so "
+                "that nobody misses it."
+            )
+            if student is None:
+                return
         if student is None:
             self.remarks.add(
                 f"Your notebook lacks the cell {name}; "

@@ -83,12 +83,20 @@ def start(connection_file: str, ready: Callable[[], None] = lambda: None) -> Non
     app = IPKernelApp.instance(config=config, kernel_class=StudentKernel)
     # No arguments but this one: the process's own are not the kernel's.
     app.initialize(["-f", connection_file])
+    _make_as_at_home()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{json.loads(Path(connection_file).read_text())['ip']}-0")
     listener.listen(1)
     app.kernel.listener = listener
     ready()
     app.start()
+
+
+def _make_as_at_home() -> None:
+    """What honest work relies on: modules in the working folder, and torch.compile, for which there is no compiler."""
+    sys.path.append("")  # behind all else, so that no library is replaced
+    if torch := sys.modules.get("torch"):
+        torch.compiler.set_stance("force_eager")
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
 
 from course.assemble.assembler import Assembler
+from course.judging import lean, wire
 from course.judging import submission as door
-from course.judging import wire
 from course.judging.released import released_cells
 from course.judging.submission import Received, receive
 from labkit.notebook import REPORT
@@ -27,6 +27,7 @@ from tests.support.toy import ROOT as TOY
 
 SOURCE = Assembler("toy", TOY).build()
 BLANK = nbformat.v4.new_notebook(cells=released_cells(SOURCE), metadata=SOURCE.metadata)
+PRISTINE = json.loads(nbformat.writes(BLANK))
 ANSWER = "def centre(x):\n    return x - x.mean(-1, keepdim=True)"
 
 
@@ -164,7 +165,8 @@ def test_what_the_student_did_to_free_cells_stays(hand_in: Callable[..., Receive
         ('{"cells": {"a": 1}}', "no list of cells"),
         ('{"worksheets": 3}', "no list of cells"),
         (b"\x89PNG\r\n\x1a\n\x00", "damaged"),
-        (b" " * (door.MAX_NOTEBOOK + 1), "larger than 16 MB"),
+        (b" " * (door.MAX_NOTEBOOK + 1), "larger than 16 MB even without its outputs"),
+        (b" " * (door.MAX_READ + 1), "larger than 100 MB"),
         (None, "toy.ipynb is missing"),
     ],
 )
@@ -221,6 +223,86 @@ def test_no_file_where_the_notebook_should_be(hand_in: Callable[..., Received], 
     check(received)
     assert not received.readable
     told(received, {"folder": "a folder", "link": "a link", "pipe": "a pipe or a device"}[make], "is missing")
+
+
+@pytest.mark.parametrize("name", ["work.zip", "work.tar.gz", "work.RAR"])
+def test_an_archive_is_named(hand_in: Callable[..., Received], tmp_path: Path, name: str) -> None:
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / name).write_bytes(b"PK")
+    received = hand_in(None)
+    assert not received.readable
+    told(received, f"Your submission is an archive, {name}, which was not opened, so nothing was graded. Unpack it")
+
+
+def test_what_lies_beside_the_notebook_is_named_first_of_all_where_that_is_blank(
+    hand_in: Callable[..., Received], tmp_path: Path
+) -> None:
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "toy-Copy1.ipynb").write_text("{}")
+    received = hand_in(lambda n: None)
+    assert answer(received) == ANSWER
+    told(received, "Only toy.ipynb was graded. Beside it lies what was not read: toy-Copy1.ipynb.")
+    (tmp_path / "submission" / "work.zip").write_bytes(b"PK")
+
+    def blank(notebook: dict[str, Any]) -> None:
+        at(notebook, "exercise-centre")["source"] = ["# a remark\n", *at(PRISTINE, "exercise-centre")["source"]]
+        at(notebook, "given-setup")["source"] = "changed = 1"
+
+    received = hand_in(blank)
+    assert received.remarks[0] == (
+        "You wrote no answer in toy.ipynb, which was graded. Beside it lies what was not read: toy-Copy1.ipynb, "
+        "work.zip. If your work is in there, submit it as toy.ipynb."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- outputs
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"outputs": [{"output_type": "stream", "name": "stdout", "text": ['[1, 2], {"a\\n'] * 900_000}]},
+        {"outputs": [{"output_type": "display_data", "data": {"image/png": "i" * 17_000_000}, "metadata": {}}]},
+        {"attachments": {"shot.png": {"image/png": "i" * 17_000_000}}},
+    ],
+)
+def test_outputs_and_attachments_weigh_nothing(hand_in: Callable[..., Received], size: dict[str, Any]) -> None:
+    def edit(notebook: dict[str, Any]) -> None:
+        at(notebook, "exercise-centre").update(size)
+        text = 'key = \'"outputs": [\'  # no outputs, nor is \\"outputs\\": []'
+        notebook["cells"].append(own(text))
+        notebook["metadata"]["widgets"] = {"state": {"[": "[" * 1_000_001}}
+
+    received = hand_in(edit)
+    check(received)
+    assert received.remarks == []
+    assert answer(received) == ANSWER
+    assert texts(received) == ['key = \'"outputs": [\'  # no outputs, nor is \\"outputs\\": []']
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"cells": [{"outputs": ' + b"[" * 2 * lean.MAX_TOKENS, "outputs of more than 1,000,000 parts"),
+        (b'{"cells": [\n{"outputs": [\n"' + b"\\" * 1_000_000, "damaged at line 3"),
+        (b'{"cells": [\n{"outputs": [\n{},\n{}], "source": x', "damaged at line 4"),
+    ],
+)
+def test_hostile_outputs_are_bounded(hand_in: Callable[..., Received], content: bytes, words: str) -> None:
+    received = hand_in(content)
+    assert not received.readable
+    told(received, words)
+
+
+def test_windows_line_ends_are_no_changes(hand_in: Callable[..., Received]) -> None:
+    def edit(notebook: dict[str, Any]) -> None:
+        for cell in notebook["cells"]:
+            cell["source"] = "".join(cell["source"]).replace("\n", "\r\n")
+
+    received = hand_in(edit)
+    check(received)
+    assert received.remarks == []
+    assert answer(received) == ANSWER
 
 
 # --------------------------------------------------------------------------------------------------- damaged notebooks

@@ -114,11 +114,12 @@ def judged(
     seconds: float = 60.0,
     reference=None,
     crowding: float = 1.0,
+    files: Mapping[str, bytes] = {},
 ) -> Judged:
     return judge(
         clean or handed_in(source),
         source,
-        warm().kernel,
+        lambda: warm().kernel(files),
         seed=seed,
         seconds=seconds,
         reference=reference or {},
