@@ -25,6 +25,8 @@ HEAD = 8
 TOO_LARGE = "too large to be read"
 
 START_SECONDS = 60.0
+# What a kernel that has replied may take until its outputs are heard on a new channel.
+HEARD_SECONDS = 5.0
 # What an interrupted kernel has to come back.
 GRACE_SECONDS = 1.0
 # How often a silent kernel is asked whether it is alive.
@@ -93,7 +95,8 @@ class Conversation:
             self.client = _Client(**connection, parent=self.manager, context=zmq.Context())
             self.client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
             self.shell, self.iopub = self.client.shell_channel.socket, self.client.iopub_channel.socket
-            self._wait_until_ready()
+            if not self._is_ready_within(START_SECONDS):
+                raise RuntimeError("the kernel did not start")
             self.requests.connect(f"{connection['ip']}-0")
         except BaseException:
             self.close()
@@ -203,24 +206,25 @@ class Conversation:
         self.client.session.send(self.shell, message)
         return message["header"]["msg_id"]
 
-    def _wait_until_ready(self) -> None:
-        """Until the kernel answers and its outputs arrive: what is printed before that would be lost."""
+    def _is_ready_within(self, seconds: float) -> bool:
+        """Wait until the kernel answers and its outputs arrive: what is printed before that would be lost."""
         self.poller = zmq.Poller()
         self.poller.register(self.shell, zmq.POLLIN)
         self.poller.register(self.iopub, zmq.POLLIN)
         self.request_poller = zmq.Poller()
         self.request_poller.register(self.requests, zmq.POLLIN)
         self.request_poller.register(self.iopub, zmq.POLLIN)
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + seconds
         answered = heard = False
         asked = set()
         while not (answered and heard):
             if time.monotonic() > end or not self.manager.is_alive():
-                raise RuntimeError("the kernel did not start")
+                return False
             asked.add(self._send("kernel_info_request", {}))
             for channel, message in self._messages(BEAT_SECONDS):
                 answered |= channel is self.shell
                 heard |= channel is self.iopub and _parent(message) in asked
+        return True
 
     def _messages(self, seconds: float) -> list[tuple[Any, dict]]:
         """What arrives within some seconds, the first of each socket; messages that are none are dropped."""
@@ -301,7 +305,11 @@ class Conversation:
             outputs.cut()
             self.iopub.close()
             self.iopub = self.client.connect_iopub()
-            self._wait_until_ready()
+            if not self._is_ready_within(HEARD_SECONDS):
+                if not self.manager.is_alive():
+                    self._gone()
+                self.close()
+                raise Stopped("left Python in a state in which its outputs can no longer be read")
 
 
 class _Limit:

@@ -12,6 +12,7 @@ It trusts nothing and is trusted with nothing: what the student does to this pro
 import argparse
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -28,11 +29,32 @@ if "ipykernel" not in sys.modules:
     # Nobody debugs here, and looking for a debugger takes a third of the kernel's start.
     sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]
 
+from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 SERVE = "course_serve"
 HEAD = 8
+# Characters that a cell may print: twice what is kept of it.
+MAX_PRINTED = 2 * 2**20
+# Threads that never rest would make each step of an answer wait ten times as long at Python's own 5 ms.
+SWITCH_SECONDS = 5e-4
+
+
+class BoundedStream(OutStream):
+    """What a cell prints, up to a number of characters: threads that print for ever hold nothing up."""
+
+    room = MAX_PRINTED
+
+    def write(self, string: str) -> int | None:  # type: ignore[override]
+        if isinstance(string, str) and len(string) > self.room:
+            if self.room:
+                super().write(string[: self.room])
+                self.room = 0
+            return len(string)
+        written = super().write(string)
+        self.room -= len(string)
+        return written
 
 
 class StudentKernel(IPythonKernel):
@@ -47,8 +69,17 @@ class StudentKernel(IPythonKernel):
         self.student = Student(self.shell.user_ns)
         self.shell_handlers[SERVE] = self.course_serve
 
+    async def do_execute(self, *args: Any, **kwargs: Any) -> Any:
+        _let_print(MAX_PRINTED)
+        reply = await super().do_execute(*args, **kwargs)
+        if self.shell.exit_now:
+            # Now, so that it is known which cell did it.
+            os._exit(0)
+        return reply
+
     def course_serve(self, stream: Any, identity: list[bytes], parent: dict) -> None:
-        """Answer requests until one of no length comes or the judge is gone."""
+        """Answer requests until one of no length comes or the judge is gone. What is printed meanwhile is dropped."""
+        _let_print(0)
         if self.judge is None:
             self.judge, _ = self.listener.accept()
         with contextlib.suppress(OSError):
@@ -69,6 +100,12 @@ class StudentKernel(IPythonKernel):
             return codec.encode(("error", [type(error).__name__], "the call was interrupted", []))
 
 
+def _let_print(characters: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, BoundedStream):
+            stream.room = characters
+
+
 def _read(connection: socket.socket) -> bytes:
     """One message; nothing where the other side has gone."""
     size = int.from_bytes(connection.recv(HEAD, socket.MSG_WAITALL), "little")
@@ -80,6 +117,7 @@ def start(connection_file: str, ready: Callable[[], None] = lambda: None) -> Non
     config = Config()
     config.HistoryManager.enabled = False
     config.IPKernelApp.quiet = True
+    config.IPKernelApp.outstream_class = f"{BoundedStream.__module__}.{BoundedStream.__name__}"
     app = IPKernelApp.instance(config=config, kernel_class=StudentKernel)
     # No arguments but this one: the process's own are not the kernel's.
     app.initialize(["-f", connection_file])
@@ -88,8 +126,11 @@ def start(connection_file: str, ready: Callable[[], None] = lambda: None) -> Non
     listener.bind(f"{json.loads(Path(connection_file).read_text())['ip']}-0")
     listener.listen(1)
     app.kernel.listener = listener
+    sys.setswitchinterval(SWITCH_SECONDS)
     ready()
     app.start()
+    while app.kernel._shutdown_message is None:  # a cell stopped the event loop, which nobody meant to be the end
+        app.io_loop.start()
 
 
 def _make_as_at_home() -> None:

@@ -1,10 +1,15 @@
-"""One exercise under judgement: its replaced calls refused, the earlier exercises it uses taken from the reference."""
+"""One exercise under judgement: its replaced calls refused, the earlier exercises it uses taken from the reference.
 
+Meanwhile the libraries' global settings are their defaults.
+"""
+
+import contextlib
 import importlib
 import types
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.testing.defaults import default_settings
 from labkit.testing.refusals import Guard, namespaces_of
 
 
@@ -27,8 +32,10 @@ class Session:
         self.before: dict[str, Any] = {}
         self.guards: list[Guard] = []
         self.kept: list[str] = []  # parts that stayed the student's
+        self.settings = contextlib.ExitStack()
 
     def begin(self) -> None:
+        self.settings.enter_context(default_settings())
         for name, module in self.parts.items():
             try:
                 reference = self.reference(name, module)
@@ -57,6 +64,7 @@ class Session:
         return getattr(own, name)
 
     def end(self) -> None:
+        self.settings.close()
         for guard in reversed(self.guards):
             guard.release()
         for name, value in self.before.items():
