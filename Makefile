@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback analytics mistakes audit export checkpoints test test-long bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ feedback: $(READY) ## ASSIGNMENT=tokenizer: write and release feedback
 
 analytics: $(READY) ## ASSIGNMENT=tokenizer: a page on how the class did and which mistakes it made
 	@$(BIN)/python -m course.grading analytics $(ASSIGNMENT)
+
+mistakes: $(READY) ## ASSIGNMENT=tokenizer (or all): play the known wrong answers that changed and keep what tests say
+	@$(BIN)/python -m course.pages.record $(ASSIGNMENT)
 
 audit: $(READY) ## ASSIGNMENT=tokenizer: every change of a score, when and why
 	@$(BIN)/python -m course.grading audit $(ASSIGNMENT)
