@@ -6,6 +6,7 @@ import. Comments, prose, other exercises' tests and private tests have no part i
 """
 
 import ast
+import functools
 import hashlib
 import io
 import json
@@ -31,11 +32,12 @@ OPENING, IMPORTS = "given-course-", "given-course-imports"
 
 @dataclass(frozen=True)
 class Text:
-    """An answer of a bank as text, with all that the bank's module offers its answers."""
+    """An answer of a bank as text, and all else that the bank's module offers its answers."""
 
     exercise: str
     label: str
-    source: str
+    definition: str
+    support: str
 
 
 def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
@@ -51,7 +53,7 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
     for text in bank_texts(root / "tests" / "topics" / name / "wrong.py"):
         if text.exercise not in exercises:
             exercises[text.exercise] = _tested(source, text.exercise)
-        parts = [_bare(text.source), exercises[text.exercise]]
+        parts = [_bare(text.support), _bare(text.definition), exercises[text.exercise]]
         parts += reach.of(parts, [(facts(source).get("reference", ""), lent) for lent in _lent(source, text.exercise)])
         imported = set(re.findall(r"(?m)^\s*(?:import|from) (\w+)", "\n".join(parts)))
         parts += [f"{library}=={pins[library]}" for library in sorted(imported & set(pins))]
@@ -71,11 +73,11 @@ def bank_texts(path: Path) -> list[Text]:
         for mark in marks:
             (label,) = (ast.literal_eval(k.value) for k in mark.keywords if k.arg == "mistake")
             known_as = [ast.unparse(k.value) for k in mark.keywords if k.arg == "name"]
-            definition = ast.get_source_segment(module, node) or ""
+            definition = "\n".join(text.splitlines()[node.lineno - (node.end_lineno or 0) - 1 :])  # no decorators
             answers.append((ast.literal_eval(mark.args[0]), label, "\n".join([definition, *known_as])))
         if not marks:
             support.append(text)
-    return [Text(exercise, label, "\n".join([*support, definition])) for exercise, label, definition in answers]
+    return [Text(*answer, "\n".join(support)) for answer in answers]
 
 
 def _tested(source: NotebookNode, exercise: str) -> str:
@@ -124,6 +126,7 @@ def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
         yield node, "\n".join(lines[first - 1 : node.end_lineno])
 
 
+@functools.lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
     """Python code without comments, blank lines and spaces at the ends of lines."""
     lines = text.splitlines()
@@ -165,12 +168,15 @@ class _Reach:
         return _bare(whole.read_text("utf-8")) if whole.is_file() else ""
 
 
-def _uses(text: str) -> Iterator[tuple[str, str]]:
+@functools.lru_cache(maxsize=4096)
+def _uses(text: str) -> tuple[tuple[str, str], ...]:
     """(module, name) for each definition of our packages that code names."""
+    found: list[tuple[str, str]] = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
-            yield from ((node.module or "", alias.name) for alias in node.names)
-        elif isinstance(node, ast.Attribute):
-            module, _, name = ast.unparse(node).rpartition(".")
-            if module.split(".")[0] in OURS and re.fullmatch(r"\w+\.\w+", module):
-                yield module, name
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in OURS:
+                found += ((module, alias.name) for alias in names)
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
+                if package in OURS:
+                    found.append((f"{package}.{module}", name))
+    return tuple(found)

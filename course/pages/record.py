@@ -13,12 +13,13 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from nbformat import NotebookNode
-from tqdm.contrib.concurrent import process_map
+from tqdm import tqdm
 
 from course import ROOT, CourseError
 from course.assemble.assembler import Assembler
@@ -73,21 +74,23 @@ def record(root: Path, names: Iterable[str]) -> dict[str, int]:
 
     What has its digest already is taken over as it is, so that the same bank gives the same bytes.
     """
-    kept: dict[str, dict[tuple[str, str], Mistake]] = {}
-    now = {name: digests(root, name, _source(root, name)) for name in names}
-    for name in now:
-        known = read_record(root, name)
-        kept[name] = {(m.exercise, m.label): m for m in known if now[name].get((m.exercise, m.label)) == m.digest}
-    todo = [(root, name, key) for name in now for key in now[name] if key not in kept[name]]
-    played = process_map(
-        _played, todo, max_workers=len(os.sched_getaffinity(0)), chunksize=1, desc="Answers played", disable=not todo
-    )
-    for (_, name, key), mark in zip(todo, played, strict=True):
-        kept[name][key] = Mistake(*key, mark, now[name][key])
-    for name, digest in now.items():
-        entries = [wire.encode(kept[name][key]) for key in digest]  # a line each, for readable changes
-        write_whole(record_of(root, name), b"[\n" + b",\n".join(entries) + b"\n]\n")
-    return {name: sum(other == name for _, other, _ in todo) for name in now}
+    played = {}
+    for name in names:
+        now = digests(root, name, _source(root, name))
+        known = {(m.exercise, m.label): m for m in read_record(root, name)}
+        kept = {key: known[key] for key in now if key in known and known[key].digest == now[key]}
+        todo = [(root, name, key) for key in now if key not in kept]
+        played[name] = len(todo)
+        pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)))
+        try:
+            shown = tqdm(pool.map(_played, todo), total=len(todo), desc=f"{name}: answers played", disable=not todo)
+            for (_, _, key), mark in zip(todo, shown, strict=True):
+                kept[key] = Mistake(*key, mark, now[key])
+        finally:  # what was played before an interruption is not lost
+            pool.shutdown(cancel_futures=True)
+            entries = [wire.encode(kept[key]) for key in now if key in kept]  # a line each, for readable changes
+            write_whole(record_of(root, name), b"[\n" + b",\n".join(entries) + b"\n]\n")
+    return played
 
 
 @functools.cache
