@@ -173,7 +173,6 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
         raise Refusal(f"{student}'s submission of {assignment!r} is not graded yet: run the autograde command first.")
     if not graded:
         raise Refusal(f"No submission of {assignment!r} is graded yet: run the autograde command first.")
-    analytics.compare(api, analytics.read_record(api, assignment))
     released, failed = 0, []
     todo = [student] if student is not None else sorted(graded)
     for name in todo:

@@ -99,6 +99,8 @@ class TestCell:
     """The names of earlier exercises that come from the reference."""
     hidden: bool
     """Whether one of its tests is hidden."""
+    private: bool
+    """Whether an instructor added it, so that no student has the cell."""
     source: str = field(repr=False)
 
     @property
@@ -140,6 +142,7 @@ def test_cells(source: NotebookNode) -> list[TestCell]:
             replaces=facts(cell).get("replaces", {}),
             lends=facts(cell).get("lends", []),
             hidden=facts(cell).get("hidden", False),
+            private=facts(cell).get("private", False),
             source=cell.source,
         )
         for cell in source.cells

@@ -71,6 +71,12 @@ class Record:
     enrolled: int
     submitted: frozenset[str]
     graded: Sequence[Submission]
+    private: frozenset[str] = frozenset()  # those of the tests that an instructor added
+
+    @property
+    def released(self) -> dict[str, str]:
+        """The tests that the banks were played with."""
+        return {test: exercise for test, exercise in self.tests.items() if test not in self.private}
 
     @property
     def ungraded(self) -> list[str]:
@@ -118,6 +124,7 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
         enrolled=enrolled,
         submitted=submitted | {s.student for s in graded},
         graded=sorted(graded, key=lambda s: s.student),
+        private=frozenset(tests_of(source)) - frozenset(tests_of(source, private=False)),
     )
 
 
@@ -129,7 +136,7 @@ def read_mistakes(api: NbGraderAPI, name: str) -> list[Mistake]:
     """
     root = Path(api.coursedir.root)
     path = Path(api.coursedir.format_path(api.coursedir.source_directory, ".", name), f"{name}.ipynb")
-    return known_mistakes(root, name, nbformat.read(path, as_version=4), root / "course" / "run" / "mistakes")
+    return known_mistakes(root, name, nbformat.read(path, as_version=4))
 
 
 def _read(path: Path) -> NotebookNode | None:
@@ -327,7 +334,7 @@ def mistakes_made(record: Record, known: Sequence[Mistake]) -> list[Mistakes]:
                 continue  # it fails for what went wrong before
             if own and exercise in submission.untouched:
                 untouched.append(submission.student)
-            elif own and (labels := which(failures, exercise, record.tests, known)):
+            elif own and (labels := which(failures, exercise, record.released, known)):
                 matched[tuple(labels)].append(submission.student)
             elif own:
                 said = dict.fromkeys(sentence(f.pattern, f.detail) for f in own.values())
@@ -440,10 +447,9 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
 
 
 def compare(api: NbGraderAPI, record: Record) -> tuple[list[Mistake], str | None]:
-    """The known mistakes, or why there are none. Once they are played, feedback names them too."""
+    """The known mistakes, or why there are none."""
     if not any(s.failures for s in record.graded):
         return [], None
-    print("Comparing with the known mistakes; the first time after a change this takes half a minute.", flush=True)
     try:
         return read_mistakes(api, record.name), None
     except NoBank as reason:

@@ -28,6 +28,7 @@ from course.gradebook.term import read as read_term
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import verdict_of
 from course.notebook import kind_of
+from course.pages.mistakes import NoBank, known_mistakes, tests_of, which
 from course.pages.render import render
 from course.pages.sanitize import plain, prose, python, shown
 from labkit.notebook import INTEGRATION, REPORT, facts, is_exercise, marks_of, name_of
@@ -242,15 +243,13 @@ def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]
 def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: str) -> dict[str, str]:
     """For each exercise the one known mistake that fails as this submission does: its public label.
 
-    None where the bank was not played for this version of the assignment: the commands `feedback` and `analytics` of
-    `course.grading` do that, formgrader's button does not wait for it.
+    None where the bank's record was not made from this version of the assignment: feedback never waits for a play.
     """
-    cache = root / "course" / "run" / "mistakes"
-    if not any(cache.glob(f"{name}-*.json")):
+    tests = tests_of(source, private=False)
+    try:
+        known = known_mistakes(root, name, source)
+    except NoBank:
         return {}
-    from course.pages.mistakes import played_mistakes, tests_of, which  # loads PyTorch
-
-    tests, known = tests_of(source), played_mistakes(root, name, source, cache)
     failures = {}
     for cell in nb.cells:
         verdict = verdict_of(cell)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import bleach
+import nh3
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -34,6 +34,11 @@ LONGEST_TEXT = 20_000
 LARGEST_IMAGE = 2 * 2**20
 """Bytes of a PNG file."""
 MOST_OUTPUTS = 50
+"""Outputs of one cell that are shown."""
+MOST_MARKS = 2_000
+"""Characters of one Markdown cell that may open or close something; a parser's time grows with each times its text."""
+MOST_TABLE_CELLS = 20_000
+"""Cells that the tables of one Markdown cell could have: every row is filled up to the longest."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What HTML cannot hold, and what would change the direction of the text round it.
@@ -66,13 +71,24 @@ def python(source: object) -> Markup:
     return Markup(text)  # pygments escapes what it colours
 
 
-def _safe_link(tag: str, name: str, value: str) -> bool:
+def _safe_link(tag: str, name: str, value: str) -> str | None:
     """Links lead to other sites only: an address here could be a file that the student handed in."""
-    return tag == "a" and name == "href" and re.match(r"(https?://|mailto:)[\x21-\x7e]+$", value) is not None
+    return value if re.match(r"(https?://|mailto:)[\x21-\x7e]+$", value) else None
+
+
+_CLEANER = nh3.Cleaner(
+    tags=set(TAGS),
+    clean_content_tags=set(),  # what stood in a script is shown as text
+    attributes={"a": {"href"}},
+    attribute_filter=_safe_link,
+    url_schemes={"http", "https", "mailto"},
+    link_rel=None,
+)
 
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": 20}).enable("table")
+    parser.disable("reference")  # its time grows with the square of their number
     parser.use(dollarmath_plugin, allow_labels=False)
     # TeX stays as readable text, and a picture is its description: neither needs another server.
     parser.add_render_rule("math_inline", lambda self, tokens, i, options, env: _code(tokens[i].content, "code"))
@@ -89,13 +105,21 @@ _PARSER = _parser()
 
 
 def prose(source: object) -> Markup:
-    """Markdown as HTML with harmless tags only; where that cannot be made, its text as it stands."""
+    """Markdown as HTML with harmless tags only; where that cannot be made in a short time, its text as it stands."""
     text = plain(source)
     try:
-        rendered = bleach.clean(_PARSER.render(text), tags=TAGS, attributes=_safe_link, strip=True)
-    except Exception:  # both libraries recurse, and no notebook may stop the page
-        return Markup("<pre>{}</pre>").format(text)
-    return Markup(rendered)  # bleach has just cleaned it
+        if _is_readable(text):
+            return Markup(_CLEANER.clean(_PARSER.render(text)))
+    except Exception:  # the parser recurses, and no notebook may stop the page
+        pass
+    return Markup("<pre>{}</pre>").format(text)
+
+
+def _is_readable(text: str) -> bool:
+    """Whether Markdown's parser is done with a text soon, whatever it says."""
+    lines = text.splitlines()
+    widest = max((line.count("|") for line in lines), default=0)
+    return len(re.findall(r"[\[\]()*_`$<>|!]", text)) <= MOST_MARKS and widest * len(lines) <= MOST_TABLE_CELLS
 
 
 def png(data: object) -> str | None:

@@ -17,7 +17,7 @@ from course.assemble.source import assignments
 from course.banks.bank import Answer, bank
 from course.banks.play import play, points
 from course.judging.messages import GAP, told
-from course.pages.mistakes import Words
+from course.pages.record import Words
 from labkit.testing.answers import graded_with
 from tests.support import proofs
 

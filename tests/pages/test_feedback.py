@@ -6,6 +6,7 @@ import html
 import importlib
 import json
 import re
+import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -386,6 +387,36 @@ def test_prose(markdown: str, shown_as: str) -> None:
 @pytest.mark.parametrize("text", ["<b>" * 5000, ">" * 9000, "[" * 9000, "<table>" * 3000, "*a " * 5000, "\x00\ud800"])
 def test_no_text_is_too_odd_for_prose(text: str) -> None:
     prose(text).encode()
+
+
+def filled(text: str) -> str:
+    return (text * LONGEST_TEXT)[:LONGEST_TEXT]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *map(filled, ["[", "![", "[![", "![[", "[a](", "[[]](", "a**b_", "*[", "`[", "$a ", "<a b='", "<!--", "<b>\n\n"]),
+        *map(filled, ["[a]: b\n", "[a\n", "[a]: b 'c\n", "> a\n", "- a\n", "- ", "> - 1. ", "|a|b\n|-|-\n", "```\n", "&"]),
+        "".join(f"[a{n}]: b\n" for n in range(LONGEST_TEXT // 8)),
+        filled("|a" * 100 + "\n" + "|-" * 100 + "\n" + "|\n" * LONGEST_TEXT),
+        "".join("`" * n + "a" for n in range(200)),
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_prose_is_made_in_a_short_time(text: str) -> None:
+    """By a wide margin: the slowest takes less than a second, some took half a minute."""
+    begun = time.process_time()
+    prose(text)
+    assert time.process_time() - begun < 5
+
+
+def test_a_long_essay_is_still_markdown() -> None:
+    paragraph = "The *heads* of [layer two](https://example.org/) read $q_i k_j$, see `softmax` (and its **scale**).\n\n"
+    table = "| head | reads |\n| --- | --- |\n" + "| 1 | the token before |\n" * 40
+    shown_as = prose(paragraph * 80 + table)
+    assert shown_as.count("<em>heads</em>") == 80 and shown_as.count("<tr>") == 41
+    assert prose("[" * 3000) == f"<pre>{'[' * 3000}</pre>"
 
 
 def test_plain() -> None:

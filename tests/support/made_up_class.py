@@ -28,7 +28,8 @@ from course.banks.bank import Answer, bank
 from course.banks.play import blanked, play
 from course.judging.verdict import Failure, Verdict
 from course.notebook import kind_of
-from course.pages.mistakes import Words, tests_of
+from course.pages.mistakes import tests_of
+from course.pages.record import Words
 from labkit.notebook import INTEGRATION, REPORT, VERDICT
 from labkit.testing.answers import graded_with
 

@@ -1,0 +1,182 @@
+"""What the marks of a bank's answers were made from, as digests: when one changes, that answer is played again.
+
+A digest covers the answer with its bank's helpers, the released code that runs before and in the exercise's tests, what
+of `solutions` and `labkit` they reach, the words that judging puts failures into, and the pins of the libraries they
+import. Comments, prose, other exercises' tests and private tests have no part in it.
+"""
+
+import ast
+import functools
+import hashlib
+import io
+import json
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from course import ROOT
+from course.judging.reference import reference
+from course.notebook import kind_of, test_cells
+from labkit.notebook import INTEGRATION, facts
+
+OURS = ("solutions", "labkit")
+# How an answer is played and how its failures are put into words.
+WORDING = ("course/banks/play.py", "course/notebook.py", "course/judging/messages.py", "labkit/testing/*.py")
+# The assembler's own cells, which name private tests too; what they tell of a test stands in its metadata.
+OPENING, IMPORTS = "given-course-", "given-course-imports"
+
+
+@dataclass(frozen=True)
+class Text:
+    """An answer of a bank as text, and all else that the bank's module offers its answers."""
+
+    exercise: str
+    label: str
+    definition: str
+    support: str
+
+
+def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
+    """`{(exercise, label): SHA-256 in hex}` for each wrong answer of the assignment's bank.
+
+    `root` holds `tests/` and `solutions/`; `source` is the assembled notebook, with private tests or without.
+    """
+    reach = _Reach(root)
+    wording = [_bare(p.read_text("utf-8")) for pattern in WORDING for p in sorted(ROOT.glob(pattern))]
+    pins = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text("utf-8")))
+    exercises: dict[str, str] = {}
+    found = {}
+    for text in bank_texts(root / "tests" / "topics" / name / "wrong.py"):
+        if text.exercise not in exercises:
+            exercises[text.exercise] = _tested(source, text.exercise)
+        parts = [_bare(text.support), _bare(text.definition), exercises[text.exercise]]
+        parts += reach.of(parts, [(facts(source).get("reference", ""), lent) for lent in _lent(source, text.exercise)])
+        imported = set(re.findall(r"(?m)^\s*(?:import|from) (\w+)", "\n".join(parts)))
+        parts += [f"{library}=={pins[library]}" for library in sorted(imported & set(pins))]
+        digest = hashlib.sha256(json.dumps([*wording, *parts]).encode())
+        found[text.exercise, text.label] = digest.hexdigest()
+    return found
+
+
+def bank_texts(path: Path) -> list[Text]:
+    """The answers of a bank of wrong answers, read without running it."""
+    module = path.read_text("utf-8")
+    support: list[str] = []
+    answers: list[tuple[str, str, str]] = []
+    for node, text in _pieces(module):
+        marks = [d for d in getattr(node, "decorator_list", ()) if isinstance(d, ast.Call)]
+        marks = [d for d in marks if isinstance(d.func, ast.Name) and d.func.id == "wrong"]
+        for mark in marks:
+            (label,) = (ast.literal_eval(k.value) for k in mark.keywords if k.arg == "mistake")
+            known_as = [ast.unparse(k.value) for k in mark.keywords if k.arg == "name"]
+            definition = "\n".join(text.splitlines()[node.lineno - (node.end_lineno or 0) - 1 :])  # no decorators
+            answers.append((ast.literal_eval(mark.args[0]), label, "\n".join([definition, *known_as])))
+        if not marks:
+            support.append(text)
+    return [Text(*answer, "\n".join(support)) for answer in answers]
+
+
+def _tested(source: NotebookNode, exercise: str) -> str:
+    """The code that decides what the tests of an exercise say: all but other tests, run cells and unused imports."""
+    tests = {test.id: test for test in test_cells(source)}
+    kept: list[str] = []
+    imports = ""
+    for cell in source.cells:
+        if cell.cell_type != "code" or kind_of(cell) == "run" or facts(cell).get("private"):
+            continue
+        if cell.id == IMPORTS:
+            imports = cell.source
+        elif cell.id in tests:
+            test = tests[cell.id]
+            of_it = test.exercise in (exercise, INTEGRATION)
+            kept += [text for node, text in _pieces(cell.source) if of_it or not _is_test(node)]
+            if of_it:
+                kept.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
+        elif not cell.id.startswith(OPENING):
+            kept.append(cell.source)
+    code = _bare("\n".join(kept))
+    words = set(re.findall(r"\w+", code))
+    used = [text for node, text in _pieces(imports) if words & _bound(node)]
+    return "\n".join([*used, code])
+
+
+def _lent(source: NotebookNode, exercise: str) -> list[str]:
+    cells = [test for test in test_cells(source) if test.exercise in (exercise, INTEGRATION)]
+    return sorted({name for test in cells for name in test.lends})
+
+
+def _is_test(node: ast.stmt) -> bool:
+    return isinstance(node, ast.With) or (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    names = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+    return {alias.asname or alias.name.split(".")[0] for alias in names}
+
+
+def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
+    """A module's statements and their lines."""
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        yield node, "\n".join(lines[first - 1 : node.end_lineno])
+
+
+@functools.lru_cache(maxsize=4096)
+def _bare(text: str) -> str:
+    """Python code without comments, blank lines and spaces at the ends of lines."""
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+class _Reach:
+    """Finds what code reaches in our own packages: definitions, with what these reach in turn."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.read: dict[tuple[str, str], str] = {}
+
+    def of(self, texts: list[str], named: list[tuple[str, str]]) -> list[str]:
+        """The definitions that some code reaches, and those that are named as (module, name), in a fixed order."""
+        found: dict[tuple[str, str], str] = {}
+        waiting = [*named, *(use for text in texts for use in _uses(text))]
+        while waiting:
+            use = waiting.pop()
+            if use not in found and not use[0].startswith("labkit.testing"):  # part of WORDING
+                found[use] = self.source(*use)
+                waiting += _uses(found[use])
+        return [text for _, text in sorted(found.items())]
+
+    def source(self, module: str, name: str) -> str:
+        if (module, name) not in self.read:
+            self.read[module, name] = self._source(module, name)
+        return self.read[module, name]
+
+    def _source(self, module: str, name: str) -> str:
+        path = self.root.joinpath(*module.split("."))
+        if path.with_suffix(".py").is_file():
+            return _bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
+        whole = path / f"{name}.py"  # `from solutions import gpt`
+        return _bare(whole.read_text("utf-8")) if whole.is_file() else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _uses(text: str) -> tuple[tuple[str, str], ...]:
+    """(module, name) for each definition of our packages that code names."""
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in OURS:
+                found += ((module, alias.name) for alias in names)
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
+                if package in OURS:
+                    found.append((f"{package}.{module}", name))
+    return tuple(found)
