@@ -24,7 +24,8 @@ import torch
 
 from labkit.fit import adamw
 from labkit.testing import probes
-from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2, next_token_loss
+from labkit.testing.oracles import library_gpt2
+from solutions.gpt import GPT, GPTConfig, load_gpt2, next_token_loss
 from solutions.scale import fused
 
 REPEATS = 5

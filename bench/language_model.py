@@ -12,6 +12,7 @@ import torch
 
 from labkit import checkpoint, corpus
 from labkit.checkpoint import find
+from labkit.testing.oracles import rivals
 from solutions.language_model import (
     ByteModel,
     GPTModel,
@@ -20,7 +21,6 @@ from solutions.language_model import (
     compress,
     decompress,
     primed,
-    rivals,
 )
 
 SLICE, SLICES = 3_000, 20
