@@ -29,7 +29,14 @@ SOURCES = (
     "requirements.txt",
 )
 # What Sphinx would not notice a change of.
-LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
+LOOK = (
+    "_config.yml",
+    "book/_toc.yml",  # a chapter that comes becomes a link on every page that names it
+    "book/_assets/*",
+    "book/_ext/*.py",
+    "book/_templates/**/*.html",
+    "book/_vendor/fingerprint",
+)
 # Environment variables that the pages depend on (course_site reads them).
 SETTINGS = ("COURSE_HUB", "SOLUTIONS")
 # One thread: sums come out in the same order on every machine.
