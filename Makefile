@@ -75,8 +75,8 @@ test-long: $(READY) ## every answer under many seeds, the hub, the class server,
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/banks/test_banks.py tests/gradebook/test_same_points.py
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m long --ignore tests/banks/test_banks.py --ignore tests/gradebook/test_same_points.py
 
-bench: $(READY) ## measure against other software, in one run
-	@$(BIN)/python -m bench
+bench: $(READY) ## NAME=gpt: measure one bench against other software, or all without NAME
+	@$(BIN)/python -m bench $(NAME)
 
 lint: $(READY) ## format and lint in place
 	@$(BIN)/ruff check --fix .

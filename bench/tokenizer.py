@@ -149,16 +149,16 @@ def _saving(text: str, vocab_size: int) -> float:
     return plain / by_index
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=REPEATS, help=f"processes a figure (default {REPEATS})")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        name, *rest = json.loads(arguments.measure)
+    options = parser.parse_args(arguments)
+    if options.measure:
+        name, *rest = json.loads(options.measure)
         print(json.dumps(MEASURES[name](*rest)))
         return
-    compare(arguments.repeats)
+    compare(options.repeats)
     spread()
 
 
