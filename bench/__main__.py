@@ -1,4 +1,4 @@
-"""`python -m bench [NAME [OPTION ...]]`: every measurement against other software in one run, or one with its options."""
+"""`python -m bench [NAME [OPTION ...]]`: all measurements against other software in one run, or one with options."""
 
 import sys
 

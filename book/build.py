@@ -20,7 +20,7 @@ from book.vendor import VendorError, vendor
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
 SOURCES = (
-    "solutions/*.py",
+    "solutions/**/*.py",
     "labkit/**/*.py",
     "labkit/**/*.js",
     "labkit/**/*.css",
