@@ -91,8 +91,8 @@ prove: $(READY) ## prove what is too dear for every run, where its inputs have c
 costs: $(READY) ## write what the tests took, as last run here, to bench/proof.md
 	@$(BIN)/python -m bench.proof
 
-bench: $(READY) ## measure against other software, in one run
-	@$(BIN)/python -m bench
+bench: $(READY) ## NAME=gpt: measure one bench against other software, or all without NAME
+	@$(BIN)/python -m bench $(NAME)
 
 lint: $(READY) ## format and lint in place
 	@$(BIN)/ruff check --fix .

@@ -138,16 +138,16 @@ def widths(model: GPT, rows: torch.Tensor, seeds: int) -> None:
         )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=REPEATS, help=f"processes a figure (default {REPEATS})")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        who, size = json.loads(arguments.measure)
+    options = parser.parse_args(arguments)
+    if options.measure:
+        who, size = json.loads(options.measure)
         print(json.dumps(tokens_per_second(who, SIZES[size])))
         return
-    compare(arguments.repeats)
+    compare(options.repeats)
     spread()
 
 

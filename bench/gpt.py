@@ -24,7 +24,8 @@ import torch
 
 from labkit.fit import adamw
 from labkit.testing import probes
-from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2, next_token_loss
+from labkit.testing.oracles import library_gpt2
+from solutions.gpt import GPT, GPTConfig, load_gpt2, next_token_loss
 from solutions.scale import fused
 
 REPEATS = 5
@@ -144,16 +145,16 @@ def spread(seeds: int = 20) -> None:
         )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=REPEATS, help=f"processes a figure (default {REPEATS})")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        variant, size = json.loads(arguments.measure)
+    options = parser.parse_args(arguments)
+    if options.measure:
+        variant, size = json.loads(options.measure)
         print(json.dumps(measure(VARIANTS[variant], *SIZES[size])))
         return
-    compare(arguments.repeats)
+    compare(options.repeats)
     spread()
 
 

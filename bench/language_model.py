@@ -4,6 +4,7 @@ Texts are held-out documentation, in slices of 3,000 bytes at even distances. Fr
 Primed: both sides have the training text, or the model that was trained on it, beforehand. No time is measured.
 """
 
+import argparse
 import math
 import statistics
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 
 from labkit import checkpoint, corpus
 from labkit.checkpoint import find
+from labkit.testing.oracles import rivals
 from solutions.language_model import (
     ByteModel,
     GPTModel,
@@ -20,7 +22,6 @@ from solutions.language_model import (
     compress,
     decompress,
     primed,
-    rivals,
 )
 
 SLICE, SLICES = 3_000, 20
@@ -102,7 +103,8 @@ def effects(texts: int = 20) -> None:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     contest()
     effects()

@@ -78,23 +78,23 @@ def shapes(seeds: int) -> dict[str, list[float]]:
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of training (default {STEPS})")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     entropy = markov_entropy(markov_source())
     print(f"entropy of the language {entropy:.4f} nats")
     found: dict[str, list[float]] = {}
-    for seed in range(arguments.seeds):
-        sizes, losses = map(list, zip(*ladder(seed, arguments.steps), strict=True))
+    for seed in range(options.seeds):
+        sizes, losses = map(list, zip(*ladder(seed, options.steps), strict=True))
         print(
             f"seed {seed:2}: " + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)), flush=True
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
-    for name, values in (found | shapes(arguments.seeds)).items():
+    for name, values in (found | shapes(options.seeds)).items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
             f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "

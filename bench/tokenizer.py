@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from labkit import corpus
+from labkit.testing.oracles import library_merges, library_tokenizer
 from solutions import tokenizer
 
 TRAINING_BYTES = 2_000_000
@@ -46,13 +47,13 @@ def measure_training(who: str, vocab_size: int) -> dict[str, float]:
     text = training_text()
     if who == "ours":
         return {"cold": seconds(lambda: tokenizer.train_bpe(text, vocab_size))}
-    tokenizer.library_merges("a", 256)  # so that importing the library is not counted
-    return {"cold": seconds(lambda: tokenizer.library_merges(text, vocab_size))}
+    library_merges("a", 256)  # so that importing the library is not counted
+    return {"cold": seconds(lambda: library_merges(text, vocab_size))}
 
 
 def measure_encoding(who: str, kind: str, vocab_size: int) -> dict[str, float]:
     text, merges = held_out(kind), tokenizer.train_bpe(training_text(), vocab_size)
-    maker = tokenizer.Tokenizer if who == "ours" else tokenizer.library_tokenizer
+    maker = tokenizer.Tokenizer if who == "ours" else library_tokenizer
     encoder = maker(merges)
     return {"cold": seconds(lambda: encoder.encode(text)), "warm": seconds(lambda: encoder.encode(text))}
 
@@ -148,16 +149,16 @@ def _saving(text: str, vocab_size: int) -> float:
     return plain / by_index
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=REPEATS, help=f"processes a figure (default {REPEATS})")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        name, *rest = json.loads(arguments.measure)
+    options = parser.parse_args(arguments)
+    if options.measure:
+        name, *rest = json.loads(options.measure)
         print(json.dumps(MEASURES[name](*rest)))
         return
-    compare(arguments.repeats)
+    compare(options.repeats)
     spread()
 
 

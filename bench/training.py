@@ -93,10 +93,10 @@ def loop_effects(seed: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
-    seeds = range(parser.parse_args().seeds)
+    seeds = range(parser.parse_args(arguments).seeds)
     torch.set_num_threads(1)
     for effects in (mixture_effects, loop_effects):
         rows = [effects(seed) for seed in seeds]

@@ -22,7 +22,7 @@ from book.vendor import VendorError, vendor
 ROOT = Path(__file__).resolve().parents[1]
 # What a page's numbers depend on besides its own code.
 SOURCES = (
-    "solutions/*.py",
+    "solutions/**/*.py",
     "labkit/**/*.py",
     "labkit/**/*.js",
     "labkit/**/*.css",
@@ -31,7 +31,14 @@ SOURCES = (
     "requirements.txt",
 )
 # What Sphinx would not notice a change of.
-LOOK = ("_config.yml", "book/_assets/*", "book/_ext/*.py", "book/_templates/**/*.html", "book/_vendor/fingerprint")
+LOOK = (
+    "_config.yml",
+    "book/_toc.yml",  # a chapter that comes becomes a link on every page that names it
+    "book/_assets/*",
+    "book/_ext/*.py",
+    "book/_templates/**/*.html",
+    "book/_vendor/fingerprint",
+)
 # Environment variables that the pages depend on (course_site reads them).
 SETTINGS = ("COURSE_HUB", "SOLUTIONS")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

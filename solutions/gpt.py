@@ -9,7 +9,6 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn as nn
@@ -279,35 +278,6 @@ def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(rf"\b{re.escape(theirs)}\b", own, name)
         ours[name] = tensor.T.contiguous() if is_conv1d else tensor
     return ours
-
-
-def library_gpt2(config: GPTConfig, seed: int | None = None, **settings: Any) -> Any:
-    """A GPT-2 of `transformers` with the same sizes, in evaluation mode: what our own is compared with.
-
-    seed: draws all weights and biases anew, large ones, so that every part matters; None leaves the library's start.
-    settings: further ones of `transformers.GPT2Config`.
-    """
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    sizes = transformers.GPT2Config(
-        vocab_size=config.vocab_size,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_head=config.n_head,
-        n_layer=config.n_layer,
-        layer_norm_epsilon=config.eps,
-        bos_token_id=0,
-        eos_token_id=None,
-        pad_token_id=0,
-        **settings,
-    )
-    model = transformers.GPT2LMHeadModel(sizes)
-    if seed is not None:
-        generator = torch.Generator().manual_seed(seed)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    return model.eval()
 
 
 @torch.no_grad()

@@ -10,12 +10,8 @@ come after `history`. Sender and receiver call it with the same histories in the
 numbers even where they were computed in floating point.
 """
 
-import bz2
-import contextlib
-import lzma
 import math
 import random
-import zlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -532,32 +528,6 @@ def token_rows(model: GPT, ids: Sequence[int], start: int) -> Float[Tensor, "ste
 
 
 # ------------------------------------------------------------------------------------------------------------- rivals
-
-
-def deflate(data: bytes) -> bytes:
-    """What gzip does, without its header: deflate at its highest level."""
-    return zlib.compress(data, 9, wbits=-15)
-
-
-def lzma2(data: bytes) -> bytes:
-    """What xz does, without its header: LZMA2 at its highest level."""
-    return lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9}])
-
-
-def rivals(streaming: bool = False) -> dict[str, Callable[[bytes], bytes]]:
-    """Compressors of other people by name, each at its highest ordinary level; zstd if `zstandard` is installed.
-
-    streaming: only those that write as they read, so that one can tell what a text adds to a file (`primed`). That is
-    all but bz2: it packs blocks of 900 KB, and a further byte changes the tables and the length of its whole block.
-    """
-    found: dict[str, Callable[[bytes], bytes]] = {"gzip": deflate, "bz2": bz2.compress, "xz": lzma2}
-    with contextlib.suppress(ImportError):
-        import zstandard
-
-        found["zstd"] = zstandard.ZstdCompressor(level=19, write_content_size=False).compress
-    if streaming:
-        del found["bz2"]
-    return found
 
 
 def primed(compressor: Callable[[bytes], bytes], texts: Sequence[bytes], before: bytes) -> list[int]:

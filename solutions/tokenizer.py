@@ -11,11 +11,9 @@ for all characters that were in Unicode when both libraries' tables were made.
 
 import functools
 import heapq
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
-from typing import Any
 
 import regex
 
@@ -366,31 +364,3 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """As `decode`."""
         return decode(ids, self.merges)
-
-
-def library_merges(text: str, vocab_size: int) -> list[Pair]:
-    """The merges that the `tokenizers` library learns from a text: what `train_bpe` is compared with."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    library = Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=byte_characters(), show_progress=False)
-    library.train_from_iterator([text], trainer)
-    model = json.loads(library.to_str())["model"]
-    return [(model["vocab"][first], model["vocab"][second]) for first, second in model["merges"]]
-
-
-def library_tokenizer(merges: Sequence[Pair], special: Sequence[str] = ()) -> Any:
-    """A tokenizer of the `tokenizers` library with these merges and special tokens: what `encode` is compared with."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    spelled = sorted(byte_characters())
-    joined: list[tuple[str, str]] = []
-    for left, right in merges:
-        joined.append((spelled[left], spelled[right]))
-        spelled.append("".join(joined[-1]))
-    library = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(spelled)}, merges=joined))
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    library.decoder = decoders.ByteLevel()
-    library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
-    return library

@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: exercise cards, launch buttons, small images, scripts only where they are needed."""
+"""What this book adds to Sphinx: exercise cards, links to topics, launch buttons, small images, few scripts."""
 
 import json
 import os
@@ -9,8 +9,9 @@ from urllib.parse import quote, urlencode
 
 from docutils import nodes
 from PIL import Image
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import ReferenceRole, SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 ICONS = {
@@ -111,6 +112,32 @@ class ExerciseCard(SphinxDirective):
         return [card, nodes.rubric("", "The reference code"), nodes.literal_block(code, code, language="python")]
 
 
+class Topic(ReferenceRole):
+    """`{topic}`name`` or `{topic}`text <name>``: a chapter, linked if the book has it and in italics if not.
+
+    So a page can promise a chapter that is still to be written, and need not be edited when it comes.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        text = self.title if self.has_explicit_title else self.target.replace("_", " ").capitalize()
+        reference = pending_xref(
+            self.rawtext,
+            nodes.emphasis("", text),
+            refdomain="std",
+            reftype="doc",
+            reftarget=f"/{self.target}",
+            refexplicit=self.has_explicit_title,  # otherwise Sphinx takes the chapter's title
+            refdoc=self.env.docname,
+            is_topic=True,
+        )
+        return [reference], []
+
+
+def name_topic(app: Sphinx, env: Any, node: pending_xref, content: nodes.TextElement) -> nodes.TextElement | None:
+    """The name alone for a chapter that is not in the contents, without a warning."""
+    return content if node.get("is_topic") else None
+
+
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Load scripts only where a page needs them, and add the launch buttons of its exercises."""
     # Sphinx gives MathJax to every page above one that has formulas; the home page is above all of them.
@@ -162,9 +189,11 @@ def shrink_plots(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive and the page hook."""
+    """Register the directive, the role and the page hooks."""
     app.add_config_value("course_hub", "", "env", types=[str])
     app.add_directive("exercise-card", ExerciseCard)
+    app.add_role("topic", Topic())
+    app.connect("missing-reference", name_topic)
     # After the theme has made its header buttons.
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("build-finished", shrink_plots)

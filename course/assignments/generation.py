@@ -37,9 +37,10 @@ from labkit import checkpoint
 from labkit.testing import checks, probes
 from labkit.testing.checks import check_refused, token_ids
 from labkit.testing.answers import fresh_seed
+from labkit.testing.oracles import library_beams, library_gpt2, library_probabilities, library_text, library_tokenizer
 from labkit.predictions import compare_prediction
 from solutions.generation import require_prompt
-from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2
+from solutions.gpt import GPT, GPTConfig, load_gpt2
 
 
 # %% given="model"
@@ -95,11 +96,6 @@ def model_of(logits, context=8):
     weights["token_embedding.weight"][:, 0] = logits
     weights["final_norm.bias"][0] = 1
     return LoadedGPT(config, weights)
-
-
-def generated(theirs, ids, n_tokens, **how):
-    """What `transformers` writes: prompt and continuation."""
-    return theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, **how)
 
 
 def within_context(function, *args, **kwargs):
@@ -280,18 +276,6 @@ from solutions.generation import chances
 
 
 # %% test="chances" points=1
-def transformers_chances(logits, temperature, k, p):
-    """The distribution that `transformers` draws from."""
-    from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-    warpers = [TemperatureLogitsWarper(temperature)]
-    warpers += [TopKLogitsWarper(k)] if k is not None else []
-    warpers += [TopPLogitsWarper(p)] if p < 1 else []
-    for warper in warpers:
-        logits = warper(None, logits)
-    return logits.softmax(-1)
-
-
 def test_chances_make_a_distribution():
     logits = numbers(5, 4, 12, scale=2.0)
     check_tensor(
@@ -318,7 +302,7 @@ def test_chances_equal_those_of_transformers_hidden():
             "not transformers' distribution: first the temperature, then the k likeliest, then p of what these have left, "
             f"and the softmax at the end (temperature {temperature}, k {k}, p {p})"
         )
-        check_tensor(chances(logits, temperature, k, p), transformers_chances(logits, temperature, k, p), hint)
+        check_tensor(chances(logits, temperature, k, p), library_probabilities(logits, temperature, k, p), hint)
 
 
 # %% [markdown]
@@ -357,7 +341,7 @@ def test_greedy_writes_like_transformers():
     assert isinstance(got, torch.Tensor) and got.shape == (4, 18), "6 tokens of prompt and 12 new ones make (4, 18)"
     check_text(got[:, :6], prompt, "the result should begin with the prompt")
     hint = "each new token should be the likeliest after all tokens before it"
-    check_text(got, generated(theirs, prompt, 12, do_sample=False), hint)
+    check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
 
 
 # %% test="greedy-eos" of="greedy" points=1
@@ -371,9 +355,9 @@ def test_greedy_ends():
 
 def test_greedy_waits_for_the_others():
     theirs, prompt = random_gpt2(SMALL, 12), token_ids(13, 23, 5, 4)
-    written = generated(theirs, prompt, 12, do_sample=False)
+    written = library_text(theirs, prompt, 12, do_sample=False)
     for eos in sorted(set(written[:, 5:9].flatten().tolist()))[:4]:
-        want = generated(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
+        want = library_text(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
         hint = "a text that has written eos is filled with eos until all have ended"
         check_text(greedy(loaded(theirs, SMALL), prompt, 12, eos=eos), want, hint)
 
@@ -414,7 +398,7 @@ def test_sample_follows_its_seed():
 
 def test_sample_with_one_candidate_is_greedy():
     theirs, prompt = random_gpt2(SMALL, 22), token_ids(23, 23, 3, 5)
-    want = generated(theirs, prompt, 10, do_sample=False)
+    want = library_text(theirs, prompt, 10, do_sample=False)
     model = loaded(theirs, SMALL)
     hint = "should leave only the likeliest token, given all tokens before it"
     check_text(sample(model, prompt, 10, 1.0, k=1, seed=3), want, f"k = 1 {hint}")
@@ -444,7 +428,7 @@ def test_sample_draws_from_the_chances_hidden():
     model, prompt = model_of(logits), torch.zeros(500, 1, dtype=torch.long)
     # 4,000 draws from at most 12 tokens come within 0.06 but for three submissions in a million.
     for temperature, k, p in ((0.5, None, 1.0), (3.0, None, 1.0), (3.0, 4, 1.0), (2.0, None, 0.6)):
-        want = transformers_chances(logits[None], temperature, k, p)[0]
+        want = library_probabilities(logits[None], temperature, k, p)[0]
         drawn = sample(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
         what = f"temperature {temperature}, k {k}, p {p}"
         assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
@@ -626,29 +610,9 @@ from solutions.generation import beam_search
 
 
 # %% test="beam-search" points=2
-def searched(theirs, prompts, n_tokens, width, eos, length_penalty):
-    """What `transformers` finds: texts up to their eos, and their scores."""
-    out = generated(
-        theirs,
-        prompts,
-        n_tokens,
-        do_sample=False,
-        num_beams=width,
-        early_stopping="never",
-        length_penalty=length_penalty,
-        eos_token_id=eos,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    texts, start = out.sequences.tolist(), prompts.shape[1]
-    if eos is not None:
-        texts = [row[: row.index(eos, start) + 1] if eos in row[start:] else row for row in texts]
-    return texts, out.sequences_scores.tolist()
-
-
 def check_search(theirs, model, prompts, n_tokens, width, eos, length_penalty, hint):
     """Assert that beam_search finds what transformers does for each prompt; `hint` names the likely mistakes."""
-    texts, scores = searched(theirs, prompts, n_tokens, width, eos, length_penalty)
+    texts, scores = library_beams(theirs, prompts, n_tokens, width, eos, length_penalty)
     ending = "" if eos is None else f", ending in {eos}, length penalty {length_penalty}"
     for prompt, text, score in zip(prompts, texts, scores, strict=True):
         found, own_score = beam_search(model, prompt, n_tokens, width, eos, length_penalty)
@@ -842,7 +806,7 @@ def test_write_is_greedy_without_a_seed():
     theirs, prompt = random_gpt2(SMALL, 60), token_ids(61, 23, 4, 6)
     got = write(loaded(theirs, SMALL), prompt, 18)
     hint = "without a seed the text should be that of greedy, which is also what transformers writes"
-    check_text(got, generated(theirs, prompt, 18, do_sample=False), hint)
+    check_text(got, library_text(theirs, prompt, 18, do_sample=False), hint)
 
 
 def test_write_reads_each_position_once():
@@ -876,7 +840,7 @@ def test_write_draws_from_the_chances_hidden():
     model, prompt = model_of(logits, context=9), torch.zeros(500, 1, dtype=torch.long)
     # 4,000 draws from at most 12 tokens come within 0.06 but for three submissions in a million.
     for temperature, k, p in ((0.5, None, 1.0), (3.0, None, 1.0), (3.0, 4, 1.0), (2.0, None, 0.6)):
-        want = transformers_chances(logits[None], temperature, k, p)[0]
+        want = library_probabilities(logits[None], temperature, k, p)[0]
         drawn = write(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
         what = f"temperature {temperature}, k {k}, p {p}"
         assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
@@ -887,7 +851,7 @@ def test_write_stops_at_the_context_hidden():
     theirs, prompt = random_gpt2(SMALL, fresh_seed()), token_ids(fresh_seed(), 23, 3, 5)
     model = loaded(theirs, SMALL)
     got = write(model, prompt, 19)
-    check_text(got, generated(theirs, prompt, 19, do_sample=False), "5 tokens and 19 more fill a context of 24")
+    check_text(got, library_text(theirs, prompt, 19, do_sample=False), "5 tokens and 19 more fill a context of 24")
     check_refused("5 tokens and 20 more in a context of 24", write, model, prompt, 20)
     check_refused("a prompt without tokens leaves nothing to continue", write, model, prompt[:, :0], 3)
     assert torch.equal(write(model, prompt, 0), prompt), "no new tokens were asked for: the prompt should come back"
@@ -921,17 +885,7 @@ STARTS = (
 
 def documentation_tokenizer():
     """The tokenizer of the course's checkpoint: byte-level BPE with 1,024 tokens, run by the `tokenizers` library."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pairs = []
-    for first, second in checkpoint.load("documentation-small").merges:
-        pairs.append((symbols[first], symbols[second]))
-        symbols.append(symbols[first] + symbols[second])
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, pairs))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
+    return library_tokenizer(checkpoint.load("documentation-small").merges)
 
 
 def documentation_model():
@@ -969,7 +923,7 @@ def check_all_ways(seed, hint):
     """Assert that every way to write gives the greedy text of transformers where it should; `hint` says that."""
     config = GPTConfig(vocab_size=19, context=20, d_model=8, n_head=2, n_layer=2)
     theirs, prompt = random_gpt2(config, seed), token_ids(seed, 19, 3, 5)
-    model, want = loaded(theirs, config), generated(theirs, prompt, 12, do_sample=False)
+    model, want = loaded(theirs, config), library_text(theirs, prompt, 12, do_sample=False)
     check_text(greedy(model, prompt, 12), want, f"your greedy {hint}")
     check_text(write(model, prompt, 12), want, f"your write, without a seed, {hint}")
     check_text(sample(model, prompt, 12, 0.7, k=1, p=0.9, seed=seed), want, f"your sample, with k = 1, {hint}")

@@ -432,7 +432,7 @@ def test_block_any_sizes_hidden():
 
 
 # %% given="gpt2"
-from solutions.gpt import library_gpt2
+from labkit.testing.oracles import library_gpt2
 
 # %% exercise="load-gpt2" difficulty=3 importance=2 minutes=20 replaces="transformers"
 from solutions.gpt import load_gpt2
@@ -769,19 +769,12 @@ if __name__ == "__main__":
 
 
 # %% given="text"
+from labkit.testing.oracles import library_tokenizer
+
+
 def documentation_tokenizer():
     """The tokenizer of the course's checkpoint: byte-level BPE with 1,024 tokens, run by the `tokenizers` library."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pairs = []
-    for first, second in checkpoint.load("documentation-small").merges:
-        pairs.append((symbols[first], symbols[second]))
-        symbols.append(symbols[first] + symbols[second])
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, pairs))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
+    return library_tokenizer(checkpoint.load("documentation-small").merges)
 
 
 # %% run tags=["nbval-ignore-output"]

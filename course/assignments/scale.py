@@ -30,8 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from labkit.testing.checks import check_number, check_refused
 from labkit.testing.answers import fresh_seed
+from labkit.testing.oracles import library_cache_bytes, library_gpt2
 from labkit.predictions import compare_prediction
-from solutions.gpt import GPT, GPTConfig, library_gpt2, next_token_loss
+from solutions.gpt import GPT, GPTConfig, next_token_loss
 from solutions.scale import GPT3_TABLE, TableRow, table_config
 
 
@@ -396,16 +397,9 @@ from solutions.scale import kv_cache_bytes
 
 
 # %% test="kv-cache" points=1
-def cache_of_gpt2(config, n, batch_size):
-    """Bytes of the cache that `transformers` fills, in float32."""
-    with torch.no_grad():
-        cache = library_gpt2(config)(torch.zeros(batch_size, n, dtype=torch.long), use_cache=True).past_key_values
-    return sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
-
-
 def test_kv_cache_as_transformers_fills_it():
     config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    want = cache_of_gpt2(config, 7, batch_size=5)
+    want = library_cache_bytes(library_gpt2(config), 7, batch_size=5)
     got = kv_cache_bytes(config, 7, batch_size=5, bytes_per_number=4)
     check_number(
         got,
@@ -418,7 +412,7 @@ def test_kv_cache_as_transformers_fills_it():
 # %% test="kv-cache-any" of="kv-cache" points=1
 def test_kv_cache_any_sizes_hidden():
     config = some_config(fresh_seed())
-    want = cache_of_gpt2(config, config.context, batch_size=2)
+    want = library_cache_bytes(library_gpt2(config), config.context, batch_size=2)
     hint = "wrong at other sizes: the number of heads has no part in it, as they share out the width"
     check_number(kv_cache_bytes(config, config.context, batch_size=2, bytes_per_number=4), want, hint)
     check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")

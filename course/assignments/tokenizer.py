@@ -38,11 +38,11 @@ from solutions.tokenizer import BYTE_TO_ID, ID_TO_BYTE, Pair, byte_characters, b
 # (`byte_characters`); the ids follow the code points of those characters. `byte_ids` above applies it. You will meet
 # the characters Ġ (a space) and Ċ (the end of a line) wherever people print GPT-2's tokens.
 #
-# The two functions below call the `tokenizers` library. Your results are compared with theirs; your own answers may not
-# call the library, which would leave nothing to learn.
+# The functions whose names begin with `library` call the `tokenizers` library. Your results are compared with theirs; your
+# own answers may not call the library, which would leave nothing to learn.
 
 # %% given="library"
-from solutions.tokenizer import library_merges, library_tokenizer
+from labkit.testing.oracles import library_chunks, library_merges, library_tokenizer
 
 
 def random_text(generator: random.Random, pieces: int) -> str:
@@ -84,12 +84,6 @@ from solutions.tokenizer import pre_tokenize
 
 
 # %% test="pre-tokenize" points=2
-def library_chunks(text: str) -> list[str]:
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    return [text[start:end] for _, (start, end) in ByteLevel(add_prefix_space=False).pre_tokenize_str(text)]
-
-
 def check_chunks(text: str, hint: str):
     got = list(pre_tokenize(text))
     assert "".join(got) == text, (

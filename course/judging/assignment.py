@@ -3,10 +3,11 @@
 import ast
 import functools
 import hashlib
+import inspect
 import itertools
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ from course.notebook import kind_of
 from course.sandbox import Room, RoomError, room_of
 from course.sandbox.room import data_files
 from labkit.notebook import facts
+from labkit.testing import oracles
 
 DEFAULT_SECONDS = 60
 """The time limit of a notebook whose header names none."""
@@ -135,17 +137,24 @@ def code_fingerprint(modules: Iterable[str]) -> str:
 
 
 def modules_of(source: NotebookNode) -> list[str]:
-    """Modules that the judge will import: those of the given and test cells, inside functions too.
+    """Modules that the judge will import: those of the given and test cells, inside functions and oracles too.
 
     The course's reference solutions are left out.
     """
     names: dict[str, None] = {}
     for cell in source.cells:
-        if cell.cell_type != "code" or kind_of(cell) not in ("given", "test"):
-            continue
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Import):
-                names |= dict.fromkeys(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names |= dict.fromkeys([node.module])
+        if cell.cell_type == "code" and kind_of(cell) in ("given", "test"):
+            names |= dict.fromkeys(_imported(cell.source))
     return [name for name in names if name.split(".")[0] != "solutions"]
+
+
+def _imported(source: str) -> Iterator[str]:
+    """Modules that code imports, at any depth, and those that the oracles it names will import when they are called."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            if node.module == oracles.__name__:
+                for alias in node.names:
+                    yield from _imported(inspect.getsource(getattr(oracles, alias.name)))

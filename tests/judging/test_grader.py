@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from distributed import Client, LocalCluster
 from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
 
 from course import ROOT, sandbox
 from course.assemble.assembler import assemble
@@ -26,6 +27,7 @@ from course.judging.assignment import Assignment, GraderError, modules_of
 from course.judging.grader import Grader
 from course.judging.lanes import in_lanes
 from course.judging.submission import Received, receive
+from course.notebook import graded_cell
 from course.sandbox import SandboxError
 from labkit.notebook import REPORT
 from tests.support import stand_in
@@ -103,6 +105,11 @@ def test_random_numbers_depend_on_the_seed_alone(warm: Grader) -> None:
 
 def test_imports_are_found_in_given_and_test_cells_at_any_depth() -> None:
     assert modules_of(stand_in.assignment().notebook) == ["colorsys", "chunk"]
+
+
+def test_what_an_oracle_imports_when_it_is_called_is_imported_beforehand() -> None:
+    cell = graded_cell("given", "oracles", "from labkit.testing.oracles import library_chunks")
+    assert modules_of(new_notebook(cells=[cell])) == ["labkit.testing.oracles", "tokenizers"]
 
 
 # ----------------------------------------------------------------------------------------------------------- failures

@@ -6,9 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import solutions.checkpoints
 from labkit import checkpoint, corpus
 from labkit.checkpoint import CheckpointError
-from solutions import checkpoints as recipes
+from solutions.checkpoints import rebuild as recipes
+from solutions.checkpoints import recipe as training
+from solutions.checkpoints.documentation import read_text
 from solutions.gpt import GPT, GPTConfig, from_checkpoint
 
 CONFIG = {"vocab_size": 3, "context": 4}
@@ -153,6 +156,16 @@ def test_a_shipped_checkpoint_is_what_its_recipe_makes(name):
     from_checkpoint(name)
 
 
+def test_recipes_are_found_in_any_module_beside_the_others(tmp_path, monkeypatch):
+    (tmp_path / "toy_recipes.py").write_text("RECIPES = {'toy': 'a recipe'}\n")
+    (tmp_path / "toy_shared.py").write_text("STEPS = 3\n")
+    monkeypatch.setattr(solutions.checkpoints, "__path__", [str(tmp_path)])
+    assert recipes.recipes([str(tmp_path)]) == {"toy": "a recipe"}
+    (tmp_path / "toy_twice.py").write_text("RECIPES = {'toy': 'another'}\n")
+    with pytest.raises(ValueError, match="toy is made by toy_twice and by another module of recipes: rename one"):
+        recipes.recipes([str(tmp_path)])
+
+
 def test_the_shipped_files_are_those_of_the_recipes_and_small():
     files = list(checkpoint.SHIPPED.glob("*"))
     assert {file.stem for file in files} == set(recipes.RECIPES)
@@ -253,7 +266,7 @@ def test_arguments_that_make_no_sense_are_refused(recipe, capsys, arguments, say
 @pytest.fixture
 def reader(recipe, monkeypatch):
     """The one recipe trains on text, in two steps."""
-    monkeypatch.setattr(recipes, "RECIPES", {"tiny": replace(recipe, train=recipes.read_text)})
+    monkeypatch.setattr(recipes, "RECIPES", {"tiny": replace(recipe, train=read_text, reads_text=True)})
 
 
 def test_a_model_of_ones_own_text_is_saved_beside_it(reader, tmp_path, capsys):
@@ -278,7 +291,7 @@ def test_an_interrupted_training_leaves_the_shipped_file(reader, monkeypatch, ca
     monkeypatch.setattr(corpus, "text", lambda split, file=None: "some text, " * 50)
     assert recipes.main([]) == 0
     before = checkpoint.find("tiny").read_bytes()
-    monkeypatch.setattr(recipes, "fit", lambda *_, **__: [3.0])  # what it returns when interrupted after one step
+    monkeypatch.setattr(training, "fit", lambda *_, **__: [3.0])  # what it returns when interrupted after one step
     assert recipes.main([]) == 130
     assert "Interrupted" in capsys.readouterr().err
     assert checkpoint.find("tiny").read_bytes() == before

@@ -230,6 +230,9 @@ LIBRARY = {
     "a closure": "import tokenizers\ndef make(t):\n    return lambda: t.Tokenizer\nf = make(tokenizers)",
     "a class built on one": "from tokenizers.decoders import Decoder\nclass f(Decoder): pass",
     "the thing itself": "from tokenizers import Tokenizer as f",
+    "an oracle of ours": "from labkit.testing import oracles\ndef f(): return oracles.library_tokenizer([])",
+    "an oracle's name": "from labkit.testing.oracles import library_merges\ndef f(): return library_merges('a', 256)",
+    "an oracle itself": "from labkit.testing.oracles import library_tokenizer as g\ndef f(g=g): return g([])",
 }
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation import logits_process as theirs
 
+from labkit.testing.oracles import library_beams, library_gpt2, library_probabilities, library_text
 from solutions.generation import (
     KVCache,
     beam_search,
@@ -25,7 +26,7 @@ from solutions.generation import (
     top_p,
     write,
 )
-from solutions.gpt import GPT, GPTConfig, library_gpt2, load_gpt2
+from solutions.gpt import GPT, GPTConfig, load_gpt2
 
 CONFIG = GPTConfig(vocab_size=50, context=40, d_model=24, n_head=3, n_layer=2, eps=1e-3)
 
@@ -43,14 +44,7 @@ def prompts(batch: int, n: int, seed: int = 1, vocab_size: int = CONFIG.vocab_si
 
 
 def continued(hf: transformers.GPT2LMHeadModel, ids: torch.Tensor, n_tokens: int, **how) -> torch.Tensor:
-    mask = torch.ones_like(ids)
-    return hf.generate(ids, attention_mask=mask, max_new_tokens=n_tokens, do_sample=False, **how)
-
-
-def text_of(row: torch.Tensor, n: int, eos: int | None) -> list[int]:
-    """A row without what pads it after its first `eos` behind the prompt."""
-    text = row.tolist()
-    return text[: text.index(eos, n) + 1] if eos in text[n:] else text
+    return library_text(hf, ids, n_tokens, do_sample=False, **how)
 
 
 def endings(model: GPT, ids: torch.Tensor) -> list[int]:
@@ -82,20 +76,10 @@ def test_beam_search_equals_transformers(seed, width, length_penalty):
     hf, model = pair(seed=seed)
     ids = prompts(1, 5, seed)
     for eos in (None, *endings(model, ids)):
-        out = continued(
-            hf,
-            ids,
-            14,
-            num_beams=width,
-            eos_token_id=eos,
-            return_dict_in_generate=True,
-            output_scores=True,
-            length_penalty=length_penalty,
-            early_stopping="never",
-        )
+        want, scores = library_beams(hf, ids, 14, width, eos, length_penalty)
         text, score = beam_search(model, ids[0], 14, width, eos, length_penalty)
-        assert text.tolist() == text_of(out.sequences[0], 5, eos), (eos, text, out.sequences)
-        assert score == pytest.approx(out.sequences_scores.item(), abs=1e-4)
+        assert text.tolist() == want[0], eos
+        assert score == pytest.approx(scores[0], abs=1e-4)
 
 
 def test_one_beam_is_greedy():
@@ -155,13 +139,8 @@ def random_logits(seed: int, batch: int, vocab_size: int, scale: float = 3.0) ->
 def test_chances_equal_those_of_transformers(seed, batch, vocab_size, temperature, k, p):
     logits = random_logits(seed, batch, vocab_size)
     kept = logits.clone()
-    want = theirs.TemperatureLogitsWarper(temperature)(None, logits)
-    if k is not None:
-        want = theirs.TopKLogitsWarper(k)(None, want)
-    if p < 1:
-        want = theirs.TopPLogitsWarper(p)(None, want)
-    got = chances(logits, temperature, k, p)
-    assert (got - want.softmax(-1)).abs().max() < 1e-9
+    want = library_probabilities(logits, temperature, k, p)
+    assert (chances(logits, temperature, k, p) - want).abs().max() < 1e-9
     assert torch.equal(logits, kept)
 
 

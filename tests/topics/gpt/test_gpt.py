@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labkit import checkpoint
 from labkit.checkpoint import CheckpointError
+from labkit.testing.oracles import library_gpt2
 from solutions.gpt import (
     GPT,
     GPTConfig,
@@ -22,7 +23,6 @@ from solutions.gpt import (
     from_checkpoint,
     gelu,
     generate,
-    library_gpt2,
     load_gpt2,
     next_token_loss,
 )

@@ -10,7 +10,8 @@ from scipy.integrate import quad
 from scipy.optimize import curve_fit, minimize_scalar
 from torch.utils.flop_counter import FlopCounterMode
 
-from solutions.gpt import GPT, GPTConfig, library_gpt2, next_token_loss
+from labkit.testing.oracles import library_cache_bytes, library_gpt2
+from solutions.gpt import GPT, GPTConfig, next_token_loss
 from solutions.scale import (
     BESIROGLU,
     GPT3_TABLE,
@@ -110,9 +111,7 @@ def test_a_text_that_does_not_fit_is_refused(n):
 
 def test_the_cache_is_that_of_transformers():
     config = GPTConfig(31, 12, 12, 3, 2)
-    with torch.no_grad():
-        cache = library_gpt2(config)(torch.zeros(5, 7, dtype=torch.long), use_cache=True).past_key_values
-    want = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    want = library_cache_bytes(library_gpt2(config), 7, batch_size=5)
     assert kv_cache_bytes(config, 7, batch_size=5, bytes_per_number=4) == want
 
 

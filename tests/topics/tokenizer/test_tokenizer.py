@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import corpus
+from labkit.testing.oracles import library_merges, library_tokenizer
 from solutions import tokenizer
-from solutions.tokenizer import decode, encode, encode_with_special, library_merges, library_tokenizer, train_bpe
+from solutions.tokenizer import decode, encode, encode_with_special, train_bpe
 
 TEXTS = {
     "documentation": (lambda: corpus.text("train", 380_000), lambda: corpus.text("heldout", 60_000)),

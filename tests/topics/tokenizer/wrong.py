@@ -7,6 +7,7 @@ from itertools import pairwise
 import regex
 
 from course.banks.bank import wrong
+from labkit.testing.oracles import library_merges, library_tokenizer
 from solutions import tokenizer as reference
 
 REFUSED = "this exercise asks you to write what that call does"
@@ -238,7 +239,7 @@ def train_by_recounting(words, vocab_size):
 @wrong("train-by-recounting", mistake="asks the library", says=REFUSED)
 def train_by_recounting(words, vocab_size):
     text = " ".join(reference.decode(word, []) for word, n in words.items() for _ in range(n))
-    return reference.library_merges(text, vocab_size)
+    return library_merges(text, vocab_size)
 
 
 # -------------------------------------------------------------------------------------------------- index-pairs
@@ -480,7 +481,7 @@ def train_bpe(text, vocab_size):
 
 @wrong("train-bpe", mistake="asks the library", says=REFUSED)
 def train_bpe(text, vocab_size):
-    return reference.library_merges(text, vocab_size)
+    return library_merges(text, vocab_size)
 
 
 # --------------------------------------------------------------------------------------------------- vocabulary
@@ -551,7 +552,7 @@ def decode(ids, merges, special=()):
 
 @wrong("decode", mistake="asks the library", says=REFUSED)
 def decode(ids, merges, special=()):
-    return reference.library_tokenizer(merges, special).decode(ids, skip_special_tokens=False)
+    return library_tokenizer(merges, special).decode(ids, skip_special_tokens=False)
 
 
 # ------------------------------------------------------------------------------------------------- encode-chunk
@@ -603,7 +604,7 @@ def encode_chunk(chunk, new_ids):
 
 @wrong("encode-chunk", mistake="asks the library", says=REFUSED)
 def encode_chunk(chunk, new_ids):
-    return reference.library_tokenizer(sorted(new_ids, key=new_ids.get)).encode(chunk).ids
+    return library_tokenizer(sorted(new_ids, key=new_ids.get)).encode(chunk).ids
 
 
 # ------------------------------------------------------------------------------------------------------- encode
@@ -635,7 +636,7 @@ def encode(text, merges):
 
 @wrong("encode", mistake="asks the library", says=REFUSED)
 def encode(text, merges):
-    return reference.library_tokenizer(merges).encode(text).ids
+    return library_tokenizer(merges).encode(text).ids
 
 
 # ------------------------------------------------------------------------------------------ encode-with-special
@@ -677,4 +678,4 @@ def encode_with_special(text, merges, special):
 
 @wrong("encode-with-special", mistake="asks the library", says=REFUSED)
 def encode_with_special(text, merges, special):
-    return reference.library_tokenizer(merges, special).encode(text).ids
+    return library_tokenizer(merges, special).encode(text).ids
