@@ -1,7 +1,9 @@
 """Run an assembled notebook without a kernel, with other answers put in."""
 
 import ast
+import copy
 import linecache
+import re
 import types
 import warnings
 from collections.abc import Container, Mapping
@@ -28,13 +30,14 @@ def play(
     blank: bool = False,
     through_codec: bool = False,
     only: Container[str] | None = None,
+    first_failure: bool = False,
 ) -> dict[str, Exception | None]:
     """What each test cell says: `{test id: None or the exception}`.
 
     Each of `answers` is bound right after the exercise cell that defines its name. With `blank`, every exercise
     raises NotImplementedError, as in a notebook nobody has touched. Run cells are for display and are left out.
     `only` names the tests to run, when not all. With `through_codec`, student and tests have a namespace each and
-    everything between them crosses as bytes.
+    everything between them crosses as bytes. With `first_failure`, nothing is played after a test that fails.
     """
     namespace: dict[str, Any] = types.ModuleType("__main__").__dict__
     judge = types.ModuleType("__main__").__dict__ if through_codec else namespace
@@ -63,6 +66,8 @@ def play(
             exec(test.definitions(), judge)  # later tests may use them
             if only is None or test.name in only:
                 grades[test.name] = _outcome(test.block(), judge)
+                if first_failure and grades[test.name]:
+                    break
     return grades
 
 
@@ -96,6 +101,26 @@ def blanked(source: str) -> str:
         elif not inside:
             out.append(line)
     return "\n".join(out)
+
+
+def solution_lines(source: str) -> set[int]:
+    """Numbers of the lines of an exercise's cell that stand between the solution marks, from 1."""
+    found: set[int] = set()
+    inside = False
+    for number, line in enumerate(source.splitlines(), 1):
+        inside = "BEGIN SOLUTION" in line or (inside and "END SOLUTION" not in line)
+        if inside:
+            found.add(number)
+    return found
+
+
+def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
+    """A notebook with the tests that students see, and no others."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if kind_of(cell) == "test":
+            cell.source = re.sub(r"(?ms)^ *### BEGIN HIDDEN TESTS$.*?^ *### END HIDDEN TESTS$\n?", "", cell.source)
+    return notebook
 
 
 def points(notebook: NotebookNode) -> dict[str, int]:
