@@ -13,7 +13,7 @@ from course.banks.play import blanked
 from course.notebook import kind_of
 from labkit.notebook import name_of
 
-OURS = ("solutions", "tests")
+OURS = ("course", "solutions", "tests")
 
 
 def solved(source: NotebookNode) -> NotebookNode:
