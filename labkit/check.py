@@ -60,7 +60,7 @@ class Exercise:
 
 
 def find(name: str) -> Path:
-    """The notebook that a person means by an assignment's name or by a path."""
+    """The notebook that an assignment's name or a path means; raises NotebookError for a name that is unknown."""
     if name.endswith(".ipynb"):
         return Path(name)
     for path in (*nearby(name), *in_exercises(name)):

@@ -205,7 +205,7 @@ def test_a_lost_exercise_and_a_broken_half_are_named(course, assembled, capsys):
     lines = capsys.readouterr().out.splitlines()
     lost = next(number for number, line in enumerate(lines) if line.startswith("  FAILED  norm "))
     assert lines[lost + 1 : lost + 3] == [
-        "          NameError: name 'norm' is not defined",
+        "          NameError: name 'Norm' is not defined",
         "          The exercise's cell is missing: write the answer into a cell above these tests.",
     ]
     assert "          the exercise's own cell fails: ZeroDivisionError: division by zero" in lines
