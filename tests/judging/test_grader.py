@@ -288,7 +288,7 @@ def test_real_judges_in_the_real_sandbox(toy: Assignment, tmp_path: Path) -> Non
     }
     for key in ("reads", "brings"):
         assert judged[key].notebook.cells[-1].outputs[0].text == "given given\n"
-    assert [j.remarks for j in judged.values()] == [[], [], []]
+    assert [j.remarks for j in judged.values()] == [[]] * 4
 
 
 def test_without_a_sandbox_when_asked(toy: Assignment, tmp_path: Path) -> None:
