@@ -181,8 +181,8 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
         try:
             if glob.escape(name) != name:
                 raise Refusal(
-                    f"The feedback for {name} could not be written: nbgrader takes the characters *, ? and [ of a name for "
-                    "a pattern; rename the student's folder in course/submitted and grade it again."
+                    f"The feedback for {name} could not be written: nbgrader takes the characters *, ? and [ of a name "
+                    "for a pattern; rename the student's folder in course/submitted and grade it again."
                 )
             _must(api.generate_feedback(assignment, name), f"The feedback for {name} could not be written")
             if (folder / "submission_secret.txt").exists():
