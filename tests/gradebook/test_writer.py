@@ -40,7 +40,6 @@ from tests.support.toy_course import (
     write_source,
 )
 
-
 PATIENCE = 300  # seconds that a command may take on a busy machine
 
 
