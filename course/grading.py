@@ -176,17 +176,21 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
     released, failed = 0, []
     todo = [student] if student is not None else sorted(graded)
     for name in todo:
-        only = glob.escape(name)  # nbgrader takes a student for a pattern
         folder = Path(api.coursedir.format_path(api.coursedir.feedback_directory, name, assignment))
         try:
-            _must(api.generate_feedback(assignment, only), f"The feedback for {name} could not be written")
+            if glob.escape(name) != name:
+                raise Refusal(
+                    f"The feedback for {name} could not be written: nbgrader takes the characters *, ? and [ of a name "
+                    "for a pattern; rename the student's folder in course/submitted and grade it again."
+                )
+            _must(api.generate_feedback(assignment, name), f"The feedback for {name} could not be written")
             if (folder / "submission_secret.txt").exists():
-                _must(api.release_feedback(assignment, only), f"The feedback for {name} could not be released")
+                _must(api.release_feedback(assignment, name), f"The feedback for {name} could not be released")
                 released += 1
         except Refusal as refusal:
             failed.append(str(refusal))
     if failed:
-        raise Refusal("\n".join([*failed, f"The feedback for {len(todo) - len(failed)} other submissions is done."]))
+        raise Refusal("\n".join([*failed, f"The other pages are written: {len(todo) - len(failed)}."]))
     return len(todo), released
 
 

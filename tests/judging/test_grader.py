@@ -244,24 +244,29 @@ def test_a_missing_assignment_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
-    """The toy assignment, with a data file."""
+    """The toy assignment, with a data file and a folder of such."""
     needs_sandbox()
     root = tmp_path_factory.mktemp("toy")
     shutil.copytree(TOY / "solutions", root / "solutions")
     assemble("toy", TOY, to=root / "course" / "source" / "toy" / "toy.ipynb")
     (root / "course" / "source" / "toy" / "words.txt").write_text("given")
+    (root / "course" / "source" / "toy" / "data").mkdir()
+    (root / "course" / "source" / "toy" / "data" / "more.txt").write_text("given")
     return Assignment.load(root, "toy")
 
 
 def handed_in(
-    toy: Assignment, tmp_path: Path, change: Callable[[NotebookNode], None] = lambda notebook: None
+    toy: Assignment, tmp_path: Path, change: Callable[[NotebookNode], None] = lambda notebook: None, **files: str
 ) -> Received:
-    """The solved toy notebook, changed."""
+    """The solved toy notebook, changed, and a folder `data` with some files."""
     notebook = nbformat.reads(toy.source, as_version=4)
     change(notebook)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     nbformat.write(notebook, folder / "toy.ipynb")
-    return receive(folder, toy.notebook, "toy")
+    for name, text in files.items():
+        (folder / "data").mkdir(exist_ok=True)
+        (folder / "data" / f"{name}.txt").write_text(text)
+    return receive(folder, toy.notebook, "toy", toy.data)
 
 
 def leave_blank(notebook: NotebookNode) -> None:
@@ -271,7 +276,7 @@ def leave_blank(notebook: NotebookNode) -> None:
 
 
 def read_the_data(notebook: NotebookNode) -> None:
-    notebook.cells.append(nbformat.v4.new_code_cell("print(open('words.txt').read())"))
+    notebook.cells.append(nbformat.v4.new_code_cell("print(open('words.txt').read(), open('data/more.txt').read())"))
 
 
 def test_real_judges_in_the_real_sandbox(toy: Assignment, tmp_path: Path) -> None:
@@ -279,17 +284,24 @@ def test_real_judges_in_the_real_sandbox(toy: Assignment, tmp_path: Path) -> Non
         ("solved", handed_in(toy, tmp_path), 1),
         ("blank", handed_in(toy, tmp_path, leave_blank), 2),
         ("reads", handed_in(toy, tmp_path, read_the_data), 3),
+        ("brings", handed_in(toy, tmp_path, read_the_data, more="given"), 4),
     ]
     judged = dict(lanes.judge_many(toy, jobs, lanes=2))
-    assert {key: points(j) for key, j in judged.items()} == {"solved": (12, 12), "blank": (0, 12), "reads": (12, 12)}
-    assert judged["reads"].notebook.cells[-1].outputs[0].text == "given\n"
-    assert [j.remarks for j in judged.values()] == [[], [], []]
+    assert {key: points(j) for key, j in judged.items()} == {
+        "solved": (12, 12),
+        "blank": (0, 12),
+        "reads": (12, 12),
+        "brings": (12, 12),
+    }
+    for key in ("reads", "brings"):
+        assert judged[key].notebook.cells[-1].outputs[0].text == "given given\n"
+    assert [j.remarks for j in judged.values()] == [[]] * 4
 
 
 def test_without_a_sandbox_when_asked(toy: Assignment, tmp_path: Path) -> None:
     ((_, judged),) = lanes.judge_many(toy, [(0, handed_in(toy, tmp_path, read_the_data), 1)], lanes=1, isolated=False)
     assert points(judged) == (12, 12)
-    assert judged.notebook.cells[-1].outputs[0].text == "given\n"
+    assert judged.notebook.cells[-1].outputs[0].text == "given given\n"
 
 
 def test_a_sandbox_that_is_killed_costs_a_retry(toy: Assignment, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from course.judging.messages import told
 from course.judging.reference import reference, references
 from course.judging.verdict import Judged, failed
 from labkit.notebook import REPORT
-from labkit.testing.link import Link, NoData, Remote
+from labkit.testing import codec
+from labkit.testing.link import Link, NoData, Remote, UnreadableAnswer
 from labkit.testing.student import Student
 from tests.support.outside import (
     SETUP,
@@ -553,6 +554,13 @@ def test_an_object_of_the_students_has_a_name_an_identity_and_a_sentence():
     assert {it: 1}[it] == 1
     with pytest.raises(NoData, match="return numbers, texts, lists, tensors"):
         bool(it)
+
+
+def test_an_object_with_a_name_for_a_handle_is_no_answer():
+    """The name would stand in a sentence on what did not end, and could tell a hidden test's input."""
+    forged = codec.encode(("result", object()), handle=lambda value: "input_7")
+    with pytest.raises(UnreadableAnswer, match="a name in place of a number"):
+        Remote(Link(lambda request: forged, {}), "it")()
 
 
 def test_what_is_held_for_a_test_is_let_go_after_it():
