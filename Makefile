@@ -75,7 +75,7 @@ export: $(READY) ## write all grades to grades.csv
 checkpoints: $(READY) ## train the checkpoints again and say whether they reproduce
 	@$(BIN)/python -m solutions.checkpoints
 
-test: $(READY) ## prove a change (about 12 minutes on two cores); TOPIC=gpt: one topic, in about a minute
+test: $(READY) ## prove a change; TOPIC=gpt: what one topic says of itself, without the whole book
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

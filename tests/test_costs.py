@@ -38,8 +38,8 @@ costs.MEASURED = costs.Path(__file__).with_name("measured.json")
 TESTS = """
 import os, pathlib, pytest
 
-@pytest.mark.parametrize("name", {names})
 @pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("name", {names})
 def test(name, number):
     sum(range(200_000))
     with pathlib.Path("ran").open("a") as file:
@@ -56,7 +56,7 @@ def test_groups_are_dealt_whole_and_the_longest_first(tmp_path: Path, workers: i
     command += ["--basetemp", "temporary", "."]
     environment = os.environ | {"PYTHONPATH": str(costs.ROOT)}
     environment.pop("PYTEST_XDIST_WORKER", None)
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
     assert "15 passed" in done.stdout, done.stdout + done.stderr
     ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
     assert len({tuple(pair) for pair in ran}) == 5, "a group runs on one worker"
