@@ -642,31 +642,40 @@ from solutions.gpt import generate
 
 
 # %% test="generate" points=2
-def writer(vocab_size=11, context=8, seed=70):
-    """A GPT with random weights that is sure enough of itself to make greedy choices clear."""
-    model = GPT(GPTConfig(vocab_size, context, d_model=6, n_head=2, n_layer=1))
-    randomise(model, seed, scale=0.4)
-    return model
+def writer(seed=70, context=8):
+    """A GPT-2 of `transformers` with random weights, which says what should come next, and a GPT that holds them."""
+    config = GPTConfig(vocab_size=11, context=context, d_model=6, n_head=2, n_layer=1)
+    theirs, model = library_gpt2(config, seed), GPT(config)
+    with torch.no_grad():  # sure of itself, and not of one token whatever stands before
+        theirs.transformer.ln_f.weight.mul_(3)
+        theirs.transformer.ln_f.bias.zero_()
+    model.load_state_dict(load_gpt2(theirs.state_dict()))
+    return theirs, model
+
+
+def missed(theirs, got, i, context=8):
+    """By how much the likeliest token's logit is above that of token i, at most over all texts."""
+    logits = theirs(got[:, max(i - context, 0) : i]).logits[:, -1].detach()
+    return (logits.amax(-1) - logits.gather(-1, got[:, i, None])[:, 0]).max().item()
 
 
 def test_generate_continues_the_prompt():
     prompt = token_ids(71, 11, 3, 4)
-    got = generate(writer(), prompt, n_tokens=6, temperature=0.0)
+    got = generate(writer()[1], prompt, n_tokens=6, temperature=0.0)
     assert got.shape == (3, 10), f"4 tokens of prompt and 6 new ones make shape (3, 10), not {tuple(got.shape)}"
     assert torch.equal(got[:, :4], prompt), "the result should begin with the prompt"
 
 
 def test_generate_takes_the_likeliest():
-    model, prompt = writer(), token_ids(72, 11, 3, 4)
+    (theirs, model), prompt = writer(), token_ids(72, 11, 3, 4)
     got = generate(model, prompt, n_tokens=4, temperature=0.0)
     for i in range(4, 8):
-        want = model(got[:, :i])[:, -1].argmax(-1)
-        assert torch.equal(got[:, i], want), f"at temperature 0, token {i} should be the likeliest one"
+        assert missed(theirs, got, i) < 1e-3, f"at temperature 0, token {i} should be the likeliest one"
 
 
 # %% test="generate-sampling" of="generate" points=2
 def test_generate_follows_its_seed():
-    model, prompt = writer(), token_ids(73, 11, 2, 3)
+    model, prompt = writer()[1], token_ids(73, 11, 2, 3)
     first = probes.seeded(1, generate, model, prompt, 5, 1.0, 9)
     again = probes.seeded(2, generate, model, prompt, 5, 1.0, 9)
     assert torch.equal(first, again), "the same seed gave another text: draw from a generator with this seed"
@@ -683,24 +692,24 @@ def test_generate_draws_anew_hidden():
 
 
 def test_generate_draws_by_the_temperature_hidden():
-    model, prompt = writer(seed=fresh_seed() % 1000), token_ids(fresh_seed(), 11, 1, 4)
+    (theirs, model), prompt = writer(seed=fresh_seed()), token_ids(fresh_seed(), 11, 1, 4)
     for temperature in (0.2, 2.5):
         drawn = generate(model, prompt.expand(4000, 4), 1, temperature=temperature, seed=fresh_seed())[:, -1]
-        chances = (model(prompt)[0, -1].detach() / temperature).softmax(-1)
+        chances = (theirs(prompt).logits[0, -1].detach() / temperature).softmax(-1)
         distance = (drawn.bincount(minlength=11) / 4000 - chances).abs().sum().item() / 2
         # A right answer stays below 0.06 but for three submissions in a million; at 0.2, 1 for the temperature makes
-        # a distance of more than 0.08.
+        # a distance of more than 0.1.
         assert distance < 0.06, f"at temperature {temperature} tokens are not drawn from softmax(logits / temperature)"
 
 
 # %% test="generate-long" of="generate" points=1
 def test_generate_beyond_the_context_hidden():
     # So many texts that reading other tokens than the last ones shows in one of them.
-    model, prompt = writer(context=5), token_ids(fresh_seed(), 11, 64, 9)
+    (theirs, model), prompt = writer(context=5), token_ids(fresh_seed(), 11, 64, 9)
     got = generate(model, prompt, 7, temperature=0.0)
     assert got.shape == (64, 16), "a prompt longer than the context stays in the result whole"
-    want = generate(model, prompt[:, -5:], 7, temperature=0.0)[:, -7:]
-    assert torch.equal(got[:, -7:], want), "only the last `context` tokens should be read, at positions 0 and up"
+    worst = max(missed(theirs, got, i, context=5) for i in range(9, 16))
+    assert worst < 1e-3, "only the last `context` tokens should be read, at positions 0 and up"
     result, (_, after, _) = probes.after_call(generate, model, prompt, 0)
     assert torch.equal(result, prompt), "no new tokens were asked for: the prompt should come back"
     assert torch.equal(after, prompt), "the prompt was changed in place: return another tensor"

@@ -25,7 +25,7 @@ from course.judging.judge import judge
 from course.judging.messages import told
 from course.judging.reference import reference, references
 from course.judging.verdict import Judged, failed
-from labkit.notebook import REPORT
+from labkit.notebook import REPORT, facts, is_test
 from labkit.testing import codec
 from labkit.testing.link import Link, NoData, Remote, UnreadableAnswer
 from labkit.testing.student import Student
@@ -588,3 +588,32 @@ def test_why_python_ended_is_told():
     ends = handed_in(TOY, {"exercise-double": "def double(x):\n    import os\n    os._exit(3)"})
     for _ in range(5):
         assert verdicts(judged(TOY, ends))["double"].message == "double ended Python itself (exit 3)."
+
+
+# ------------------------------------------------------------------------------------- what tests compare with is ours
+
+PATCHES_ITS_MODEL = """
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    type(model).forward = lambda self, ids: F.one_hot(torch.zeros_like(ids), 11) * 1000.0
+    return torch.cat([ids, torch.zeros(len(ids), n_tokens, dtype=torch.long)], dim=1)
+"""
+
+
+def test_a_lent_class_that_an_answer_patches_does_not_make_it_right():
+    whole = assembled("gpt")
+    source = nbformat.v4.new_notebook(metadata=whole.metadata)
+    source.cells = [
+        cell
+        for cell in whole.cells
+        if cell.cell_type == "code"
+        and not cell.id.startswith("run-")
+        and (not is_test(cell) or facts(cell)["exercise"] == "generate")
+    ]
+    clean = handed_in(source, {"exercise-generate": PATCHES_ITS_MODEL})
+    result = judged(source, clean, seconds=300, reference=references(source, ROOT))
+    assert set(earned(result).values()) == {0}, earned(result)
+    assert earned(judged(source, seconds=300, reference=references(source, ROOT))) == {
+        "generate": 2,
+        "generate-sampling": 2,
+        "generate-long": 1,
+    }
