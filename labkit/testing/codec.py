@@ -199,6 +199,11 @@ def _write_text(text: str) -> Any:
     return {"text": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")}
 
 
+def without_surrogates(text: str) -> str:
+    """A text in which half a surrogate pair is written out, such as "\\ud800": it could be neither stored nor sent."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _described(value: Any) -> str:
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
