@@ -103,7 +103,7 @@ class Guard:
         A function leads there by its closure or a default; a container is copied with stand-ins inside.
         """
         inside: Iterable = ()
-        if isinstance(value, types.FunctionType):
+        if type(value) is types.FunctionType:
             cells = [c.cell_contents for c in value.__closure__ or () if c != types.CellType()]
             inside = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         package = next((p for v in (value, *inside) if (p := self.in_library(v))), None)
