@@ -6,7 +6,6 @@ import math
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -163,7 +162,7 @@ COLLIDING = [i * (2**61 - 1) for i in range(1, 5000)]  # all have the hash 0
 @pytest.mark.parametrize("value", [set(COLLIDING[:2000]), dict.fromkeys(COLLIDING[:2000]), COLLIDING * 3])
 def test_numbers_made_to_collide_are_refused_on_arrival(value):
     message = encode(value)
-    with pytest.raises(CodecError, match="collide|beyond 64 bits"):
+    with pytest.raises(CodecError, match=r"collide|beyond 64 bits"):
         decode(message)
 
 
