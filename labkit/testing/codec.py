@@ -4,7 +4,7 @@ Data is None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict wi
 tensors, torch dtypes, and config dataclasses (by name and fields); further what answers often give in place of these,
 so that a test can name it: numpy arrays and scalars, bytearray, Fraction and Decimal. What else a student's side holds,
 such as a module, crosses as a handle: a text that only that side can turn back into the object. Nothing is pickled, and
-reading a message runs no code but the reader's own dataclass constructors, so bytes from a student can be read anywhere.
+reading a message runs no code but the reader's own dataclass constructors, so a student's bytes can be read anywhere.
 
 A message is the length of its JSON part (8 bytes, little-endian), the JSON, and its tensors in safetensors format. In
 the JSON, None, booleans, texts, finite floats, ints below 2**63 and lists stand for themselves; everything else is an
