@@ -272,7 +272,7 @@ def test_a_longer_memory_predicts_better():
 #
 # </details>
 
-# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=15 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss"
+# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=15 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss torch._C._nn.cross_entropy_loss torch._C._nn.nll_loss_nd torch._C._nn.nll_loss2d"
 from solutions.language_model import cross_entropy
 
 

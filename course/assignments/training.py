@@ -284,7 +284,7 @@ def test_moments_leave_their_arguments_hidden():
 #
 # </details>
 
-# %% exercise="adamw-update" difficulty=3 importance=5 minutes=25 replaces="torch.optim.AdamW torch.optim.Adam"
+# %% exercise="adamw-update" difficulty=3 importance=5 minutes=25 replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
 from solutions.training import adamw_update
 
 
@@ -351,7 +351,7 @@ def test_adamw_leaves_its_arguments_hidden():
 # `state_dict` that holds whatever you keep in `self.state[parameter]`. What is missing is `step`. A parameter whose
 # gradient is None took no part in the loss and stays as it is.
 
-# %% exercise="optimizer" difficulty=3 importance=4 minutes=20 given_methods="__init__" replaces="torch.optim.AdamW torch.optim.Adam"
+# %% exercise="optimizer" difficulty=3 importance=4 minutes=20 given_methods="__init__" replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
 from solutions.training import AdamW
 
 

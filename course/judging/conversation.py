@@ -19,6 +19,7 @@ from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 
 from labkit.testing import codec
+from labkit.testing.codec import without_surrogates
 
 SERVE = "course_serve"
 HEAD = 8
@@ -398,8 +399,10 @@ class Outputs:
                     self._put(nbformat.v4.new_output(kind, data=kept, **count))
             case "error", {"ename": str(name), "evalue": str(value), "traceback": list(lines)}:
                 # The last word of a cell, also of one that said too much before.
-                lines = [line[:MAX_LINE] for line in lines[-30:] if type(line) is str]
-                self._put(nbformat.v4.new_output("error", ename=name[:200], evalue=value[:MAX_LINE], traceback=lines))
+                name, value, *lines = (
+                    without_surrogates(line)[:MAX_LINE] for line in (name, value, *lines[-30:]) if type(line) is str
+                )
+                self._put(nbformat.v4.new_output("error", ename=name[:200], evalue=value, traceback=lines))
             case str(kind), _ if kind == TOO_LARGE:
                 self.cut()
             case "clear_output", {"wait": bool(wait)}:
@@ -428,6 +431,7 @@ class Outputs:
         """As much of a text as may still be kept; the first that does not fit says so."""
         if self._cut:
             return ""
+        text = without_surrogates(text)
         if len(text) <= self.room and (joins or len(self.cells) < CELL_OUTPUTS):
             self.room -= len(text)
             self.taken += len(text)

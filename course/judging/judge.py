@@ -35,6 +35,7 @@ from course.judging.verdict import Judged, Verdict, judged_notebook, not_judged
 from course.notebook import TestCell, test_cells
 from labkit.notebook import INTEGRATION, grade_id, is_exercise, is_test, name_of
 from labkit.testing.answers import graded_with
+from labkit.testing.codec import without_surrogates
 from labkit.testing.link import Link, Remote
 
 MAX_RESTARTS = 4
@@ -78,7 +79,8 @@ def judge(
             # What answers return can keep the tests busy, so this is a result like any other.
             run.give_up(f"The tests could not be finished within {JUDGE_TIMES * seconds:.0f} seconds.")
         except Exception as error:  # an error of the judge: it must not cost the rest of a class
-            reason = f"The judging of this notebook failed ({type(error).__name__}: {error}). Tell your instructor."
+            what = without_surrogates(f"{type(error).__name__}: {error}")
+            reason = f"The judging of this notebook failed ({what}). Tell your instructor."
             run.failure = run.failure or reason
             run.give_up(reason)
         finally:

@@ -18,6 +18,7 @@ from course.judging.conversation import Stopped
 from course.judging.verdict import Failure
 from course.notebook import TestCell, is_hidden
 from labkit.testing import checks
+from labkit.testing.codec import without_surrogates
 from labkit.testing.link import NoData, UnreadableAnswer
 from labkit.testing.refusals import refusal
 
@@ -51,6 +52,7 @@ def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], 
     where = _line_of(error, theirs) if not hidden and pattern == _in_their_code(error) else []
     message = "\n".join([_short(pattern if hidden else full, MAX_MESSAGE), *where, *notes])
     detail = full if isinstance(error, Stopped) else f"{kind}: {text}" if text else kind
+    message, detail, pattern = map(without_surrogates, (message, detail, pattern))
     return Failure(test, hidden, message, _short(detail, MAX_DETAIL), _short(pattern, MAX_MESSAGE))
 
 

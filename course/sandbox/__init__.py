@@ -47,6 +47,9 @@ KILL_SECONDS = 10.0
 START_SECONDS = 120.0
 """How long a kernel may take to start: a busy machine, and the warm process's own imports before the first."""
 
+MOST_THREADS = 4
+"""Threads that one torch operation may use."""
+
 NOBODY = 65534
 INSIDE = Path("/course")
 KERNELS = "/run/kernels"
@@ -83,6 +86,8 @@ def _environment(work: str, path: str) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
+        # More threads than processes are allowed would end Python, whatever torch.set_num_threads was told.
+        "OMP_THREAD_LIMIT": str(MOST_THREADS),
         "TOKENIZERS_PARALLELISM": "false",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }

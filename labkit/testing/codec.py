@@ -1,9 +1,10 @@
 """Bytes for the data that crosses between a test and the code it judges.
 
 Data is None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict with any hashable of these as keys,
-tensors, torch dtypes, and config dataclasses (by name and fields). What else a student's side holds, such as a module,
-crosses as a handle: a text that only that side can turn back into the object. Nothing is pickled, and reading a message
-runs no code but the reader's own dataclass constructors, so bytes from a student can be read anywhere.
+tensors, torch dtypes, and config dataclasses (by name and fields); further what answers often give in place of these,
+so that a test can name it: numpy arrays and scalars, bytearray, Fraction and Decimal. What else a student's side holds,
+such as a module, crosses as a handle: a text that only that side can turn back into the object. Nothing is pickled, and
+reading a message runs no code but the reader's own dataclass constructors, so a student's bytes can be read anywhere.
 
 A message is the length of its JSON part (8 bytes, little-endian), the JSON, and its tensors in safetensors format. In
 the JSON, None, booleans, texts, finite floats, ints below 2**63 and lists stand for themselves; everything else is an
@@ -15,10 +16,14 @@ import binascii
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection
+from decimal import Decimal
+from fractions import Fraction
 from itertools import chain, islice
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -32,12 +37,22 @@ MAX_JSON = 64 * 2**20
 MAX_TENSORS = 10_000
 # Python itself writes out no int that is much longer.
 MAX_INT_BITS = 14_000
+# Digits of a Decimal, and of the whole number that it would be.
+MAX_DIGITS = 4_000
+# Only numbers beyond 64 bits, and fractions, can be made to share one hash by the thousand.
+MAX_LARGE = 10_000
+# Comparisons of keys with the same hash that reading a set or dict may cost.
+MAX_COLLISIONS = 1_000_000
 
 _HEAD = 8
 # Sets and dicts grow by so many items at a time: keys made to collide then cannot keep a reader from an alarm for long.
 _STEP = 1000
 # What JSON brings as it is.
 _PLAIN = frozenset((int, str, bool, type(None)))
+# Those that are no subclass of Python's own numbers.
+_SCALARS = frozenset(
+    ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32")
+)
 _DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
 
 Classes = Callable[[str], type | None]
@@ -112,8 +127,17 @@ class _Writer:
             if value.bit_length() > MAX_INT_BITS:
                 raise CodecError(f"a whole number of more than {MAX_INT_BITS:,} bits cannot be sent")
             return value if -(2**63) < value < 2**63 else {"int": hex(value)}
-        if isinstance(value, bytes):
-            return {"bytes": base64.b64encode(value).decode("ascii")}
+        if isinstance(value, bytes | bytearray):
+            kind_name = "bytes" if isinstance(value, bytes) else "bytearray"
+            return {kind_name: base64.b64encode(value).decode("ascii")}
+        if isinstance(value, Fraction):
+            return {"fraction": [self.tree(part, depth + 1) for part in (value.numerator, value.denominator)]}
+        if isinstance(value, Decimal):
+            return {"decimal": _write_decimal(value)}
+        if isinstance(value, np.ndarray):
+            return {"array": self.tensor(_as_tensor(value))}
+        if isinstance(value, np.generic) and value.dtype.name in _SCALARS:
+            return {"scalar": [value.dtype.name, self.tree(value.item(), depth + 1)]}
         if isinstance(value, list):
             return self.row(value, depth)
         if isinstance(value, tuple):
@@ -131,8 +155,6 @@ class _Writer:
         if dataclasses.is_dataclass(kind) and self.classes(kind.__name__) is not None:
             fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
             return {"config": [kind.__name__, {k: self.tree(v, depth + 1) for k, v in fields.items()}]}
-        if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-            return self.tree(value.item(), depth + 1)
         name = self.handle(value) if self.handle else None
         if name is None:
             raise CodecError(
@@ -199,6 +221,24 @@ def _write_text(text: str) -> Any:
     return {"text": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")}
 
 
+def _write_decimal(value: Decimal) -> str:
+    if value.is_finite() and max(len(value.as_tuple().digits), abs(value.adjusted())) > MAX_DIGITS:
+        raise CodecError(f"a Decimal of more than {MAX_DIGITS:,} digits cannot be sent")
+    return str(Decimal(value))
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    try:
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    except TypeError:
+        raise CodecError(f"an array of {array.dtype} cannot be sent; send numbers") from None
+
+
+def without_surrogates(text: str) -> str:
+    """A text in which half a surrogate pair is written out, such as "\\ud800": it could be neither stored nor sent."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _described(value: Any) -> str:
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
@@ -256,7 +296,7 @@ def _no_constant(text: str) -> None:
 class _Reader:
     def __init__(self, tensors: dict[str, Tensor], classes: Classes, handle: Callable[[str], Any] | None):
         self.tensors, self.classes, self.handle = tensors, classes, handle
-        self.items = 0
+        self.items = self.large = 0
 
     def value(self, tree: Any, depth: int) -> Any:
         kind = type(tree)
@@ -310,15 +350,49 @@ class _Reader:
         return float(inner)
 
     def read_int(self, inner: Any, depth: int) -> int:
+        self.count_large()
         if len(_text(inner)) > MAX_INT_BITS // 4 + 4:
             raise CodecError(f"the message holds a whole number of more than {MAX_INT_BITS:,} bits")
         return int(inner, 16)
+
+    def count_large(self) -> None:
+        self.large += 1
+        if self.large > MAX_LARGE:
+            raise CodecError(f"the message holds more than {MAX_LARGE:,} fractions and numbers beyond 64 bits")
+
+    def read_fraction(self, inner: Any, depth: int) -> Fraction:
+        self.count_large()
+        above, below = (self.value(part, depth + 1) for part in inner)
+        if type(above) is not int or type(below) is not int or below < 1 or math.gcd(above, below) != 1:
+            raise CodecError("the message is malformed: not a fraction in lowest terms")
+        return Fraction(above, below)
+
+    def read_decimal(self, inner: Any, depth: int) -> Decimal:
+        self.count_large()
+        if len(_text(inner)) > 2 * MAX_DIGITS:
+            raise CodecError(f"the message holds a Decimal of more than {MAX_DIGITS:,} digits")
+        value = Decimal(inner)
+        if _write_decimal(value) != inner:
+            raise CodecError("the message is malformed: not a Decimal as it is written")
+        return value
+
+    def read_array(self, inner: Any, depth: int) -> np.ndarray:
+        return self.read_tensor(inner, depth).numpy()
+
+    def read_scalar(self, inner: Any, depth: int) -> np.generic:
+        name, item = inner
+        if _text(name) not in _SCALARS:
+            raise CodecError("the message is malformed: not a scalar of numpy")
+        return np.dtype(name).type(self.value(item, depth + 1))
 
     def read_text(self, inner: Any, depth: int) -> str:
         return _unbase64(inner).decode("utf-8", "surrogatepass")
 
     def read_bytes(self, inner: Any, depth: int) -> bytes:
         return _unbase64(inner)
+
+    def read_bytearray(self, inner: Any, depth: int) -> bytearray:
+        return bytearray(_unbase64(inner))
 
     def read_tuple(self, inner: Any, depth: int) -> tuple:
         return tuple(self.row(inner, depth))
@@ -332,13 +406,16 @@ class _Reader:
     def read_dict(self, inner: Any, depth: int) -> dict:
         keys, values = inner
         found: dict = {}
-        pairs = zip(self.row(keys, depth), self.row(values, depth), strict=True)
+        read = self.row(keys, depth)
+        _check_hashes(read)
+        pairs = zip(read, self.row(values, depth), strict=True)
         while some := list(islice(pairs, _STEP)):
             found.update(some)
         return found
 
     def hashed(self, items: list) -> set:
         found: set = set()
+        _check_hashes(items)
         for start in range(0, len(items), _STEP):
             found.update(items[start : start + _STEP])
         return found
@@ -375,6 +452,14 @@ class _Reader:
 
 
 _TAGS = frozenset(name.removeprefix("read_") for name in vars(_Reader) if name.startswith("read_"))
+
+
+def _check_hashes(keys: list) -> None:
+    """Refuse keys that were made to share a hash: with each other they would be compared, for hours."""
+    if len(keys) ** 2 <= MAX_COLLISIONS:
+        return
+    if sum(count * (count - 1) // 2 for count in Counter(map(hash, keys)).values()) > MAX_COLLISIONS:
+        raise CodecError("the message holds keys that were made to collide")
 
 
 def _text(value: Any) -> str:

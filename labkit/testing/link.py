@@ -73,6 +73,7 @@ class Link:
             case ("result", value):
                 return value
             case ("error", [*names], str(message), [*places]) if all(type(name) is str for name in names):
+                names, message = [*map(codec.without_surrogates, names)], codec.without_surrogates(message)
                 cls = next((_ERRORS[n] for n in names if n in _ERRORS), Exception)
                 raised = cls(message) if cls is not Exception else StudentError(f"{(*names, 'error')[0]}: {message}")
                 raised.by_student = True  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, NoReturn
 
 import torch
@@ -18,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 LABKIT = os.path.dirname(os.path.dirname(__file__)) + os.sep
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+# How far into a list, tuple or dict of the notebook's is looked for a library: it is looked at before each test.
+MAX_LOOKED_AT = 1000
 
 
 class ReplacedCall(Exception):
@@ -88,16 +91,10 @@ class Guard:
 
     def in_library(self, value: Any) -> str | None:
         """The listed library that a value comes from, or None."""
-        if isinstance(value, functools.partial):
-            return self.in_library(value.func)
-        if isinstance(value, types.ModuleType):
-            home = value.__name__
-        elif isinstance(named := getattr(value, "__module__", None), str):
-            home = named
-        else:  # a bound method of a compiled class says nothing of its module
-            owner = getattr(value, "__self__", value)
-            home = str(getattr(owner, "__module__", None) or type(owner).__module__)
-        package = home.split(".")[0]
+        try:
+            package = _home(value).split(".")[0]
+        except Exception:  # a weak reference to what is gone, or a class of the student's that raises when asked
+            return None
         return package if package in self.libraries else None
 
     def stand_in(self, value: Any) -> Any:
@@ -106,15 +103,15 @@ class Guard:
         A function leads there by its closure or a default; a container is copied with stand-ins inside.
         """
         inside: Iterable = ()
-        if isinstance(value, types.FunctionType):
+        if type(value) is types.FunctionType:
             cells = [c.cell_contents for c in value.__closure__ or () if c != types.CellType()]
             inside = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         package = next((p for v in (value, *inside) if (p := self.in_library(v))), None)
         if package:
             return _StandIn(package, functools.partial(self.refusal, self.libraries[package]))
-        if type(value) is dict and any(map(self.in_library, value.values())):
+        if type(value) is dict and any(map(self.in_library, islice(value.values(), MAX_LOOKED_AT))):
             return {k: self.stand_in(v) for k, v in value.items()}
-        if type(value) in (list, tuple) and any(map(self.in_library, value)):
+        if type(value) in (list, tuple) and any(map(self.in_library, islice(value, MAX_LOOKED_AT))):
             return type(value)(map(self.stand_in, value))
         return value
 
@@ -264,6 +261,19 @@ class Guard:
         for undo in reversed(self.undo):
             undo()
         self.undo.clear()
+
+
+def _home(value: Any) -> str:
+    """The module that a value comes from, dotted."""
+    if isinstance(value, functools.partial):
+        return _home(value.func)
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if isinstance(named := getattr(value, "__module__", None), str):
+        return named
+    # A bound method of a compiled class says nothing of its module.
+    owner = getattr(value, "__self__", value)
+    return str(getattr(owner, "__module__", None) or type(owner).__module__)
 
 
 def _resolve(dotted: str) -> Any:

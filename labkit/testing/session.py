@@ -35,7 +35,12 @@ class Session:
         self.settings = contextlib.ExitStack()
 
     def begin(self) -> None:
-        self.settings.enter_context(default_settings())
+        with contextlib.ExitStack() as settings:
+            settings.enter_context(default_settings())
+            self._begin()
+            self.settings = settings.pop_all()
+
+    def _begin(self) -> None:
         for name, module in self.parts.items():
             try:
                 reference = self.reference(name, module)

@@ -40,10 +40,19 @@ ATTACKS = [
         "other-submissions",
         "lists the folders where submissions and their copies lie",
         """
-        import glob
+        import glob, os, sys
+        from pathlib import Path
+        # Where the course lies below a home, its folders down to Python's own are there, and nothing beside them.
+        places = [Path(p) for p in map(os.path.abspath, (sys.prefix, sys.base_prefix, *sys.path))]
+        way = {str(p) for place in places for end in (place, place.resolve()) for p in (end, *end.parents)}
         for pattern in ("/**/submitted", "/**/autograded", "/tmp/*/*", "/home/*/*", "/root/*"):
-            for path in glob.glob(pattern):
-                print("FOUND", path)
+            for path in glob.glob(pattern, include_hidden=True):
+                if path not in way:
+                    print("FOUND", path)
+        for folder in list(Path(sys.prefix).parents)[:-1]:
+            for path in folder.iterdir():
+                if str(path) not in way:
+                    print("FOUND", path)
         """,
     ),
     looks(

@@ -532,3 +532,23 @@ def test_a_request_that_is_none_gets_an_error_for_a_reply(request_):
 def test_early_names_of_this_module_are_what_they_were():
     assert layer_norm is F.layer_norm
     assert functools.partial(nn.LayerNorm, 4)()(X).shape == X.shape
+
+
+def test_a_large_list_of_the_notebooks_is_not_gone_through_before_each_test():
+    class Item:
+        looked_at = 0
+
+        def __getattribute__(self, name):
+            Item.looked_at += 1
+            return object.__getattribute__(self, name)
+
+    namespace = notebook("def f(x): return x", rows=[Item()] * 50_000, table=dict.fromkeys(range(50_000), Item()))
+    judged(namespace, "assert f(1) == 1, 'm'", replaces={"f": ["tokenizers"]})
+    assert Item.looked_at < 20_000
+
+
+def test_a_dead_weak_reference_in_the_notebook_harms_nothing():
+    import weakref
+
+    namespace = notebook("def f(x): return x", gone=weakref.proxy(nn.Linear(1, 1)), rows=[weakref.proxy(set())])
+    judged(namespace, "assert f(1) == 1, 'm'", replaces={"f": ["tokenizers"]})

@@ -17,7 +17,7 @@ from labkit.testing.student import Student
 CELLS = {
     "no gradients": ("torch.set_grad_enabled(False)", "torch.is_grad_enabled()", False, True),
     "inference": ("mode = torch.inference_mode()\nmode.__enter__()", "torch.is_inference_mode_enabled()", True, False),
-    "other numbers": ("torch.set_default_dtype(torch.float64)", "torch.get_default_dtype() == torch.float64", True, False),
+    "other numbers": ("torch.set_default_dtype(torch.float64)", "torch.ones(1).dtype.itemsize", 8, 4),
     "other device": ("torch.set_default_device('meta')", "torch.ones(1).device.type", "meta", "cpu"),
     "autocast": ("torch.autocast('cpu').__enter__()", "torch.is_autocast_enabled('cpu')", True, False),
     "deterministic": (

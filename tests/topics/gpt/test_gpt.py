@@ -10,6 +10,9 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course.assemble.assembler import Assembler
+from course.assignments.gpt import randomise
+from course.banks.play import play
 from labkit import checkpoint
 from labkit.checkpoint import CheckpointError
 from labkit.testing.oracles import library_gpt2
@@ -227,3 +230,34 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     path = checkpoint.save(tmp_path / "other.safetensors", {}, {"n_words": 3}, record={})
     with pytest.raises(CheckpointError, match=r"do not fit its own sizes.*make checkpoints"):
         from_checkpoint(path)
+
+
+LAYER_NORMS = {
+    "group_norm": "F.group_norm(x.reshape(-1, x.shape[-1]), 1, self.weight, self.bias, self.eps).view(x.shape)",
+    "instance_norm": "F.instance_norm(x.reshape(1, -1, x.shape[-1]), eps=self.eps).view(x.shape)",
+    "batch_norm": "F.batch_norm(x.view(1, -1, x.shape[-1]), None, None, training=True, eps=self.eps).view(x.shape)",
+}
+
+
+@pytest.mark.parametrize("call", LAYER_NORMS)
+def test_another_norm_of_torch_is_no_layer_norm_of_ones_own(call: str):
+    own = f"class Mine(LayerNorm):\n    def forward(self, x):\n        return {LAYER_NORMS[call]}"
+    namespace = {"LayerNorm": LayerNorm, "F": F}
+    exec(own, namespace)
+    errors = play(Assembler("gpt").build(), {"LayerNorm": namespace["Mine"]}, only={"layer-norm"})
+    assert f"LayerNorm calls torch.nn.functional.{call}" in str(errors["layer-norm"])
+
+
+def test_a_buffer_that_a_module_keeps_is_left_as_it_is():
+    """As nanoGPT keeps its causal mask, persistent ones too."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(3))
+            self.register_buffer("mask", torch.ones(3, 3).tril())
+
+    module = Masked()
+    state = randomise(module, 1)
+    assert set(state) == {"weight"} and torch.equal(module.weight, state["weight"])
+    assert torch.equal(module.mask, torch.ones(3, 3).tril())
