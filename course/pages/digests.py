@@ -99,8 +99,8 @@ def _tested(source: NotebookNode, exercise: str) -> str:
         elif not cell.id.startswith(OPENING):
             kept.append(cell.source)
     code = _bare("\n".join(kept))
-    words = set(re.findall(r"\w+", code))
-    used = [text for node, text in _pieces(imports) if words & _bound(node)]
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    used = [text for node, text in _pieces(imports) if names & _bound(node)]
     return "\n".join([*used, code])
 
 
