@@ -105,7 +105,7 @@ def _tested(source: NotebookNode, exercise: str) -> str:
 
 
 def _lent(source: NotebookNode, exercise: str) -> list[str]:
-    cells = [test for test in test_cells(source) if test.exercise in (exercise, INTEGRATION)]
+    cells = [test for test in test_cells(source) if test.exercise in (exercise, INTEGRATION) and not test.private]
     return sorted({name for test in cells for name in test.lends})
 
 
