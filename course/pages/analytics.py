@@ -27,6 +27,7 @@ from course.judging.messages import GAP
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import Failure, Verdict, verdict_of
 from course.pages.mistakes import Mistake, NoBank, known_mistakes, tests_of, which
+from course.pages.reaches import Reach, reaches
 from course.pages.render import render
 from course.pages.sanitize import plain
 from labkit.files import write_whole
@@ -54,6 +55,7 @@ class Submission:
     untouched: frozenset[str]  # exercises left as they were handed out
     remarks: Sequence[str]
     seconds: float | None
+    reaches: Sequence[Reach] = ()  # what a person may want to read
 
     @property
     def failures(self) -> dict[str, Failure]:
@@ -115,7 +117,7 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
             score = max(0.0, entry.score - (entry.late_submission_penalty or 0.0))
             # Without a due date or a time of hand-in nbgrader's own sums fail.
             late = bool(entry.timestamp and entry.assignment.duedate) and entry.total_seconds_late > 0
-            graded.append(_submission(student, score, late, notebook, blank))
+            graded.append(_submission(student, score, late, notebook, blank, source))
     return Record(
         name=name,
         title=str(facts(source).get("title", name)),
@@ -146,7 +148,9 @@ def _read(path: Path) -> NotebookNode | None:
         return None
 
 
-def _submission(student: str, score: float, late: bool, notebook: NotebookNode, blank: Mapping[str, str]) -> Submission:
+def _submission(
+    student: str, score: float, late: bool, notebook: NotebookNode, blank: Mapping[str, str], source: NotebookNode
+) -> Submission:
     found = map(verdict_of, filter(is_test, notebook.cells))
     report = facts(notebook, REPORT)
     seconds = report.get("seconds")
@@ -161,6 +165,7 @@ def _submission(student: str, score: float, late: bool, notebook: NotebookNode, 
         untouched=frozenset(cell.removeprefix("exercise-") for cell in blank_exercises(notebook, blank)),
         remarks=list(dict.fromkeys(remarks)),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        reaches=reaches(notebook, source),
     )
 
 
@@ -442,6 +447,7 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
         typical=statistics.median(seconds.values()) if seconds else None,
         slowest=sorted(seconds, key=lambda student: -seconds[student])[:3],
         labels=labels,
+        listed=[s for s in record.graded if s.reaches],
     )
     return render("analytics", values, {"plain": plain, "students": students, "submissions": submissions})
 

@@ -99,13 +99,13 @@ def _tested(source: NotebookNode, exercise: str) -> str:
         elif not cell.id.startswith(OPENING):
             kept.append(cell.source)
     code = _bare("\n".join(kept))
-    words = set(re.findall(r"\w+", code))
-    used = [text for node, text in _pieces(imports) if words & _bound(node)]
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    used = [text for node, text in _pieces(imports) if names & _bound(node)]
     return "\n".join([*used, code])
 
 
 def _lent(source: NotebookNode, exercise: str) -> list[str]:
-    cells = [test for test in test_cells(source) if test.exercise in (exercise, INTEGRATION)]
+    cells = [test for test in test_cells(source) if test.exercise in (exercise, INTEGRATION) and not test.private]
     return sorted({name for test in cells for name in test.lends})
 
 

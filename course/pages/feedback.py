@@ -4,7 +4,7 @@ nbgrader's GenerateFeedback (its command, formgrader's button, `python -m course
 because course/nbgrader_config.py names `Grades` and `FeedbackExporter`. It is made of the autograded notebook, whose
 test cells carry the judge's verdicts, and of the gradebook, whose scores and comments always win. One file holds
 everything; it runs no script and asks no server for anything. Of a hidden test it tells what the verdict's message
-says; its source, its inputs and what it raised stay with the instructor.
+says; its source, its inputs and what it raised stay with the instructor. Of a private test it tells only that it fails.
 """
 
 import re
@@ -34,6 +34,9 @@ from course.pages.sanitize import plain, prose, python, shown
 from labkit.notebook import INTEGRATION, REPORT, facts, is_exercise, marks_of, name_of
 
 LONGEST_MESSAGE = 4_000
+PRIVATE_TITLE = "a test that your instructor added"
+PRIVATE_MESSAGE = "It fails. Your instructor keeps this test private: ask what it looks at, if you see no reason."
+"""For a private test: even its author's words were written for nobody's eyes, and may hold what it compares with."""
 NO_RESPONSE = "No response."
 """nbgrader's own comment on a cell that was left as it came."""
 
@@ -48,6 +51,7 @@ class Check:
     message: str
     hidden: bool = False
     by_hand: bool = False
+    private: bool = False
     waiting: bool = False  # for a person to mark it
 
     @property
@@ -236,7 +240,7 @@ def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]
     failure = facts(nb, REPORT).get("failure")
     if failure:
         return plain(failure, LONGEST_MESSAGE)
-    reasons = {check.message for exercise in exercises for check in exercise.checks}
+    reasons = {check.message for exercise in exercises for check in exercise.checks if not check.private}
     return reasons.pop() if len(reasons) == 1 and reasons <= set(remarks) else ""
 
 
@@ -273,19 +277,23 @@ def check_of(cell: NotebookNode) -> Check:
     earned, points = float(marks.get("score") or 0), float(marks.get("points") or 0)
     waiting = bool(marks.get("waiting"))
     test = verdict.test if verdict is not None else None
+    private = bool(facts(cell).get("private"))
     message = plain(verdict.message, LONGEST_MESSAGE) if verdict is not None else ""
     by_person = is_answer(cell) or waiting
     if earned >= points or by_person:
         message = ""
+    elif private:
+        message = PRIVATE_MESSAGE
     elif not message:
         message = "This test failed; the grader kept no reason."
     return Check(
-        title="marked by your instructor" if by_person else words(test or name_of(cell)),
+        title="marked by your instructor" if by_person else PRIVATE_TITLE if private else words(test or name_of(cell)),
         earned=earned,
         points=points,
         message=message,
         hidden=verdict is not None and verdict.hidden,
         by_hand=bool(marks.get("by_hand")),
+        private=private,
         waiting=waiting,
     )
 
@@ -426,7 +434,7 @@ def released_test(cell: NotebookNode, anchor: str) -> Part:
     """A test cell as it was released: hidden tests taken out, and none of what it raised."""
     visible = without_hidden(cell)
     source = python(visible) if visible is not None else Markup("")
-    return Part("test", anchor, words(name_of(cell)), source)
+    return Part("test", anchor, PRIVATE_TITLE if facts(cell).get("private") else words(name_of(cell)), source)
 
 
 def fold(parts: list[Part]) -> list[Part]:

@@ -1,23 +1,26 @@
-"""Every answer of every bank, played into its assembled notebook through the codec, as grading plays it.
+"""Every answer of every bank: what its exercise's tests say of it, and that nothing else is lost.
 
-The first of each exercise is played directly as well, as `check` does. That all others lose the same both ways and
-under other seeds is a proof (tests/support/proofs.py): made when the bank, the notebook or what they reach has changed;
-the long tests play all answers under one other seed.
+What they say of wrong answers is read from the record (course/banks/records), which tests/pages/test_record.py holds to
+what it was made from. That all answers lose the same directly, as `check` plays them, and under other seeds is a proof
+(tests/support/proofs.py), made when the bank, the notebook or what they reach has changed; the long tests play all
+answers under one other seed.
 """
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import pytest
 from nbformat import NotebookNode
 
+from course import ROOT
 from course.assemble.assembler import Assembler
 from course.assemble.source import assignments
 from course.banks.bank import Answer, bank
 from course.banks.play import play, points
-from course.judging.messages import GAP, told
-from course.pages.record import Words
+from course.judging.messages import GAP
+from course.judging.verdict import Failure
+from course.pages.mistakes import Mistake, read_record
 from labkit.testing.answers import graded_with
 from tests.support import proofs
 
@@ -77,15 +80,14 @@ def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exce
 
 
 @functools.cache
-def words_of(name: str) -> Words:
-    return Words(assembled(name))
+def record_of(name: str) -> dict[tuple[str, str], Mistake]:
+    """What the tests said of each wrong answer, played through the codec under several seeds, as data."""
+    return {(mistake.exercise, mistake.label): mistake for mistake in read_record(ROOT, name)}
 
 
-def unclear(name: str, failed: Mapping[str, Exception]) -> list[str]:
+def unclear(failures: Iterable[Failure]) -> list[str]:
     """What students read of hidden tests that failed, where it is mostly gaps or no hint at the mistake."""
-    words = words_of(name)
-    said = [told(error, words.cells[f"test-{test}"], words.trees) for test, error in failed.items()]
-    hidden = [failure.pattern for failure in said if failure.hidden]
+    hidden = [failure.pattern for failure in failures if failure.hidden]
     return [text for text in hidden if not hints(text) or any(phrase in text for phrase in NO_HINT)]
 
 
@@ -109,13 +111,14 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 
 @pytest.mark.parametrize(("name", "answer"), answers("wrong"))
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
-    tests = cells_of(name)[answer.exercise]
-    failed = failures(name, through_codec=True, answers=answer.names, only=[*tests, INTEGRATION])
-    own = {test: error for test, error in failed.items() if test in tests}
-    assert own, "it loses no points in its own exercise"
-    messages = [f"{type(error).__name__}: {error}" for error in own.values()]
-    assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
-    assert unclear(name, failed) == [], "students read this of a hidden test and know no more than before"
+    """By the record, which tests/pages/test_record.py holds to what it was made from."""
+    tests = {f"test-{test}" for test in cells_of(name)[answer.exercise]}
+    for failed in record_of(name)[answer.exercise, answer.label].marks:
+        own = [failure for test, failure in failed.items() if test in tests]
+        assert own, "it loses no points in its own exercise"
+        messages = [failure.detail for failure in own]
+        assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
+        assert unclear(failed.values()) == [], "students read this of a hidden test and know no more than before"
 
 
 @pytest.mark.parametrize(("name", "answer"), answers("right"))

@@ -4,11 +4,10 @@ import argparse
 import copy
 import datetime
 import inspect
-import json
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,9 +19,10 @@ from nbgrader.apps.api import NbGraderAPI
 from course import ROOT
 from course.banks.bank import bank
 from course.grading import feedback, open_course
+from course.judging import wire
 from course.judging.reference import references
 from course.judging.verdict import Failure, Verdict, verdict_of
-from course.pages import analytics, mistakes
+from course.pages import analytics
 from course.pages.analytics import (
     CannotAnalyse,
     Histogram,
@@ -36,8 +36,10 @@ from course.pages.analytics import (
     read_record,
     with_example,
 )
-from course.pages.mistakes import Mistake, NoBank, Words, known_mistakes, which
+from course.pages.digests import digests
+from course.pages.mistakes import Mistake, NoBank, known_mistakes, record_of, which
 from course.pages.mistakes import tests_of as exercises_of
+from course.pages.record import Words, marks
 from labkit.notebook import INTEGRATION, REPORT
 from tests.support import outside
 from tests.support.made_up_class import BLANK, hand_in, judged, make_class, make_course, source_of
@@ -47,9 +49,9 @@ NAME = "tokenizer"
 
 
 @pytest.fixture(scope="session")
-def known(tmp_path_factory: pytest.TempPathFactory) -> list[Mistake]:
-    """The tokenizer's bank, played."""
-    return known_mistakes(ROOT, NAME, source_of(NAME), tmp_path_factory.mktemp("mistakes"))
+def known() -> list[Mistake]:
+    """The record of the tokenizer's bank."""
+    return known_mistakes(ROOT, NAME, source_of(NAME))
 
 
 def text_of(html: str) -> str:
@@ -84,15 +86,22 @@ class Balanced(HTMLParser):
 
 
 def test_every_answer_of_a_bank_is_recognised(known: list[Mistake]) -> None:
-    """By what it leaves under a seed that the bank was not played with."""
     tests = exercises_of(source_of(NAME))
     alone = 0
-    for answer in bank("wrong", NAME):
-        notebook = judged(NAME, {answer.exercise: answer.label}, seed="2026")
-        found = which(submission_of(notebook).failures, answer.exercise, tests, known)
-        assert answer.label in found, f"{answer.exercise}: {answer.label} was taken for {found}"
-        alone += found == [answer.label]
+    for made in known:
+        for mark in made.marks:
+            found = which(mark, made.exercise, tests, known)
+            assert made.label in found, f"{made.exercise}: {made.label} was taken for {found}"
+        alone += which(made.marks[0], made.exercise, tests, known) == [made.label]
     assert alone > 0.8 * len(known), "most mistakes should be told apart from all others"
+
+
+def test_an_answer_is_recognised_under_a_seed_that_the_bank_was_not_played_with(known: list[Mistake]) -> None:
+    tests = exercises_of(source_of(NAME))
+    for answer in {answer.exercise: answer for answer in bank("wrong", NAME)}.values():
+        (mark,) = marks(source_of(NAME), answer, seeds=["2026"])
+        found = which(mark, answer.exercise, tests, known)
+        assert answer.label in found, f"{answer.exercise}: {answer.label} was taken for {found}"
 
 
 def submission_of(notebook: NotebookNode, student: str = "ann") -> Submission:
@@ -158,47 +167,15 @@ def test_the_hint_at_another_exercise_is_no_part_of_how_a_test_fails() -> None:
     assert "your answer to b" not in failure.detail + failure.pattern
 
 
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    """A repository with a bank for the assignment `toy_bank`, which is the tokenizer by another name."""
-    bank = tmp_path / "tests" / "topics" / "toy_bank" / "wrong.py"
-    bank.parent.mkdir(parents=True)
-    bank.write_text(
-        "from course.banks.bank import wrong\n\n\n"
-        '@wrong("best-pair", mistake="the first pair", says="highest")\n'
-        "def best_pair(counts):\n    return next(iter(counts))\n"
-    )
-    return tmp_path
-
-
-def test_a_bank_is_played_once_a_version(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import course.banks.play
-
-    played = []
-    real = course.banks.play.play
-    monkeypatch.setattr(course.banks.play, "play", lambda *args, **kwargs: played.append(1) or real(*args, **kwargs))
-    cache = toy / "cache"
-    first = known_mistakes(toy, "toy_bank", source_of(NAME), cache)
-    assert [(m.exercise, m.label) for m in first] == [("best-pair", "the first pair")]
-    assert all("test-best-pair" in mark for mark in first[0].marks)
-    times = len(played)
-    assert times > 0
-    assert known_mistakes(toy, "toy_bank", source_of(NAME), cache) == first
-    assert len(played) == times
-    (kept,) = cache.iterdir()
-    kept.write_text("{ damaged")
-    assert known_mistakes(toy, "toy_bank", source_of(NAME), cache) == first
-    assert len(played) == 2 * times
-    other = source_of(NAME).copy()
-    other["metadata"] = {**other["metadata"], "version": 2}
-    assert known_mistakes(toy, "toy_bank", other, cache) == first
-    assert len(played) == 3 * times
-    assert len(list(cache.iterdir())) == 1  # the version before is of no use any more
+def test_a_private_test_has_no_part_in_which_mistake_it_is() -> None:
+    known = [mistake("one", fails(a="no mask"))]
+    assert which(fails(a="no mask", private="more"), "a", TESTS, known) == ["one"]
+    assert which(fails(private="more"), "a", TESTS, known) == []
 
 
 def test_there_may_be_no_bank(tmp_path: Path) -> None:
     with pytest.raises(NoBank, match=r"no bank of known mistakes for gpt \(tests/topics/gpt/wrong\.py\)"):
-        known_mistakes(tmp_path, "gpt", source_of(NAME), tmp_path)
+        known_mistakes(tmp_path, "gpt", source_of(NAME))
 
 
 # ------------------------------------------------------------------------------------------------------- counts
@@ -473,10 +450,11 @@ def test_feedback_names_the_mistake_too(klass: NbGraderAPI, known: list[Mistake]
     bank = root / "tests" / "topics" / NAME / "wrong.py"
     bank.parent.mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "topics" / NAME / "wrong.py", bank)
-    cache = root / "course" / "run" / "mistakes"
-    cache.mkdir(parents=True)
-    played = mistakes._kept(root, Path(bank), NAME, source_of(NAME), cache)
-    played.write_text(json.dumps([asdict(mistake) for mistake in known]))  # playing them takes half a minute
+    now = [
+        replace(mistake, digest=digest)
+        for mistake, digest in zip(known, digests(root, NAME, source_of(NAME)).values(), strict=True)
+    ]
+    record_of(root, NAME).write_bytes(wire.encode(now))  # there are no solutions here
     feedback(open_course(root), NAME)
     pages = {s: (root / "course" / "feedback" / s / NAME / f"{NAME}.html").read_text() for s in ("ann", "bob")}
     assert "Likely mistake: each word counts once." in text_of(pages["bob"])

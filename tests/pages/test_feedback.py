@@ -4,10 +4,8 @@ import base64
 import hashlib
 import html
 import importlib
-import json
 import re
 import time
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,16 @@ from nbformat.v4 import new_code_cell, new_output
 from nbgrader.server_extensions.formgrader import handlers
 
 from course import grading
+from course.judging import wire
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import verdict_of
 from course.pages import feedback, mistakes
+from course.pages.digests import digests
 from course.pages.formgrader import WithBanner
+from course.pages.mistakes import Mistake
 from course.pages.sanitize import LONGEST_TEXT, plain, png, prose, shown
 from labkit.notebook import REPORT, VERDICT
+from tests.support import outside
 from tests.support.graded import PNG, SECRETS, Course, autograded, failing, hostile, source, test_cell
 
 NOTHING_RUNS = {"script", "iframe", "object", "embed", "svg", "style", "base", "form", "link", "img", "meta", "button"}
@@ -193,17 +195,14 @@ def test_the_known_mistake_is_named(tmp_path: Path) -> None:
     assert feedback.likely_mistakes(nb, source(), tmp_path, "doubling") == {}
     bank = tmp_path / "tests" / "topics" / "doubling" / "wrong.py"
     bank.parent.mkdir(parents=True)
-    bank.write_text("# the bank")
-    cache = tmp_path / "course" / "run" / "mistakes"
-    cache.mkdir(parents=True)
     verdict = verdict_of(test_cell(nb, "quad-any"))
     assert verdict is not None
-    played = [
-        {"exercise": "quad", "label": label, "marks": [{test: asdict(verdict.failure)}]}
-        for label, test in (("doubles once", "test-quad-any"), ("does nothing", "test-quad"))
-    ]
-    kept = mistakes._kept(tmp_path, bank, "doubling", source(), cache)
-    kept.write_text(json.dumps(played))
+    known = {"doubles once": "test-quad-any", "does nothing": "test-quad"}
+    answers = [f'@wrong("quad", mistake="{label}", says="")\ndef quad(x):\n    return {label!r}\n' for label in known]
+    bank.write_text("\n\n".join(answers))
+    now = digests(tmp_path, "doubling", source())
+    record = [Mistake("quad", m, ({test: verdict.failure},), now["quad", m]) for m, test in known.items()]
+    mistakes.record_of(tmp_path, "doubling").write_bytes(wire.encode(record))
     likely = feedback.likely_mistakes(nb, source(), tmp_path, "doubling")
     assert likely == {"quad": "doubles once"}
     test_cell(nb, "quad-any").metadata[VERDICT]["detail"] = "another value"
@@ -278,6 +277,40 @@ def test_nothing_of_a_hidden_test_is_in_the_file(course: Course) -> None:
         assert secret not in unfolded
     assert "def test_double_of_two():" in unfolded  # the visible ones are there
     assert "The tests of this cell are hidden." in unfolded
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        'assert double(6151) == WANT, "Fermat said FERMAT_4421: " + WORD',
+        'assert double(6151) == WANT, f"{WORD}, not {double(6151)}"',
+        "assert double(6151) == WANT",
+        "double(6151)[WANT]",
+        "double(6151) + WORD",
+    ],
+)
+def test_of_a_private_test_nothing_is_in_the_file_but_that_it_fails(fails: str) -> None:
+    """Through the judge: its constants, its names and its author's words stay with the instructor."""
+    private = outside.graded(
+        "euclid-8812",
+        f'WANT, WORD = "secret-7350", "euler-7350"\n\n\ndef test_riemann_hidden():\n    {fails}',
+        of="double",
+        private=True,
+    )
+    cells = [
+        outside.exercise("double", "def double(x):\n    return 0"),
+        outside.graded("double", "def test_two():\n    assert double(2) == 0"),
+    ]
+    source = outside.notebook(*cells, private)
+    result = outside.judged(source)
+    verdict = outside.verdicts(result)["euclid-8812"]
+    assert verdict.failed and verdict.detail
+    page = feedback.page(result.notebook, names(result.notebook, source=source))
+    entry = told(line_of(BeautifulSoup(page, "html.parser"), "double"))
+    assert "a test that your instructor added hidden test 0 of 1 It fails." in entry
+    unfolded = html.unescape(re.sub(r"<[^>]*>", "", page))
+    for secret in ("6151", "7350", "4421", "Fermat", "riemann", "8812", "WANT"):
+        assert secret not in page and secret not in unfolded, secret
 
 
 # ------------------------------------------------------------------------------------------------- nothing may run
@@ -396,8 +429,12 @@ def filled(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        *map(filled, ["[", "![", "[![", "![[", "[a](", "[[]](", "a**b_", "*[", "`[", "$a ", "<a b='", "<!--", "<b>\n\n"]),
-        *map(filled, ["[a]: b\n", "[a\n", "[a]: b 'c\n", "> a\n", "- a\n", "- ", "> - 1. ", "|a|b\n|-|-\n", "```\n", "&"]),
+        *map(
+            filled, ["[", "![", "[![", "![[", "[a](", "[[]](", "a**b_", "*[", "`[", "$a ", "<a b='", "<!--", "<b>\n\n"]
+        ),
+        *map(
+            filled, ["[a]: b\n", "[a\n", "[a]: b 'c\n", "> a\n", "- a\n", "- ", "> - 1. ", "|a|b\n|-|-\n", "```\n", "&"]
+        ),
         "".join(f"[a{n}]: b\n" for n in range(LONGEST_TEXT // 8)),
         filled("|a" * 100 + "\n" + "|-" * 100 + "\n" + "|\n" * LONGEST_TEXT),
         "".join("`" * n + "a" for n in range(200)),
@@ -412,7 +449,9 @@ def test_prose_is_made_in_a_short_time(text: str) -> None:
 
 
 def test_a_long_essay_is_still_markdown() -> None:
-    paragraph = "The *heads* of [layer two](https://example.org/) read $q_i k_j$, see `softmax` (and its **scale**).\n\n"
+    paragraph = (
+        "The *heads* of [layer two](https://example.org/) read $q_i k_j$, see `softmax` (and its **scale**).\n\n"
+    )
     table = "| head | reads |\n| --- | --- |\n" + "| 1 | the token before |\n" * 40
     shown_as = prose(paragraph * 80 + table)
     assert shown_as.count("<em>heads</em>") == 80 and shown_as.count("<tr>") == 41

@@ -2,8 +2,8 @@
 
     python -m tests.support.made_up_class gpt /tmp/course 60
 
-writes a course in which so many students have handed in `gpt`. What the tests say of each is what they said when the
-answers were played; only who made which mistake is drawn by lot.
+writes a course in which so many students have handed in `gpt`. What the tests say of each is what the bank's record
+holds; only who made which mistake is drawn by lot.
 """
 
 import copy
@@ -25,13 +25,11 @@ from traitlets.config import PyFileConfigLoader
 from course import ROOT
 from course.assemble.assembler import Assembler
 from course.banks.bank import Answer, bank
-from course.banks.play import blanked, play
+from course.banks.play import blanked
 from course.judging.verdict import Failure, Verdict
 from course.notebook import kind_of
-from course.pages.mistakes import tests_of
-from course.pages.record import Words
+from course.pages.mistakes import Mistake, read_record, tests_of
 from labkit.notebook import INTEGRATION, REPORT, VERDICT
-from labkit.testing.answers import graded_with
 
 BLANK = "left as it was"
 NOVEL = "wrong in a way no bank knows"
@@ -48,19 +46,14 @@ def source_of(name: str) -> NotebookNode:
 
 
 @functools.cache
-def words_of(name: str) -> Words:
-    return Words(source_of(name))
+def record_of(name: str) -> dict[tuple[str, str], Mistake]:
+    return {(mistake.exercise, mistake.label): mistake for mistake in read_record(ROOT, name)}
 
 
-@functools.cache
 def said_of(name: str, exercise: str, label: str, seed: str) -> dict[str, dict]:
-    """`{test cell: what the judge would write down}` for the tests that a bank's answer fails."""
-    answer = next(a for a in bank("wrong", name) if (a.exercise, a.label) == (exercise, label))
-    only = {t.removeprefix("test-") for t, e in tests_of(source_of(name)).items() if e in (exercise, INTEGRATION)}
-    with graded_with(seed):
-        said = play(source_of(name), answer.names, only=only, through_codec=True)
-    failures = words_of(name).of({f"test-{test}": error for test, error in said.items() if error})
-    return {test: asdict(failure) for test, failure in failures.items()}
+    """`{test cell: what the judge would write down}` for the tests that a bank's answer fails, in a way by the seed."""
+    ways = record_of(name)[exercise, label].marks
+    return {test: asdict(failure) for test, failure in ways[int(seed) % len(ways)].items()}
 
 
 def judged(name: str, answers: Mapping[str, str], seed: str = "7") -> NotebookNode:
