@@ -11,6 +11,7 @@ import yaml
 from filelock import FileLock
 
 from course import ROOT
+from course.assemble.source import assignments
 
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
@@ -51,4 +52,4 @@ def chapters() -> list[str]:
 
 def topics() -> list[str]:
     """The names of the assignments."""
-    return sorted(path.stem for path in (ROOT / "course" / "assignments").glob("*.py"))
+    return assignments(ROOT)
