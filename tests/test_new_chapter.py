@@ -58,8 +58,9 @@ settings = {
     "html_theme": "basic",
     "exclude_patterns": ["_*/**"],
 }
-app = Sphinx("pages", None, "html", "trees", "html", settings, status=None, warning=sys.stderr, warningiserror=True)
+app = Sphinx("pages", None, "html", "trees", "html", settings, status=None)
 app.build()
+sys.exit(app.statuscode)
 """
 
 
