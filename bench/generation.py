@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from bench import effects
 from bench.gpt import FUSED, rival_gpt2
 from labkit import checkpoint, corpus
 from solutions.generation import beam_search, distinct_n, greedy, rep_n, write
@@ -121,6 +122,9 @@ def spread(seeds: int = 20) -> None:
     print(described("repeated 4-grams, top-p 0.9", found["top-p 0.9"], 0.03))
     print(f"repeated 4-grams, people: mean {statistics.mean(found['people']):.4f}")
     print(described("distinct pairs, top-p over greedy", found["contrast"], 1.3))
+    names = {"greedy": "repeated 4-grams, greedy", "top-p 0.9": "repeated 4-grams, top-p 0.9"}
+    names |= {"contrast": "distinct pairs, top-p over greedy"}
+    effects.note("generation", {row: found[name] for name, row in names.items()})
     widths(model, rows, seeds)
 
 

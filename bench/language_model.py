@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
+from bench import effects
 from labkit import checkpoint, corpus
 from labkit.checkpoint import find
 from labkit.testing.oracles import rivals
@@ -73,7 +74,7 @@ def contest() -> None:
         row(f"primed: {name}", costs, f"{len(rival(before)):,} bytes of training text, compressed")
 
 
-def effects(texts: int = 20) -> None:
+def spread(texts: int = 20) -> None:
     """Print the spread of the effects that the assignment's tests measure, over different texts."""
     from course.assignments.language_model import bits_on, pieces
 
@@ -85,6 +86,7 @@ def effects(texts: int = 20) -> None:
         one, two, three = (bits_on(NGram(learned_from, n), text) for n in (1, 2, 3))
         gains[2].append(one - two)
         gains[3].append(two - three)
+    found = {f"bits per byte that order {n} saves over {n - 1}": gains[n] for n in gains}
     for n, bar in ((2, 0.5), (3, 0.4)):
         mean, deviation = statistics.mean(gains[n]), statistics.stdev(gains[n])
         print(
@@ -101,13 +103,14 @@ def effects(texts: int = 20) -> None:
         f"bits of a file beyond its model's surprise: mean {statistics.mean(extra):.1f}, standard deviation "
         f"{statistics.stdev(extra):.1f}, most {max(extra):.1f}; the test allows 64 and 0.1%"
     )
+    effects.note("language_model", found | {"bits of a file beyond its model's surprise": extra})
 
 
 def main(arguments: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     contest()
-    effects()
+    spread()
 
 
 if __name__ == "__main__":

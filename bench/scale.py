@@ -12,6 +12,7 @@ import statistics
 
 import torch
 
+from bench import effects
 from labkit import corpus
 from solutions.gpt import GPTConfig
 from solutions.scale import (
@@ -24,7 +25,7 @@ from solutions.scale import (
     width_of_size,
 )
 
-SEEDS = 20
+SEEDS = effects.SEEDS
 STEPS = 800
 WIDTHS = (4, 8, 16, 32, 64)
 
@@ -94,12 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
-    for name, values in (found | shapes(options.seeds)).items():
+    found |= shapes(options.seeds)
+    for name, values in found.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
             f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
             f"least {min(values):.4f}, most {max(values):.4f}"
         )
+    if (options.seeds, options.steps) == (SEEDS, STEPS):
+        effects.note("scale", found)
 
 
 if __name__ == "__main__":

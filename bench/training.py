@@ -10,6 +10,7 @@ from functools import partial
 
 import torch
 
+from bench import effects
 from labkit.fit import decay_groups, fit, token_batches
 from solutions.gpt import GPT, GPTConfig
 from solutions.training import AdamW, warmup_cosine
@@ -98,15 +99,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     seeds = range(parser.parse_args(arguments).seeds)
     torch.set_num_threads(1)
-    for effects in (mixture_effects, loop_effects):
-        rows = [effects(seed) for seed in seeds]
+    found: dict[str, list[float]] = {}
+    for measured in (mixture_effects, loop_effects):
+        rows = [measured(seed) for seed in seeds]
         for name in rows[0]:
-            values = [row[name] for row in rows]
+            values = found[name] = [row[name] for row in rows]
             print(
                 f"{name}: mean {statistics.mean(values):.3f}, standard deviation {statistics.stdev(values):.3f}, "
                 f"least {min(values):.3f}, most {max(values):.3f} over {len(seeds)} seeds",
                 flush=True,
             )
+    if len(seeds) == effects.SEEDS:
+        effects.note("training", found)
 
 
 if __name__ == "__main__":

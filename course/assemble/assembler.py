@@ -16,6 +16,7 @@ from course.assemble.definitions import Definitions
 from course.assemble.errors import AssemblyError, shown
 from course.assemble.inline import Inliner
 from course.assemble.names import Names
+from course.assemble.opening import how_to_work_cell, title_cell
 from course.assemble.source import Cell, read
 from course.assemble.syntax import free_names
 from course.notebook import answers_cell, graded_cell, is_hidden
@@ -89,7 +90,8 @@ class Assembler:
                 count += 1
             out += self.written(cell, f"{cell.kind}-{after}-{count}")
         self.check_tests()
-        notebook = nbformat.v4.new_notebook(cells=[*self.opening(), *out])
+        introduction, rest = (out[:1], out[1:]) if cells[0].kind == "prose" else ([], out)
+        notebook = nbformat.v4.new_notebook(cells=self.opening(header["title"], cells, introduction) + rest)
         notebook.nbformat_minor = 5
         notebook.metadata = nbformat.from_dict(
             {
@@ -229,14 +231,29 @@ class Assembler:
         }
         return about | ({"private": True} if cell.private else {})  # a student's notebook cannot have that one
 
-    def opening(self) -> list[NotebookNode]:
-        """The cells that come before the author's: installing, imports, and what tests refuse and lend."""
+    def opening(self, title: str, cells: list[Cell], introduction: list[NotebookNode]) -> list[NotebookNode]:
+        """The cells that come before the author's, but for the author's introduction, which follows the title.
+
+        They tell how one works, install, import, and say what tests refuse and lend.
+        """
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         repository = project["urls"]["Repository"].rstrip("/")
         setup = SETUP.format(repository=repository, archive=f"{repository}/archive/refs/heads/main.zip").rstrip()
         needed = {*self.names.imports.values(), "from labkit.testing.answers import Answers"}
         replaces = {e.name: e.refused for e in self.exercises.values()}
+        of_all = title_cell(
+            self.name,
+            title,
+            exercises=len(self.exercises),
+            points=sum(cell.marks["points"] for cell in cells if cell.kind == "test" and not cell.private),
+            minutes=sum(e.cell.marks["minutes"] for e in self.exercises.values()),
+            repository=repository,
+            root=self.root,
+        )
         return [
+            of_all,
+            *introduction,
+            how_to_work_cell(self.name, has_integration=any(c.kind == "test" and c.of == INTEGRATION for c in cells)),
             graded_cell("given", "course-setup", setup),
             graded_cell("given", "course-imports", "\n".join(sorted(needed, key=import_order))),
             graded_cell("given", "course-answers", answers_cell(self.module, replaces, self.lends)),

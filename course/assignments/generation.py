@@ -7,18 +7,12 @@
 # ---
 
 # %% [markdown]
-# # Writing: from scores to text
-#
 # A language model gives every token a score. Somebody has to choose one. You will write the usual ways to choose:
 # the likeliest token, the likeliest text, or a draw from a distribution that has been sharpened or cut. You will
 # measure why the likeliest is a poor choice. At the end you write the cache that makes all of it fast.
 #
 # With the same weights, your greedy and beam search give the tokens of `transformers`' `generate`, and your filters
 # the distributions of its logits processors.
-#
-# Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not
-# see, run when the assignment is graded. In a later exercise the tests use our version of the earlier parts, so a
-# mistake costs its points once; only the last test, *integration*, runs your own parts together.
 #
 # The model is the GPT of the course. Of it you need: `model(ids)` gives logits of shape (batch, position,
 # vocabulary), and `model.config.context` is the largest number of positions it can read. Shapes are written in the
@@ -727,7 +721,7 @@ def test_cache_of_a_whole_context_hidden():
 
 # %% [markdown]
 # Now read with it. Attention is torch's own this time, `F.scaled_dot_product_attention(q, k, v, attn_mask=mask)`: a
-# query takes the values whose place in `mask` is True. You wrote it in the chapter on the GPT.
+# query takes the values whose place in `mask` is True. You wrote it in the assignment on the GPT.
 #
 # The blocks' parts are at hand: `block.attention_norm` and `block.mlp_norm`, `block.mlp`, `block.attention.heads(x)`,
 # which gives queries, keys and values, each (batch, head, position, width), and `block.attention.projection`, which takes

@@ -7,15 +7,9 @@
 # ---
 
 # %% [markdown]
-# # GPT, part by part
-#
 # You will write a GPT-2: layer norm, attention, many heads, the MLP, the block, and the model that stacks them. At
 # the end your code holds the same numbers as `transformers`' GPT-2, to four decimals, and you train a small one on
 # Python's own documentation and read what it writes.
-#
-# Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not
-# see, run when the assignment is graded. In a later exercise the tests use our version of the earlier parts, so a
-# mistake costs its points once; only the last test, *integration*, runs all of your own parts together.
 #
 # Shapes are written in the signatures: `Float[Tensor, "batch position d_model"]` is a tensor with three axes of those
 # names, and `...` stands for any number of axes.

@@ -7,16 +7,10 @@
 # ---
 
 # %% [markdown]
-# # From Markov chains to compression
-#
 # A language model says how likely each next symbol is. In the first half you build the oldest kind, a Markov chain that
 # counts, and the measures by which all kinds are compared: cross-entropy, perplexity, bits per byte. In the second half
 # you turn those numbers into files. Your arithmetic coder takes any model's predictions and writes a text in as many bits
 # as the model was surprised by it; at the end it meets gzip, bz2 and xz.
-#
-# Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not
-# see, run when the assignment is graded. In a later exercise the tests use our version of the earlier parts, so a
-# mistake costs its points once; only the last test, *integration*, runs your own parts together.
 #
 # Here the symbols of a text are its bytes, unless it says otherwise: `b"ab"` is a text of two symbols, 97 and 98.
 

@@ -7,16 +7,10 @@
 # ---
 
 # %% [markdown]
-# # Scale
-#
 # How many parameters has a GPT, how much work is one token, what fills the memory, and what is it all good for? You
 # will write the arithmetic that answers this from a model's sizes alone, without building it: for a model of ten
 # thousand parameters that you train here, and for GPT-3. Then you fit a law to the losses of five models and find with
 # it a number that nobody told the models: the entropy of the language they learned.
-#
-# Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not
-# see, run when the assignment is graded. In a later exercise the tests use our version of the earlier parts, so a
-# mistake costs its points once; only the last test, *integration*, runs all of your own parts together.
 #
 # Sizes come as a `GPTConfig`: `vocab_size`, `context`, `d_model`, `n_head`, `n_layer`. A FLOP is one multiplication or
 # one addition of floating-point numbers; a product of matrices (a, b) and (b, c) has 2abc of them.

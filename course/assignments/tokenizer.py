@@ -7,18 +7,12 @@
 # ---
 
 # %% [markdown]
-# # Byte-pair encoding
-#
 # A language model reads numbers. This notebook builds the part that turns text into those numbers and back: the
 # byte-level byte-pair encoding of GPT-2. When you are done, your tokenizer learns the same vocabulary as the
 # `tokenizers` library, written in Rust, and gives the same ids for every text.
 #
 # The way there: cut text into chunks, learn merges the plain way, learn them again without doing the same work over and
-# over, then encode and decode. The chapter *Tokens* of the book explains each idea; here you write the code.
-#
-# Every exercise comes with a test that you see and with others that run when your work is graded. The tests of a
-# later exercise use our version of the earlier ones, so a mistake costs its points once and you may skip around; only
-# the last test runs all your parts together.
+# over, then encode and decode.
 
 # %% given="setup"
 import random

@@ -7,16 +7,10 @@
 # ---
 
 # %% [markdown]
-# # Training, taken apart
-#
 # The other notebooks train their models with `labkit.fit`. Here you write what it is made of: which text is read when,
 # AdamW, the schedule of the learning rate, gradient clipping, the training step, and a run that survives an
 # interruption. At the end you train a GPT with your own parts, stop it in the middle, and go on as if nothing had
 # happened.
-#
-# Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not
-# see, run when the assignment is graded. In a later exercise the tests use our version of the earlier parts, so a
-# mistake costs its points once; only the last test, *integration*, runs all of your own parts together.
 
 # %% given="setup"
 import math

@@ -167,6 +167,29 @@ def test_assembling_and_releasing_twice_gives_the_same_bytes(notebook, tmp_path)
     assert (tmp_path / "release1").read_bytes() == (tmp_path / "release2").read_bytes()
 
 
+def test_every_notebook_opens_alike(notebook):
+    opening = [(c.id, c.source) for c in notebook.cells[:5]]
+    assert opening[0] == ("prose-course-title", "# A toy\n\n4 exercises, 12 points, about 30 minutes.")
+    assert opening[1][0] == "prose-start-1", "the author's introduction"
+    assert opening[2][0] == "prose-course-work" and "`python -m labkit.check toy`" in opening[2][1]
+    assert "only the last test, *integration*," in opening[2][1]
+    assert [identity for identity, _ in opening[3:]] == ["given-course-setup", "given-course-imports"]
+
+
+def test_the_title_leads_to_the_chapter_and_counts_what_students_see(tmp_path):
+    lay_out(tmp_path, ASSIGNMENT.replace(' of="integration"', ' of="bits"'))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "toy.md").write_text("---\nkernelspec: {}\n---\n# Toys\n\n# Not this one\n")
+    (tmp_path / "course" / "private").mkdir()
+    (tmp_path / "course" / "private" / "toy.py").write_text(
+        '# %% test="secret" of="bits" points=5\ndef test_more_hidden():\n    assert bits([1.0]) == 0, "sure"\n'
+    )
+    made = Assembler("toy", tmp_path, private=True).build()
+    assert "4 exercises, 12 points, " in made.cells[0].source
+    assert "The chapter [Toys](https://" in made.cells[0].source and "/book/toy.md) explains" in made.cells[0].source
+    assert "integration" not in source(made, "prose-course-work")
+
+
 def test_both_notebooks_are_valid(notebook, students):
     nbformat.validate(notebook)
     nbformat.validate(students)
@@ -466,7 +489,7 @@ def test_a_line_of_a_solution_left_in_a_released_notebook_is_refused(notebook, s
     assert any("four" in s or "0 log 0" in s for s in secret), "lines of hidden tests count"
     check_released("toy", students, secret)
     broken = nbformat.from_dict(students)
-    broken.cells[2].source += "\nreturn x - x.mean(-1, keepdim=True)"
+    broken.cells[-1].source += "\nreturn x - x.mean(-1, keepdim=True)"
     with pytest.raises(AssemblyError, match="part of a solution or a hidden test"):
         check_released("toy", broken, secret)
 

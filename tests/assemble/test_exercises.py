@@ -104,6 +104,8 @@ def test_students_get_hints_a_prediction_and_visible_tests(name: str):
     made, _ = assembler(name)
     assert "<details>" in text and text.count("<details>") == text.count("</details>")
     assert "compare_prediction(" in text and "# your guess" in text
+    lines = [line for c in made.build().cells if c.cell_type == "markdown" for line in c.source.splitlines()]
+    assert [line for line in lines if line.startswith("# ")] == [lines[0]], "the title is the assembler's"
     for exercise in made.exercises.values():
         assert exercise.visible and exercise.hidden
         assert f"**Exercise: {exercise.name}**" in text

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from book.build import forget_what_other_code_made
 from book.execute import BOOK, chapters, contents, execute, page_notebook
 from course import ROOT
+from course.assemble.source import assignments
 
 __all__ = ["BOOK", "BUILD", "ROOT", "built", "chapters", "contents", "executed", "topics"]
 
@@ -84,4 +85,4 @@ def cached(folder: Path, name: str) -> NotebookNode | None:
 
 def topics() -> list[str]:
     """The names of the assignments."""
-    return sorted(path.stem for path in (ROOT / "course" / "assignments").glob("*.py"))
+    return assignments(ROOT)

@@ -1,0 +1,51 @@
+"""bench/effects.md is what the records make, and a bench puts its figures there."""
+
+import json
+import shutil
+
+import pytest
+
+from bench import benches, effects
+
+
+def test_the_page_is_what_the_records_make():
+    assert effects.PAGE.read_text(encoding="utf-8") == effects.page(), "it is stale: run `python -m bench.effects`"
+
+
+def test_every_record_is_that_of_a_bench_and_its_effects_clear_their_bars():
+    found = benches()
+    for path in effects.RECORDS.glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert path.stem in found and record["command"].startswith(f"python -m bench.{path.stem}")
+        for row in record["rows"]:
+            mean = float(row["mean"])
+            if row["side"]:
+                (bar,) = row["bars"]
+                assert (mean > bar) == (row["side"] == "above"), row["effect"]
+                assert float(row["deviations from the bar"]) >= 4, row["effect"]
+            elif row["bars"]:
+                least, most = row["bars"]
+                assert least < mean < most, row["effect"]
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    shutil.copytree(effects.RECORDS, tmp_path / "records")
+    monkeypatch.setattr(effects, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(effects, "PAGE", tmp_path / "effects.md")
+    return tmp_path
+
+
+def test_a_bench_notes_its_figures(copy):
+    effects.note("gpt", {"the reference": [0.9] * 10 + [1.0] * 10})
+    row = json.loads((copy / "records" / "gpt.json").read_text())["rows"][0]
+    figures = [row[name] for name in ("mean", "standard deviation", "least", "most", "deviations from the bar")]
+    assert figures == ["0.950", "0.051", "0.900", "1.000", "4.9"]
+    assert "| the reference | above 0.7 | 0.950 | 0.051 |" in (copy / "effects.md").read_text()
+
+
+def test_a_row_that_nobody_asked_for_is_refused(copy):
+    with pytest.raises(ValueError, match=r"'loss' was measured over 20 seeds, and gpt.json has rows .* the reference"):
+        effects.note("gpt", {"loss": [1.0] * 20})
+    with pytest.raises(ValueError, match="measured over 3 seeds"):
+        effects.note("gpt", {"the reference": [1.0, 0.9, 0.8]})
