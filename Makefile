@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export checkpoints test test-long bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export mutants checkpoints test test-long bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ audit: $(READY) ## ASSIGNMENT=tokenizer: every change of a score, when and why
 
 export: $(READY) ## write all grades to grades.csv
 	@$(BIN)/python -m course.grading export
+
+mutants: $(READY) ## TOPIC=gpt: change each reference answer in one place and list what no test notices
+	@$(BIN)/python -m course.banks.mutants $(TOPIC)
 
 checkpoints: $(READY) ## train the checkpoints again and say whether they reproduce
 	@$(BIN)/python -m solutions.checkpoints
