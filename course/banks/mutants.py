@@ -101,12 +101,13 @@ class MutantPlayer:
             while waiting and len(running) < at_once:
                 mutant = waiting.pop()
                 here, there = multiprocessing.Pipe(duplex=False)
-                process = multiprocessing.get_context("fork").Process(
+                process: BaseProcess = multiprocessing.get_context("fork").Process(
                     target=self._play, args=(mutant, seconds[mutant.exercise], there)
                 )
                 process.start()
                 there.close()
-                running[here], known[here] = (mutant, process), CAUGHT_BY_VISIBLE
+                running[here] = mutant, process
+                known[here] = CAUGHT_BY_VISIBLE
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 try:

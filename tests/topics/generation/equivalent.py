@@ -145,7 +145,7 @@ same(
 same(
     "beam-search",
     f"{CANDIDATES}(min(3 * width, len(candidates)))",
-    why="at most `width` of the candidates end, so 2 * width hold all that finish and all that go on; more change nothing",
+    why="at most `width` of the candidates end, so 2 * width hold all that finish and all that go on",
 )
 same(
     "beam-search",
