@@ -12,7 +12,11 @@ PIP = $(BIN)/pip install --disable-pip-version-check --progress-bar on
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup up book exercises check renew publish autograde feedback extend analytics mistakes audit export checkpoints test test-long prove costs bench lint lock clean
+=======
+.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export mutants checkpoints test test-long bench lint lock clean
+>>>>>>> mutants
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +75,9 @@ audit: $(READY) ## ASSIGNMENT=tokenizer: every change of a score, when and why
 
 export: $(READY) ## write all grades to grades.csv
 	@$(BIN)/python -m course.grading export
+
+mutants: $(READY) ## TOPIC=gpt: change each reference answer in one place and list what no test notices
+	@$(BIN)/python -m course.banks.mutants $(TOPIC)
 
 checkpoints: $(READY) ## train the checkpoints again and say whether they reproduce
 	@$(BIN)/python -m solutions.checkpoints

@@ -243,6 +243,17 @@ def test_top_p_of_any_size():
     check_tensor(top_p(logits, 1.0), logits, "p = 1 should keep every token")
     for p in (0.0, 1.5):
         check_refused(f"p = {p} is no share of the probability", top_p, logits, p)
+    got = kept(top_p(logits[0], 1e-20))
+    assert len(got) == 1, f"however small p is, the likeliest token reaches it and stays; with p = 1e-20 stay {got}"
+
+
+def test_top_p_stops_when_p_is_reached():
+    # Probabilities of 1/4 and 1/8 and their sums are exact.
+    for n in (4, 8):
+        got = kept(top_p(torch.zeros(n).double(), 0.5))
+        assert len(got) == n // 2, (
+            f"of {n} equally likely tokens {n // 2} reach p = 0.5 exactly, which is enough; kept were {len(got)}"
+        )
 
 
 # %% test="top-p-any" of="top-p" points=1
@@ -278,6 +289,8 @@ def test_chances_make_a_distribution():
     got = chances(logits, temperature=1.5, k=6, p=0.8)
     hint = "the chances of each row should sum to 1: take the softmax after cutting"
     check_tensor(got.sum(-1), torch.ones(4).double(), hint)
+    for p in (0.0, 2.0):
+        check_refused(f"p = {p} is no share of the probability", chances, logits, p=p)
 
 
 def test_chances_of_a_warm_model():
@@ -336,6 +349,17 @@ def test_greedy_writes_like_transformers():
     check_text(got[:, :6], prompt, "the result should begin with the prompt")
     hint = "each new token should be the likeliest after all tokens before it"
     check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
+
+
+def test_greedy_reads_the_last_tokens():
+    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
+    theirs, prompt = random_gpt2(config, 14), token_ids(15, 11, 40, 7)
+    got = within_context(greedy, loaded(theirs, config), prompt, 3)
+    assert got.shape == (40, 10), "7 tokens of prompt and 3 new ones make (40, 10)"
+    for i in (7, 8, 9):
+        want = theirs(got[:, i - 5 : i]).logits[:, -1].argmax(-1)
+        hint = f"with a context of 5, token {i} should be the likeliest after the 5 tokens before it"
+        check_text(got[:, i], want, hint)
 
 
 # %% test="greedy-eos" of="greedy" points=1
@@ -470,6 +494,9 @@ def test_distinct_n_of_known_texts():
     assert abs(got - 8 / 14) > 1e-6, "no pair reaches from the end of one text into the next"
     hint = "the texts have 12 pairs and these different ones: 12 21 33 23 34 45"
     assert abs(got - 6 / 12) < 1e-6, f"distinct_n is {got:.4g} and should be 0.5; {hint}"
+    got = float(distinct_n(ids, 5))
+    assert abs(got - 1) < 1e-6, f"three texts of 5 tokens have one 5-gram each, all different: 1, and not {got:.4g}"
+    check_refused("with n = 0 there are no n-grams", distinct_n, ids, 0)
 
 
 # %% test="repetition-any" of="repetition" points=2
@@ -660,7 +687,28 @@ def test_beams_that_end_anywhere_hidden():
         check_search(theirs, model, prompts, 7, width, eos, length_penalty, hint)
 
 
+def test_beams_end_after_the_last_step():
+    # The model gives the same probabilities whatever it has read; the longer a text, the better its score.
+    model = model_of(torch.tensor([0.0, 1.0, 0.5, 2.0]).double())
+    found, _ = beam_search(model, torch.tensor([1, 2]), 3, 2, 3, 3.0)
+    assert isinstance(found, torch.Tensor) and found.shape == (5,), (
+        "a prompt of 2 tokens and 3 steps make a text of 5 tokens, as a long text scores best here: stop after the last step"
+    )
+
+
 # %% test="beam-search-long" of="beam-search" points=1
+def test_beams_read_the_last_tokens():
+    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
+    theirs, prompts = random_gpt2(config, 42), token_ids(43, 11, 20, 7)
+    model, want = loaded(theirs, config), theirs(prompts[:, -5:]).logits[:, -1].argmax(-1)
+    for prompt, token in zip(prompts, want.tolist(), strict=True):
+        got = within_context(beam_search, model, prompt, 1, 2)[0]
+        hint = "with a context of 5, the one new token should be the likeliest after the last 5 of 7"
+        check_text(got[7:], torch.tensor([token]), hint)
+    text, _ = beam_search(model, prompts[0, :3], 0, 2)
+    assert torch.equal(text, prompts[0, :3]), "no new tokens were asked for: the prompt should come back"
+
+
 def test_beam_search_beyond_the_context_hidden():
     config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
     model, prompts = loaded(random_gpt2(config, fresh_seed()), config), token_ids(fresh_seed(), 11, 8, 9)
@@ -760,6 +808,13 @@ def test_read_on_from_the_middle():
     check_tensor(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, tolerance=1e-9)
     hint = "four tokens after five: each sees the cache, itself, and of the new ones only those before it"
     check_tensor(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, tolerance=1e-9)
+
+
+def test_read_on_refuses_what_does_not_fit():
+    config = GPTConfig(vocab_size=7, context=6, d_model=4, n_head=2, n_layer=1)
+    model, cache = loaded(random_gpt2(config, 54), config), KVCache(config, 1, torch.float64)
+    read_on(model, token_ids(55, 7, 1, 4), cache)
+    check_refused("4 tokens and 3 more in a context of 6", read_on, model, token_ids(56, 7, 1, 3), cache)
 
 
 # %% test="read-on-any" of="read-on" points=2

@@ -555,6 +555,7 @@ def test_train_bpe_visible():
     text = "low lower lowest new newer newest wide wider widest" * 3
     hint = "are index, counts and heap all brought up to date after each merge?"
     check_merges(train_bpe(text, 275), library_merges(text, 275), hint)
+    assert list(train_bpe("abab", 256)) == [], "256 ids are the bytes alone: that is allowed, and leaves no merge"
 
 
 def test_train_bpe_documentation_hidden():
@@ -642,6 +643,9 @@ def test_vocabulary_visible():
     assert got == library_vocabulary(merges), (
         "entries are bytes; a merge joins the entries of its two ids, in their order"
     )
+    assert list(vocabulary([(0, 1), (1, 0)]))[256:] == [b'!"', b'"!'], "0 is an id like any other, in either half"
+    for bad in ([(-1, 2)], [(2, -1)]):
+        check_refused("a merge uses a negative id, which nothing has", vocabulary, bad)
 
 
 # %% test="vocabulary-special" of="vocabulary" points=1
@@ -672,6 +676,10 @@ def test_decode_visible():
     assert decode(byte_ids("東京"), []) == "東京", (
         "a character may be spread over several ids: put all bytes together before you decode them"
     )
+    assert probes.given_iterator(decode, [71, 64], []) == "ha", (
+        "ids may come from an iterator, which gives each of them once: go through it once, or make a list of it first"
+    )
+    check_refused("a negative id is not in the vocabulary", decode, [-1], [])
 
 
 # %% test="decode-any-ids" of="decode" points=2
@@ -722,6 +730,9 @@ def test_encode_chunk_visible():
     )
     assert list(encode_chunk("hah", {(a, h): 256, (h, a): 257})) == [h, 256], (
         "the pair that was learned first goes first, though another one stands further left"
+    )
+    assert list(encode_chunk("!ha", {(h, a): 256})) == [0, 256], (
+        "a pair that is not known does not merge, and does not stop one further right that is known"
     )
 
 

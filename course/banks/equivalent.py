@@ -9,8 +9,9 @@
 
     same("merge-pair", "if a < b: -> if a <= b:", why="equal symbols are handled before")
 
-A use calls the exercise's definitions, which are attributes of `of`, with inputs from `draw`, a `random.Random` (torch's
-global seed is set alike), and returns data. The reference and the mutant must give equal data, or raise the same error.
+A use calls the exercise's definitions, which are attributes of `of`, with inputs from `draw`, a `random.Random`
+(torch's global seed is set alike), and returns data. The reference and the mutant must give equal data, or raise the
+same error.
 """
 
 import importlib

@@ -29,12 +29,11 @@ import torch
 from nbformat import NotebookNode
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from course import ROOT, CourseError
 from course.assemble.assembler import Assembler
 from course.assemble.source import assignments
-from course.banks.equivalent import difference, equivalents
+from course.banks.equivalent import USES, difference, equivalents
 from course.banks.mutate import Mutant, mutants
 from course.banks.play import play, without_hidden_tests
 from course.notebook import kind_of, test_cells
@@ -91,7 +90,9 @@ class MutantPlayer:
         """What becomes of one mutant: see `fates`."""
         return next(iter(self.fates([mutant], seconds={mutant.exercise: seconds})))[1]
 
-    def fates(self, some: Iterable[Mutant], *, seconds: dict[str, int], at_once: int = 1) -> Iterator[tuple[Mutant, str]]:
+    def fates(
+        self, some: Iterable[Mutant], *, seconds: dict[str, int], at_once: int = 1
+    ) -> Iterator[tuple[Mutant, str]]:
         """`(mutant, what catches it)` in the order in which they end; `seconds` of processor time an exercise."""
         waiting = list(some)[::-1]
         running: dict[Connection, tuple[Mutant, BaseProcess]] = {}
@@ -100,12 +101,13 @@ class MutantPlayer:
             while waiting and len(running) < at_once:
                 mutant = waiting.pop()
                 here, there = multiprocessing.Pipe(duplex=False)
-                process = multiprocessing.get_context("fork").Process(
+                process: BaseProcess = multiprocessing.get_context("fork").Process(
                     target=self._play, args=(mutant, seconds[mutant.exercise], there)
                 )
                 process.start()
                 there.close()
-                running[here], known[here] = (mutant, process), CAUGHT_BY_VISIBLE
+                running[here] = mutant, process
+                known[here] = CAUGHT_BY_VISIBLE
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 try:
@@ -176,13 +178,13 @@ class MutantPlayer:
     def mutant(self, key: Key) -> Mutant:
         return next(m for m in self.mutants if (m.exercise, m.name) == tuple(key))
 
-    def difference(self, key: Key) -> str | None:
+    def difference(self, key: Key, times: int = USES) -> str | None:
         """Where random uses tell a mutant that is listed as equivalent from the reference; None where none does."""
         mutant = self.mutant(key)
         use = equivalents(self.name).uses.get(mutant.exercise)
         if use is None:
             return f"tests/topics/{self.name}/equivalent.py has no @uses({mutant.exercise!r})"
-        return difference(self.notebook, use, self.cells[mutant.exercise], mutant.source)
+        return difference(self.notebook, use, self.cells[mutant.exercise], mutant.source, times)
 
 
 def _address_space() -> int:
@@ -252,16 +254,18 @@ def summary(name: str, record: Record) -> str:
     )
 
 
-def table(name: str, record: Record) -> Table:
-    """What keeps all points, with all tests and with the visible ones alone."""
-    shown = Table("exercise", "change", "all tests", "visible tests only", title=summary(name, record))
-    left = unexplained(name, record)
-    for key in record.survive_all_tests:
-        if key in left:
-            shown.add_row(*key, "survives", "survives")
-    for key in record.survive_visible_tests:
-        shown.add_row(*key, "", "survives")
-    return shown
+def report(name: str, record: Record) -> Iterator[str]:
+    """What keeps all points, by exercise: all tests, and visible tests only."""
+    columns = {
+        "keeps all points, and is not listed as equivalent": unexplained(name, record),
+        "keeps all points with visible tests only": record.survive_visible_tests,
+    }
+    for title, keys in columns.items():
+        if keys:
+            yield f"{title}:"
+        for exercise, change in keys:
+            yield f"  {exercise}: {change}"
+    yield summary(name, record)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -273,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.names:
         record = MutantPlayer(name).record()
         write_whole(path_of(name), record.text().encode())
-        Console(soft_wrap=True).print(table(name, record))
+        print(*report(name, record), sep="\n")
     return 0
 
 

@@ -198,7 +198,7 @@ class _Changes:
 
     @of.register
     def _(self, node: ast.Call):
-        arguments = sorted([*node.args, *node.keywords], key=lambda a: (a.lineno, a.col_offset))
+        arguments = sorted([*node.args, *node.keywords], key=self.span)
         for i, argument in enumerate(arguments):
             start, end = self.span(argument)
             if i:

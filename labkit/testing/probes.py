@@ -48,6 +48,12 @@ def after_call(function: Callable, *args: Any, **kwargs: Any) -> tuple[Any, tupl
 
 
 @probe
+def given_iterator(function: Callable, items: list, *args: Any, **kwargs: Any) -> Any:
+    """Result of a call whose first argument gives each of `items` once, as an iterator does."""
+    return function(iter(items), *args, **kwargs)
+
+
+@probe
 def seeded(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Result of a call made right after `torch.manual_seed(seed)`."""
     torch.manual_seed(seed)

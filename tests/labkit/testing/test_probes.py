@@ -83,7 +83,11 @@ class Counter:
         return self.row
 
 
-NAMES = {f.__name__: f for f in (Scale, Bigram, in_place, draw, detached, no_tensor, Downhill, Counter)}
+def twice(items):
+    return [list(items), list(items)]
+
+
+NAMES = {f.__name__: f for f in (Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter)}
 
 
 @pytest.fixture(params=["here", "behind the link"])
@@ -141,6 +145,10 @@ def test_after_call_shows_changes_and_spares_the_test_its_own_data(theirs):
 def test_after_call_hands_keywords_on(theirs):
     _, (after, _) = probes.after_call(theirs.in_place, torch.zeros(1), [[]], table={"a": [1]})
     assert torch.equal(after, torch.ones(1))
+
+
+def test_given_iterator_gives_each_item_once(theirs):
+    assert probes.given_iterator(theirs.twice, [1, 2]) == [[1, 2], []]
 
 
 def test_seeded_fixes_the_global_generator(theirs):
