@@ -12,11 +12,7 @@ PIP = $(BIN)/pip install --disable-pip-version-check --progress-bar on
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics mistakes audit export checkpoints test test-long prove costs bench lint lock clean
-=======
-.PHONY: help setup up book exercises check renew publish autograde feedback analytics audit export mutants checkpoints test test-long bench lint lock clean
->>>>>>> mutants
+.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics mistakes mutants audit export checkpoints test test-long prove costs bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
