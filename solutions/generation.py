@@ -20,7 +20,7 @@ def require_prompt(ids: Int[Tensor, "... position"]) -> None:
         raise ValueError("the prompt has no tokens: begin with at least one")
 
 
-def temper(logits: Float[Tensor, "... vocab_size"], temperature: float) -> Float[Tensor, "... vocab_size"]:
+def apply_temperature(logits: Float[Tensor, "... vocab_size"], temperature: float) -> Float[Tensor, "... vocab_size"]:
     r"""Logits whose softmax is sharper (temperature below 1) or flatter (above 1) than that of `logits`.
 
     $$p_i \propto e^{\,\mathrm{logit}_i / \mathrm{temperature}}$$
@@ -66,7 +66,7 @@ def top_p(logits: Float[Tensor, "... vocab_size"], p: float) -> Float[Tensor, ".
     return logits.masked_fill(goes.scatter(-1, tokens, goes), -math.inf)
 
 
-def chances(
+def probabilities(
     logits: Float[Tensor, "... vocab_size"], temperature: float = 1.0, k: int | None = None, p: float = 1.0
 ) -> Float[Tensor, "... vocab_size"]:
     """The distribution that the next token is drawn from: each row is nowhere negative and sums to 1.
@@ -74,7 +74,7 @@ def chances(
     First the temperature, then top-k (unless `k` is None), then top-p of what top-k has left (unless `p` is 1). Raises
     ValueError as these three do.
     """
-    logits = temper(logits, temperature)
+    logits = apply_temperature(logits, temperature)
     if k is not None:
         logits = top_k(logits, k)
     if p != 1:
@@ -115,16 +115,16 @@ def sample(
     p: float = 1.0,
     seed: int = 0,
 ) -> Int[Tensor, "batch longer"]:
-    """Continue each row of `ids` by `n_tokens` tokens drawn from `chances`; returns prompt and continuation.
+    """Continue each row of `ids` by `n_tokens` tokens drawn from `probabilities`; returns prompt and continuation.
 
     The model reads at most its last `model.config.context` tokens. The same seed gives the same text, and torch's
-    global random state is left alone. Raises ValueError if the prompt is empty, and as `chances` does.
+    global random state is left alone. Raises ValueError if the prompt is empty, and as `probabilities` does.
     """
     require_prompt(ids)
     generator = torch.Generator(ids.device).manual_seed(seed)
     for _ in range(n_tokens):
         logits = model(ids[:, -model.config.context :])[:, -1]
-        chosen = torch.multinomial(chances(logits, temperature, k, p), 1, generator=generator)
+        chosen = torch.multinomial(probabilities(logits, temperature, k, p), 1, generator=generator)
         ids = torch.cat([ids, chosen], dim=1)
     return ids
 
@@ -310,7 +310,7 @@ def write(
 
     Without a seed every token is the likeliest, as in `greedy`; with one it is drawn, as in `sample`. Raises ValueError
     if the prompt is empty, if prompt and continuation together are longer than the context (a cache cannot slide: each
-    position would change), and as `chances` does.
+    position would change), and as `probabilities` does.
     """
     require_prompt(ids)
     batch, n = ids.shape
@@ -325,5 +325,5 @@ def write(
             if generator is None:
                 text[:, end] = logits.argmax(dim=-1)
             else:
-                text[:, end] = torch.multinomial(chances(logits, temperature, k, p), 1, generator=generator)[:, 0]
+                text[:, end] = torch.multinomial(probabilities(logits, temperature, k, p), 1, generator=generator)[:, 0]
     return text

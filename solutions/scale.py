@@ -410,14 +410,14 @@ def effective_tokens(n_tokens: float, unique_tokens: float, worth: float = 15.39
 
 
 def markov_source(n_symbols: int = 256, seed: int = 0) -> Float[Tensor, "symbol symbol"]:
-    """Transition chances of a made-up language in which only the last symbol matters for the next.
+    """Transition probabilities of a made-up language in which only the last symbol matters for the next.
 
     After each symbol the others are likely by Zipf's law, in an order of its own; some are more frequent everywhere.
     """
     generator = torch.Generator().manual_seed(seed)
     ranks = torch.stack([torch.randperm(n_symbols, generator=generator) for _ in range(n_symbols)])
-    chances = 1 / (1 + ranks.double()) / (1 + torch.arange(n_symbols).double()) ** 0.7
-    return chances / chances.sum(dim=1, keepdim=True)
+    probabilities = 1 / (1 + ranks.double()) / (1 + torch.arange(n_symbols).double()) ** 0.7
+    return probabilities / probabilities.sum(dim=1, keepdim=True)
 
 
 def markov_rows(
@@ -426,7 +426,7 @@ def markov_rows(
     """Texts of a Markov source, each beginning with a symbol as frequent as in a long text."""
     generator = torch.Generator().manual_seed(seed)
     n_symbols = len(transitions)
-    # Row i of the cumulative chances lies between i and i + 1, so that one search serves texts in any state.
+    # Row i of the cumulative probabilities lies between i and i + 1, so that one search serves texts in any state.
     cumulative = (transitions.double().cumsum(dim=1) + torch.arange(n_symbols)[:, None]).flatten()
     # Far from the beginning, every row of the matrix power holds the stationary shares.
     symbols = torch.multinomial(torch.linalg.matrix_power(transitions, 64)[0], n_rows, True, generator=generator)
@@ -443,7 +443,7 @@ MEASURED_LADDER = [(1648, 4.9708), (4064, 4.7642), (11200, 4.5438), (34688, 4.36
 
 
 def source_loss(model: GPT, transitions: Float[Tensor, "symbol symbol"], rows: Int[Tensor, "row position"]) -> float:
-    """The model's expected loss on the source, in nats: its predictions judged by the true chances, not by one draw."""
+    """The model's expected loss on the source, in nats: over the true probabilities, not over one draw."""
     with torch.no_grad():
         wanted = transitions[rows].float()
         return -(wanted * model(rows).log_softmax(dim=-1)).sum(dim=-1).mean().item()

@@ -95,11 +95,11 @@ class Source:
         self.position += 1
         return self.windows[self.order[self.position - 1]]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What `restore` needs to go on from here: plain data that later reading does not change."""
         return {"order": self.order, "position": self.position, "generator": self.generator.get_state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken, also if that was in a source of the same text in another process."""
         self.order, self.position = state["order"], state["position"]
         self.generator.set_state(state["generator"])
@@ -128,14 +128,14 @@ class Mixture:
         windows = torch.stack([self.sources[i].next_window() for i in chosen.tolist()])
         return windows[:, :-1], windows[:, 1:]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What `restore` needs to go on from here: plain data that later reading does not change."""
-        return {"sources": [source.state() for source in self.sources], "generator": self.generator.get_state()}
+        return {"sources": [source.state_dict() for source in self.sources], "generator": self.generator.get_state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken, also if that was in a mixture of the same texts in another process."""
         for source, its_state in zip(self.sources, state["sources"], strict=True):
-            source.restore(its_state)
+            source.load_state_dict(its_state)
         self.generator.set_state(state["generator"])
 
 
@@ -371,7 +371,7 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
         {
             "model": trainer.model.state_dict(),
             "optimizer": trainer.optimizer.state_dict(),
-            "mixture": trainer.mixture.state(),
+            "mixture": trainer.mixture.state_dict(),
             "losses": trainer.losses,
             "random": torch.get_rng_state(),
         }
@@ -387,7 +387,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     state = copy.deepcopy(state)
     trainer.model.load_state_dict(state["model"])
     trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.mixture.restore(state["mixture"])
+    trainer.mixture.load_state_dict(state["mixture"])
     trainer.losses = state["losses"]
     torch.set_rng_state(state["random"])
 

@@ -122,11 +122,11 @@ def check_kept(function, *args):
 #
 # </details>
 
-# %% exercise="temper" difficulty=1 importance=4 minutes=5 replaces="transformers"
-from solutions.generation import temper
+# %% exercise="temperature" difficulty=1 importance=4 minutes=5 replaces="transformers"
+from solutions.generation import apply_temperature
 
 
-# %% test="temper" points=1
+# %% test="temperature" points=1
 def test_temper_raises_probabilities_to_a_power():
     logits = numbers(1, 3, 7, scale=2.0)
     for temperature in (0.5, 3.0):
@@ -135,7 +135,7 @@ def test_temper_raises_probabilities_to_a_power():
         hint = (
             f"temperature {temperature}: the softmax of the result should be p ** (1 / temperature), made to sum to 1"
         )
-        got = temper(logits, temperature)
+        got = apply_temperature(logits, temperature)
         assert isinstance(got, torch.Tensor) and got.shape == (3, 7), "the result should be logits of the same shape"
         is_probability = (got.sum(-1) - 1).abs().max() < 1e-6
         assert not is_probability, "each row of the result sums to 1: return logits, not probabilities"
@@ -143,19 +143,21 @@ def test_temper_raises_probabilities_to_a_power():
 
 
 def test_temper_refuses_zero():
-    check_refused("temperature 0 leaves no distribution", temper, numbers(2, 4), 0.0)
+    check_refused("temperature 0 leaves no distribution", apply_temperature, numbers(2, 4), 0.0)
 
 
-# %% test="temper-any" of="temper" points=1
+# %% test="temperature-any" of="temperature" points=1
 def test_temper_any_axes_hidden():
     seed = fresh_seed()
     temperature = 0.3 + seed % 7 / 10
     for shape in ((5,), (2, 3, 5)):
         logits = numbers(seed, *shape, scale=3.0)
         want = (logits / temperature).softmax(-1)
-        check_tensor(temper(logits, temperature).softmax(-1), want, f"wrong for logits with {len(shape)} axes")
-    check_kept(temper, numbers(seed, 3, 5), temperature)
-    check_refused("a temperature below 0 would prefer the worst", temper, numbers(seed, 4), -temperature)
+        check_tensor(
+            apply_temperature(logits, temperature).softmax(-1), want, f"wrong for logits with {len(shape)} axes"
+        )
+    check_kept(apply_temperature, numbers(seed, 3, 5), temperature)
+    check_refused("a temperature below 0 would prefer the worst", apply_temperature, numbers(seed, 4), -temperature)
 
 
 # %% [markdown]
@@ -276,40 +278,42 @@ def test_top_p_any_axes_hidden():
 #
 # The three together, in the order that everybody uses. What is cut leaves its share to the others.
 
-# %% exercise="chances" difficulty=1 importance=3 minutes=5 replaces="transformers"
-from solutions.generation import chances
+# %% exercise="probabilities" difficulty=1 importance=3 minutes=5 replaces="transformers"
+from solutions.generation import probabilities
 
 
-# %% test="chances" points=1
-def test_chances_make_a_distribution():
+# %% test="probabilities" points=1
+def test_probabilities_make_a_distribution():
     logits = numbers(5, 4, 12, scale=2.0)
     check_tensor(
-        chances(logits), logits.softmax(-1), "with nothing asked for, the chances are the softmax of the logits"
+        probabilities(logits),
+        logits.softmax(-1),
+        "with nothing asked for, the probabilities are the softmax of the logits",
     )
-    got = chances(logits, temperature=1.5, k=6, p=0.8)
-    hint = "the chances of each row should sum to 1: take the softmax after cutting"
+    got = probabilities(logits, temperature=1.5, k=6, p=0.8)
+    hint = "the probabilities of each row should sum to 1: take the softmax after cutting"
     check_tensor(got.sum(-1), torch.ones(4).double(), hint)
     for p in (0.0, 2.0):
-        check_refused(f"p = {p} is no share of the probability", chances, logits, p=p)
+        check_refused(f"p = {p} is no share of the probability", probabilities, logits, p=p)
 
 
-def test_chances_of_a_warm_model():
+def test_probabilities_of_a_warm_model():
     # Of probabilities .6, .3, .1, temperature 2 makes .47, .33, .19.
     logits = torch.tensor([0.6, 0.3, 0.1]).double().log()
-    got = chances(logits, temperature=2.0, p=0.55)
+    got = probabilities(logits, temperature=2.0, p=0.55)
     assert isinstance(got, torch.Tensor) and got.shape == (3,), "one chance for each of 3 tokens is wanted"
     assert got[1] > 0, "the temperature comes first: at temperature 2 the likeliest of .6 .3 .1 does not reach p = 0.55"
 
 
-# %% test="chances-any" of="chances" points=1
-def test_chances_equal_those_of_transformers_hidden():
+# %% test="probabilities-any" of="probabilities" points=1
+def test_probabilities_equal_those_of_transformers_hidden():
     logits = numbers(fresh_seed(), 200, 20, scale=2.0)
     for temperature, k, p in ((0.7, None, 0.9), (1.8, 5, 1.0), (1.3, 6, 0.8), (2.0, 100, 0.7)):
         hint = (
             "not transformers' distribution: first the temperature, then the k likeliest, then p of what these have left, "
             f"and the softmax at the end (temperature {temperature}, k {k}, p {p})"
         )
-        check_tensor(chances(logits, temperature, k, p), library_probabilities(logits, temperature, k, p), hint)
+        check_tensor(probabilities(logits, temperature, k, p), library_probabilities(logits, temperature, k, p), hint)
 
 
 # %% [markdown]
@@ -395,7 +399,7 @@ def test_greedy_beyond_the_context_hidden():
 # %% [markdown]
 # ## Drawing
 #
-# Sampling draws each token from your `chances`. `torch.multinomial` draws; a `torch.Generator` with the caller's
+# Sampling draws each token from your `probabilities`. `torch.multinomial` draws; a `torch.Generator` with the caller's
 # seed makes the draw repeatable and leaves torch's own random numbers alone.
 
 # %% exercise="sample" difficulty=2 importance=5 minutes=15 replaces="transformers"
@@ -439,7 +443,7 @@ def test_sample_draws_each_token_anew_hidden():
     assert in_columns > 3, "all texts of a batch get the same token: each draws its own"
 
 
-def test_sample_draws_from_the_chances_hidden():
+def test_sample_draws_from_the_probabilities_hidden():
     seed = fresh_seed()
     order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
     logits = torch.linspace(0, 4, 12, dtype=torch.float64)[order]
@@ -450,7 +454,7 @@ def test_sample_draws_from_the_chances_hidden():
         drawn = sample(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
         what = f"temperature {temperature}, k {k}, p {p}"
         assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
-        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the chances they should have"
+        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the probabilities they should have"
 
 
 def test_sample_beyond_the_context_hidden():
@@ -882,7 +886,7 @@ def test_write_follows_its_seed_hidden():
     assert in_rows > 3, "equally likely tokens come again and again within a text: make the generator once"
 
 
-def test_write_draws_from_the_chances_hidden():
+def test_write_draws_from_the_probabilities_hidden():
     seed = fresh_seed()
     order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
     logits = torch.linspace(0, 4, 12, dtype=torch.float64)[order]
@@ -893,7 +897,7 @@ def test_write_draws_from_the_chances_hidden():
         drawn = write(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
         what = f"temperature {temperature}, k {k}, p {p}"
         assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
-        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the chances they should have"
+        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the probabilities they should have"
 
 
 def test_write_stops_at_the_context_hidden():
@@ -1017,7 +1021,7 @@ if __name__ == "__main__":
     written = {name: write(model, starts, 100, **way) for name, way in ways.items()}
     shares = {name: rep_n(ids[:, n:], 4).mean().item() for name, ids in written.items()}
     with torch.no_grad():
-        candidates = (chances(model(written["top-p 0.9"]), p=0.9) > 0).sum(-1).double().mean().item()
+        candidates = (probabilities(model(written["top-p 0.9"]), p=0.9) > 0).sum(-1).double().mean().item()
     compare_prediction("share of repeated 4-grams", predicted_greedy_share, shares["greedy"])
     compare_prediction("tokens kept by p = 0.9", predicted_candidates, candidates, unit="tokens")
 

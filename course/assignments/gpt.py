@@ -699,8 +699,8 @@ def test_generate_draws_by_the_temperature_hidden():
     (theirs, model), prompt = writer(seed=fresh_seed()), token_ids(fresh_seed(), 11, 1, 4)
     for temperature in (0.2, 2.5):
         drawn = generate(model, prompt.expand(4000, 4), 1, temperature=temperature, seed=fresh_seed())[:, -1]
-        chances = (theirs(prompt).logits[0, -1].detach() / temperature).softmax(-1)
-        distance = (drawn.bincount(minlength=11) / 4000 - chances).abs().sum().item() / 2
+        probabilities = (theirs(prompt).logits[0, -1].detach() / temperature).softmax(-1)
+        distance = (drawn.bincount(minlength=11) / 4000 - probabilities).abs().sum().item() / 2
         # A right answer stays below 0.06 but for three submissions in a million; at 0.2, 1 for the temperature makes
         # a distance of more than 0.1.
         assert distance < 0.06, f"at temperature {temperature} tokens are not drawn from softmax(logits / temperature)"

@@ -319,7 +319,7 @@ from solutions.language_model import surprise
 def test_surprise_in_bits():
     rows = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.875, 0.0]])
     found = surprise(rows, torch.tensor([1, 0]))
-    hint = "chances of 1/4 and 1/8 are 2 and 3 bits of surprise, one number a symbol"
+    hint = "probabilities of 1/4 and 1/8 are 2 and 3 bits of surprise, one number a symbol"
     check_tensor(
         found.double() if isinstance(found, torch.Tensor) else found,
         torch.tensor([2.0, 3.0]).double(),
@@ -461,7 +461,7 @@ def test_guess_bounds_hold_the_truth_hidden():
     truth = torch.distributions.Categorical(p).entropy().item() / math.log(2)
     generator = torch.Generator().manual_seed(fresh_seed())
     lower, upper = guess_bounds(torch.multinomial(p, 20_000, replacement=True, generator=generator) + 1)
-    # With 20,000 guesses the shares are within a few thousandths of the chances.
+    # With 20,000 guesses the shares are within a few thousandths of the probabilities.
     assert lower < truth + 0.05 and upper > truth - 0.05, (
         "the entropy of a known source does not lie between the bounds"
     )

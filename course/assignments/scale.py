@@ -593,29 +593,32 @@ def test_markov_entropy_of_known_chains():
 def test_markov_entropy_of_any_chain_hidden():
     seed = fresh_seed()
     n = 5 + seed % 6
-    chances = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) ** 4 + 1e-3
-    chances = chances / chances.sum(1, keepdim=True)
+    probabilities = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) ** 4 + 1e-3
+    probabilities = probabilities / probabilities.sum(1, keepdim=True)
     # A high power of the matrix has the stationary shares in every row.
-    shares = torch.linalg.matrix_power(chances, 100_000)[0]
-    want = (shares[:, None] * torch.special.entr(chances)).sum().item()
+    shares = torch.linalg.matrix_power(probabilities, 100_000)[0]
+    want = (shares[:, None] * torch.special.entr(probabilities)).sum().item()
     check_number(
-        markov_entropy(chances), want, "wrong for a chain of several states: how much time goes to each?", 1e-6
+        markov_entropy(probabilities), want, "wrong for a chain of several states: how much time goes to each?", 1e-6
     )
 
 
 def test_markov_entropy_of_a_chain_with_two_halves_hidden():
     # From the first three states the chain always goes to the last two, and back.
     seed = fresh_seed()
-    chances = torch.rand(5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
-    chances[:3, :3], chances[3:, 3:] = 0, 0
-    chances = chances / chances.sum(1, keepdim=True)
-    lazy = (chances + torch.eye(5)) / 2  # stays half of the time, and spends its time in the same states
+    probabilities = torch.rand(5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
+    probabilities[:3, :3], probabilities[3:, 3:] = 0, 0
+    probabilities = probabilities / probabilities.sum(1, keepdim=True)
+    lazy = (probabilities + torch.eye(5)) / 2  # stays half of the time, and spends its time in the same states
     shares = torch.linalg.matrix_power(lazy, 100_000)[0]
-    want = (shares[:, None] * torch.special.entr(chances)).sum().item()
+    want = (shares[:, None] * torch.special.entr(probabilities)).sum().item()
     check_number(
-        markov_entropy(chances), want, "wrong for a chain that alternates between two halves: it never settles", 1e-6
+        markov_entropy(probabilities),
+        want,
+        "wrong for a chain that alternates between two halves: it never settles",
+        1e-6,
     )
-    check_refused("these rows do not sum to 1", markov_entropy, 2 * chances)
+    check_refused("these rows do not sum to 1", markov_entropy, 2 * probabilities)
 
 
 # %% [markdown]

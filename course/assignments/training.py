@@ -139,7 +139,7 @@ def test_source_goes_on_where_it_was_hidden():
         state = probes.kept(source.state, then=source.next_window, times=n + 1)
         other = Source(tokens, 4, seed + 1)
         starts(other, 5)
-        other.restore(state)
+        other.load_state_dict(state)
         left = -read % n if read else 0
         hint = "after restore, the rest of the epoch comes in another order: the order and the place in it are lost"
         assert starts(other, left) == starts(twin, left), hint
@@ -200,10 +200,10 @@ def test_mixture_goes_on_where_it_was_hidden():
     made = [Mixture(texts, [0.7, 0.3], 4, seed) for _ in range(2)]
     for mixture in made:
         mixture.batch(17)
-    state = made[0].state()
+    state = made[0].state_dict()
     other = Mixture(texts, [0.7, 0.3], 4, seed + 1)
     other.batch(5)
-    other.restore(state)
+    other.load_state_dict(state)
     for _ in range(4):
         hint = "after restore, other windows come than without: every source and the mixture's generator have a state"
         assert torch.equal(other.batch(16)[0], made[1].batch(16)[0]), hint

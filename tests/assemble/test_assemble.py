@@ -327,7 +327,7 @@ REFUSALS = {
     "an argument of a test": (A, VISIBLE, "def test_centre_rows(tmp_path):", "takes an argument"),
     "a default argument of a test": (A, VISIBLE, "def test_centre_rows(*, n=1):", "takes an argument"),
     "a decorator on a test": (A, VISIBLE, "@torch.no_grad()\ndef test_centre_rows():", "decorator"),
-    "an assert without a message": (A, ', "two equal chances hold one bit"', "", "no message"),
+    "an assert without a message": (A, ', "two equal probabilities hold one bit"', "", "no message"),
     "a test cell without a test": (A, "def test_all_together():", "def all_together():", "no `def test_"),
     "a test that takes from solutions": (
         A,

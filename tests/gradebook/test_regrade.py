@@ -45,7 +45,7 @@ def test_norm_keeps_the_width():
 PRIVATE = """\
 # %% test="bits-secret" of="bits" points=3
 def test_bits_of_four_hidden():
-    assert bits([0.25] * 4) == 2, "four equal chances hold two bits"
+    assert bits([0.25] * 4) == 2, "four equal probabilities hold two bits"
 """
 # Wrong answers: what is replaced in the solution, and what by. Each costs what its comment says under ASSIGNMENT.
 CENTRE = ("x.mean(-1", "x.mean(0")  # test-centre 1, test-centre-axes 2, integration 3
@@ -192,7 +192,7 @@ def test_a_private_test_regrades_everyone_and_students_never_see_it(root: Path):
     api = grading.open_course(root)
     grading.feedback(api, "toy")
     page = (root / "course/feedback/cid/toy/toy.html").read_text()
-    assert "four equal chances hold two bits" in page
+    assert "four equal probabilities hold two bits" in page
     assert "[0.25] * 4" not in page and "test_bits_of_four_hidden" not in page
 
 

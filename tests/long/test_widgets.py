@@ -35,7 +35,7 @@ from labkit.widgets.page import SHARED, script
 from labkit.widgets.surprise import Surprise
 from labkit.widgets.token_steps import TokenSteps
 from labkit.worlds.almanac import Almanac
-from solutions.generation import chances, write
+from solutions.generation import probabilities, write
 from solutions.gpt import GPT, GPTConfig, attention_patterns, from_checkpoint
 from solutions.language_model import guess_ranks, surprise, token_rows
 from solutions.scale import (
@@ -461,34 +461,34 @@ def test_model_sizes_is_accessible_and_fits(browser, theme, width):
 SETTINGS = [(1.0, 1024, 1.0), (0.3, 1024, 1.0), (2.5, 40, 1.0), (1.0, 1024, 0.9), (1.7, 200, 0.35), (0.1, 1, 0.05)]
 
 
-def test_the_next_tokens_chances_are_pythons(browser, random_model):
+def test_the_next_tokens_probabilities_are_pythons(browser, random_model):
     page = browser.new_page()
-    page.add_script_tag(content=script(SHARED / "chances.js"))
+    page.add_script_tag(content=script(SHARED / "probabilities.js"))
     model, generator = from_checkpoint(random_model), torch.Generator().manual_seed(0)
     for n in (1, 17, 128):
         with torch.no_grad():
             logits = model(torch.randint(1024, (1, n), generator=generator))[0, -1]
         for temperature, k, p in SETTINGS:
             got = page.evaluate(
-                "([logits, settings]) => { const found = nextChances(Float32Array.from(logits), settings);"
-                " return { ...found, chances: [...found.chances], before: [...found.before] }; }",
+                "([logits, settings]) => { const found = nextProbabilities(Float32Array.from(logits), settings);"
+                " return { ...found, probabilities: [...found.probabilities], before: [...found.before] }; }",
                 [logits.tolist(), {"temperature": temperature, "k": k, "p": p}],
             )
-            want = chances(logits.double(), temperature, k, p)
-            assert torch.tensor(got["chances"]).sub(want).abs().max() < 1e-6, (n, temperature, k, p)
+            want = probabilities(logits.double(), temperature, k, p)
+            assert torch.tensor(got["probabilities"]).sub(want).abs().max() < 1e-6, (n, temperature, k, p)
             assert torch.tensor(got["before"]).sub(logits.double().softmax(-1)).abs().max() < 1e-6
             assert got["kept"] == (want > 0).sum().item()
             assert got["order"][0] == logits.argmax().item()
     page.close()
 
 
-def test_tokens_are_drawn_by_their_chances(browser):
+def test_tokens_are_drawn_by_their_probabilities(browser):
     page = browser.new_page()
-    page.add_script_tag(content=script(SHARED / "chances.js"))
+    page.add_script_tag(content=script(SHARED / "probabilities.js"))
     logits = [0.0, 1.5, -1.0, 1.0, 0.5]
     counts = page.evaluate(
         """logits => {
-            const found = nextChances(Float32Array.from(logits), { temperature: 2, k: 4, p: 0.99 });
+            const found = nextProbabilities(Float32Array.from(logits), { temperature: 2, k: 4, p: 0.99 });
             const counts = logits.map(() => 0);
             for (let i = 0; i < 20000; i++) counts[drawToken(found, (i + 0.5) / 20000)]++;
             return [...counts, drawToken(found, 0), drawToken(found, 1 - 1e-16)];
@@ -496,7 +496,7 @@ def test_tokens_are_drawn_by_their_chances(browser):
         logits,
     )
     page.close()
-    want = chances(torch.tensor(logits).double(), 2.0, 4, 0.99)
+    want = probabilities(torch.tensor(logits).double(), 2.0, 4, 0.99)
     assert torch.tensor(counts[:5]) / 20000 == pytest.approx(want, abs=2e-4)
     assert counts[5:] == [1, 0], "the likeliest first, the unlikeliest that is kept last"
 
@@ -519,7 +519,7 @@ def test_next_token_writes_what_python_writes(browser, random_model, merges):
         page.get_by_label("Top-p").focus()
         for _ in range(30):
             page.keyboard.press("ArrowLeft")
-        expected = chances(logits.double(), 1.5, None, 0.7)
+        expected = probabilities(logits.double(), 1.5, None, 0.7)
         kept = int((expected > 0).sum())
         expect(page.locator(".lk-detail")).to_contain_text(f"{kept} token")
         shown = [0.0 if text == "cut" else float(text) for text in rows.locator(".lk-number").all_text_contents()]

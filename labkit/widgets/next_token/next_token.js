@@ -2,7 +2,7 @@
 
 import { counted, element, frame, textField, tokenFace } from "../parts.js";
 import { openModel } from "../checkpoint.js";
-import { drawToken, nextChances } from "../chances.js";
+import { drawToken, nextProbabilities } from "../probabilities.js";
 
 const ROWS = 12;
 const AT_ONCE = 20; // tokens that the second button draws
@@ -15,7 +15,7 @@ function render({ model, el, signal }) {
   let tokenizer = null;
   let ids = [];
   let logits = null; // of the token that follows
-  let now = null; // their chances under the settings
+  let now = null; // their probabilities under the settings
   let shown = null; // the text that `ids` spell, if the page has written it
   let drawn = []; // how many ids there were before each draw
   let running = 0; // tokens that are still to be drawn
@@ -77,7 +77,7 @@ function render({ model, el, signal }) {
 
   // What the settings leave of the model's distribution.
   function cut() {
-    now = logits && nextChances(logits, { temperature: temperature.value(), k: ranks[rank.value()], p: share.value() });
+    now = logits && nextProbabilities(logits, { temperature: temperature.value(), k: ranks[rank.value()], p: share.value() });
     disable(one, !now);
     disable(many, !now);
     disable(back, !drawn.length);
@@ -101,7 +101,7 @@ function render({ model, el, signal }) {
   // A bar for the chance, an outline for what the model says; a token that is cut is struck through.
   function row(id, place) {
     const cutOff = place >= now.kept;
-    const [before, chance] = [now.before[id], now.chances[id]];
+    const [before, chance] = [now.before[id], now.probabilities[id]];
     const bar = element(
       "span",
       { class: "lk-bar", "aria-hidden": "true" },

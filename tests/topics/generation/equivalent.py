@@ -191,8 +191,8 @@ def write(of, draw):
 
 
 DRAWN = (
-    "text[:, end] = torch.multinomial(chances(logits, temperature, k, p), 1, generator=generator)[:, 0] -> "
-    "text[:, end] = torch.multinomial(chances(logits, temperature, k, p), "
+    "text[:, end] = torch.multinomial(probabilities(logits, temperature, k, p), 1, generator=generator)[:, 0] -> "
+    "text[:, end] = torch.multinomial(probabilities(logits, temperature, k, p), "
 )
 same(
     "write",

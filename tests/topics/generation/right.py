@@ -13,22 +13,22 @@ from solutions.generation import require_prompt
 INF = math.inf
 
 
-def chances_of(*args, **kwargs):
-    return solutions.generation.chances(*args, **kwargs)
+def probabilities_of(*args, **kwargs):
+    return solutions.generation.probabilities(*args, **kwargs)
 
 
-# ---------------------------------------------------------------------------------------------------------- temper
+# ---------------------------------------------------------------------------------------------- apply_temperature
 
 
-@right("temper", differs="log-probabilities, multiplied by the inverse")
-def temper(logits, temperature):
+@right("temperature", differs="log-probabilities, multiplied by the inverse")
+def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError(f"a temperature of {temperature} makes no distribution")
     return logits.log_softmax(-1) * (1 / temperature)
 
 
-@right("temper", differs="subtracts the largest logit first")
-def temper(logits, temperature):
+@right("temperature", differs="subtracts the largest logit first")
+def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("use a temperature above 0")
     return (logits - logits.amax(-1, keepdim=True)) / temperature
@@ -81,20 +81,20 @@ def top_p(logits, p):
     return out.view(logits.shape)
 
 
-# --------------------------------------------------------------------------------------------------------- chances
+# -------------------------------------------------------------------------------------------------- probabilities
 
 
-@right("chances", differs="cuts probabilities and divides by what is left")
-def chances(logits, temperature=1.0, k=None, p=1.0):
-    logits = solutions.generation.temper(logits, temperature)
+@right("probabilities", differs="cuts probabilities and divides by what is left")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
+    logits = solutions.generation.apply_temperature(logits, temperature)
     kept = logits if k is None else solutions.generation.top_k(logits, k)
     weights = logits.softmax(-1) * (solutions.generation.top_p(kept, p) > -INF)
     return weights / weights.sum(-1, keepdim=True)
 
 
-@right("chances", differs="k of the whole vocabulary for no k, and always top-p")
-def chances(logits, temperature=1.0, k=None, p=1.0):
-    logits = solutions.generation.temper(logits, temperature)
+@right("probabilities", differs="k of the whole vocabulary for no k, and always top-p")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
+    logits = solutions.generation.apply_temperature(logits, temperature)
     logits = solutions.generation.top_k(logits, logits.shape[-1] if k is None else k)
     return torch.exp(solutions.generation.top_p(logits, p).log_softmax(-1))
 
@@ -139,7 +139,7 @@ def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     require_prompt(ids)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(n_tokens):
-        q = chances_of(model(ids[:, -model.config.context :])[:, -1].detach(), temperature, k, p)
+        q = probabilities_of(model(ids[:, -model.config.context :])[:, -1].detach(), temperature, k, p)
         noise = torch.empty_like(q).exponential_(generator=generator)
         ids = torch.cat([ids, (q / noise).argmax(-1, keepdim=True)], dim=1)
     return ids
@@ -152,7 +152,7 @@ def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     uniform = torch.rand(n_tokens, len(ids), 1, generator=generator, dtype=torch.float64)
     with torch.inference_mode():
         for places in uniform:
-            q = chances_of(model(ids[:, -model.config.context :])[:, -1].double(), temperature, k, p)
+            q = probabilities_of(model(ids[:, -model.config.context :])[:, -1].double(), temperature, k, p)
             total = q.cumsum(-1)
             # Scaled to the sum, so that rounding never points beyond the last token that has a chance.
             chosen = torch.searchsorted(total, places * total[:, -1:], right=True)
@@ -387,7 +387,7 @@ def write(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=None):
     for _ in range(n_tokens):
         logits = solutions.generation.read_on(model, new, cache)[:, -1]
         if seed is not None:
-            q = chances_of(logits, temperature, k, p)
+            q = probabilities_of(logits, temperature, k, p)
             logits = q / torch.empty_like(q).exponential_(generator=generator)
         new = logits.argmax(-1, keepdim=True)
         text.append(new)
@@ -407,7 +407,7 @@ def write(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=None):
         logits = solutions.generation.read_on(model, ids[:, end - 1 : end], cache)[:, -1]
         if end < n:
             continue
-        total = chances_of(logits, temperature, k, p).double().cumsum(-1)
+        total = probabilities_of(logits, temperature, k, p).double().cumsum(-1)
         places = torch.rand(batch, 1, generator=generator, dtype=torch.float64) * total[:, -1:]
         drawn = torch.searchsorted(total, places, right=True).clamp(max=logits.shape[-1] - 1)
         ids = torch.cat([ids, logits.argmax(-1, keepdim=True) if seed is None else drawn], dim=1)

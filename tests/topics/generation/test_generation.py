@@ -12,16 +12,16 @@ from transformers.generation import logits_process as theirs
 from labkit.testing.oracles import library_beams, library_gpt2, library_probabilities, library_text
 from solutions.generation import (
     KVCache,
+    apply_temperature,
     beam_search,
-    chances,
     distinct_n,
     forbid_repeats,
     greedy,
     penalize_repeats,
+    probabilities,
     read_on,
     rep_n,
     sample,
-    temper,
     top_k,
     top_p,
     write,
@@ -136,11 +136,11 @@ def random_logits(seed: int, batch: int, vocab_size: int, scale: float = 3.0) ->
     st.none() | st.integers(1, 60),
     st.sampled_from([0.01, 0.3, 0.5, 0.9, 0.999, 1.0]),
 )
-def test_chances_equal_those_of_transformers(seed, batch, vocab_size, temperature, k, p):
+def test_probabilities_equal_those_of_transformers(seed, batch, vocab_size, temperature, k, p):
     logits = random_logits(seed, batch, vocab_size)
     kept = logits.clone()
     want = library_probabilities(logits, temperature, k, p)
-    assert (chances(logits, temperature, k, p) - want).abs().max() < 1e-9
+    assert (probabilities(logits, temperature, k, p) - want).abs().max() < 1e-9
     assert torch.equal(logits, kept)
 
 
@@ -162,7 +162,7 @@ def test_forbidden_tokens_equal_those_of_transformers(seed, batch, length, n):
 
 def test_filters_take_any_axes_before_the_last():
     logits = random_logits(3, 24, 11)
-    for function in (lambda x: temper(x, 0.7), lambda x: top_k(x, 3), lambda x: top_p(x, 0.6)):
+    for function in (lambda x: apply_temperature(x, 0.7), lambda x: top_k(x, 3), lambda x: top_p(x, 0.6)):
         want = function(logits)
         assert torch.equal(function(logits.view(2, 3, 4, 11)).view(24, 11), want)
         assert torch.equal(function(logits[5]), want[5])
@@ -186,7 +186,7 @@ def test_samples_follow_the_filtered_distribution(function, temperature, k, p):
     ids = prompts(1, 4, vocab_size=12)
     n = 20_000
     drawn = function(model, ids.expand(n, 4), 2, temperature=temperature, k=k, p=p, seed=5)
-    first = chances(model(ids)[0, -1], temperature, k, p)
+    first = probabilities(model(ids)[0, -1], temperature, k, p)
     expected = n * first
     counts = drawn[:, 4].bincount(minlength=12)
     assert not counts[first == 0].any()
@@ -195,7 +195,7 @@ def test_samples_follow_the_filtered_distribution(function, temperature, k, p):
     # The second token is drawn from what follows the first.
     token = int(counts.argmax())
     then = drawn[drawn[:, 4] == token]
-    second = len(then) * chances(model(then[:1, :5])[0, -1], temperature, k, p)
+    second = len(then) * probabilities(model(then[:1, :5])[0, -1], temperature, k, p)
     counts, possible = then[:, 5].bincount(minlength=12), second > 0
     assert not counts[~possible].any()
     assert ((counts - second)[possible] ** 2 / second[possible]).sum() < 40
@@ -279,16 +279,19 @@ def test_what_was_written_can_be_trained_on():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda x: temper(x, 0.0), "temperature is 0.0: it must be above 0; for the likeliest token use greedy"),
-        (lambda x: temper(x, -1.0), "must be above 0"),
-        (lambda x: temper(x, math.nan), "must be above 0"),
+        (
+            lambda x: apply_temperature(x, 0.0),
+            "temperature is 0.0: it must be above 0; for the likeliest token use greedy",
+        ),
+        (lambda x: apply_temperature(x, -1.0), "must be above 0"),
+        (lambda x: apply_temperature(x, math.nan), "must be above 0"),
         (lambda x: top_k(x, 0), "keep at least 1 token"),
         (lambda x: top_p(x, 0.0), "above 0 and at most 1"),
         (lambda x: top_p(x, 1.01), "above 0 and at most 1"),
         (lambda x: top_p(x, math.nan), "above 0 and at most 1"),
-        (lambda x: chances(x, p=1.2), "above 0 and at most 1"),
-        (lambda x: chances(x, p=math.nan), "above 0 and at most 1"),
-        (lambda x: chances(x, k=0), "keep at least 1 token"),
+        (lambda x: probabilities(x, p=1.2), "above 0 and at most 1"),
+        (lambda x: probabilities(x, p=math.nan), "above 0 and at most 1"),
+        (lambda x: probabilities(x, k=0), "keep at least 1 token"),
         (lambda x: penalize_repeats(x, prompts(2, 3), 0.0), "must be above 0"),
         (lambda x: forbid_repeats(x, prompts(2, 3), 0), "must be 1 or more"),
         (lambda x: rep_n(prompts(2, 3), 4), "texts of 3 tokens have n-grams for n from 1 to 3"),

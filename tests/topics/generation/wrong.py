@@ -12,38 +12,38 @@ from solutions.generation import require_prompt
 INF = math.inf
 
 
-def chances_of(*args, **kwargs):
-    return solutions.generation.chances(*args, **kwargs)
+def probabilities_of(*args, **kwargs):
+    return solutions.generation.probabilities(*args, **kwargs)
 
 
-# ---------------------------------------------------------------------------------------------------------- temper
+# ---------------------------------------------------------------------------------------------- apply_temperature
 
 
-@wrong("temper", mistake="multiplies by the temperature", says="p ** (1 / temperature)")
-def temper(logits, temperature):
+@wrong("temperature", mistake="multiplies by the temperature", says="p ** (1 / temperature)")
+def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("the temperature must be above 0")
     return logits * temperature
 
 
-@wrong("temper", mistake="returns probabilities", says="return logits, not probabilities")
-def temper(logits, temperature):
-    return solutions.generation.temper(logits, temperature).softmax(-1)
+@wrong("temperature", mistake="returns probabilities", says="return logits, not probabilities")
+def apply_temperature(logits, temperature):
+    return solutions.generation.apply_temperature(logits, temperature).softmax(-1)
 
 
-@wrong("temper", mistake="lets temperature 0 make infinities", says="temperature 0 leaves no distribution")
-def temper(logits, temperature):
+@wrong("temperature", mistake="lets temperature 0 make infinities", says="temperature 0 leaves no distribution")
+def apply_temperature(logits, temperature):
     return logits / temperature
 
 
-@wrong("temper", mistake="works in place", says="changed in place")
-def temper(logits, temperature):
-    solutions.generation.temper(logits, temperature)
+@wrong("temperature", mistake="works in place", says="changed in place")
+def apply_temperature(logits, temperature):
+    solutions.generation.apply_temperature(logits, temperature)
     return logits.div_(temperature)
 
 
-@wrong("temper", mistake="calls the oracle", says="asks you to write what that call does")
-def temper(logits, temperature):
+@wrong("temperature", mistake="calls the oracle", says="asks you to write what that call does")
+def apply_temperature(logits, temperature):
     from transformers.generation import TemperatureLogitsWarper
 
     return TemperatureLogitsWarper(float(temperature))(None, logits)
@@ -145,30 +145,34 @@ def top_p(logits, p):
     return TopPLogitsWarper(p)(None, logits)
 
 
-# --------------------------------------------------------------------------------------------------------- chances
+# -------------------------------------------------------------------------------------------------- probabilities
 
 
-@wrong("chances", mistake="cuts before the temperature", says="the temperature comes first")
-def chances(logits, temperature=1.0, k=None, p=1.0):
+@wrong("probabilities", mistake="cuts before the temperature", says="the temperature comes first")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
     logits = logits if k is None else solutions.generation.top_k(logits, k)
     return (solutions.generation.top_p(logits, p) / temperature).softmax(-1)
 
 
-@wrong("chances", mistake="cuts by p before k", says="not transformers' distribution")
-def chances(logits, temperature=1.0, k=None, p=1.0):
+@wrong("probabilities", mistake="cuts by p before k", says="not transformers' distribution")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
     logits = solutions.generation.top_p(logits / temperature, p)
     return (logits if k is None else solutions.generation.top_k(logits, k)).softmax(-1)
 
 
-@wrong("chances", mistake="sets chances to 0 and leaves the others as they were", says="take the softmax after cutting")
-def chances(logits, temperature=1.0, k=None, p=1.0):
+@wrong(
+    "probabilities",
+    mistake="sets probabilities to 0 and leaves the others as they were",
+    says="take the softmax after cutting",
+)
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
     logits = logits / temperature
     kept = logits if k is None else solutions.generation.top_k(logits, k)
     return logits.softmax(-1) * (solutions.generation.top_p(kept, p) > -INF)
 
 
-@wrong("chances", mistake="calls the oracle", says="asks you to write what that call does")
-def chances(logits, temperature=1.0, k=None, p=1.0):
+@wrong("probabilities", mistake="calls the oracle", says="asks you to write what that call does")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
     from transformers.generation import TemperatureLogitsWarper
 
     return TemperatureLogitsWarper(float(temperature))(None, logits).softmax(-1)
@@ -277,14 +281,16 @@ def seeded(seed):
 @wrong("sample", mistake="makes the generator anew for each token", says="make the generator once")
 def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     def choose(logits, step):
-        return torch.multinomial(chances_of(logits, temperature, k, p), 1, generator=seeded(seed))
+        return torch.multinomial(probabilities_of(logits, temperature, k, p), 1, generator=seeded(seed))
 
     return drawn(model, ids, n_tokens, choose)
 
 
 @wrong("sample", mistake="draws from torch's global random numbers", says="draw from a generator with this seed")
 def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
-    return drawn(model, ids, n_tokens, lambda logits, step: torch.multinomial(chances_of(logits, temperature, k, p), 1))
+    return drawn(
+        model, ids, n_tokens, lambda logits, step: torch.multinomial(probabilities_of(logits, temperature, k, p), 1)
+    )
 
 
 @wrong("sample", mistake="takes the likeliest", says="four other seeds all gave the same text")
@@ -302,7 +308,7 @@ def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     generator = seeded(seed)
 
     def choose(logits, step):
-        q = chances_of(logits, temperature, k, p)
+        q = probabilities_of(logits, temperature, k, p)
         places = torch.rand(1, generator=generator, dtype=q.dtype).expand(len(q), 1).contiguous()
         return torch.searchsorted(q.cumsum(-1), places).clamp(max=q.shape[-1] - 1)
 
@@ -701,7 +707,7 @@ def chooser(temperature, k, p, seed):
     if seed is None:
         return lambda logits: logits.argmax(-1)
     generator = seeded(seed)
-    return lambda logits: torch.multinomial(chances_of(logits, temperature, k, p), 1, generator=generator)
+    return lambda logits: torch.multinomial(probabilities_of(logits, temperature, k, p), 1, generator=generator)
 
 
 @wrong("write", mistake="reads everything again for each token", says="read the prompt once")

@@ -375,7 +375,11 @@ def guess_ranks(probabilities, symbols):
     return solutions.language_model.guess_ranks(-probabilities, symbols)
 
 
-@wrong("guess-ranks", mistake="gives equal chances the same number", says="among equally likely symbols the smaller id")
+@wrong(
+    "guess-ranks",
+    mistake="gives equal probabilities the same number",
+    says="among equally likely symbols the smaller id",
+)
 def guess_ranks(probabilities, symbols):
     return (probabilities > probabilities.gather(-1, symbols[:, None])).sum(-1) + 1
 

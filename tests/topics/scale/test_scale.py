@@ -165,12 +165,12 @@ def test_the_fused_model_is_the_same_model(dtype, tolerance):
 
 @pytest.mark.parametrize("n", [2, 7, 40])
 def test_the_entropy_is_that_of_a_long_text(n):
-    chances = torch.rand(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64) ** 3
-    chances = chances / chances.sum(1, keepdim=True)
-    rows = markov_rows(chances, 4000, 20, seed=n)
-    surprise = -chances[rows[:, :-1], rows[:, 1:]].log()
+    probabilities = torch.rand(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64) ** 3
+    probabilities = probabilities / probabilities.sum(1, keepdim=True)
+    rows = markov_rows(probabilities, 4000, 20, seed=n)
+    surprise = -probabilities[rows[:, :-1], rows[:, 1:]].log()
     error = surprise.std().item() / math.sqrt(surprise.numel())
-    assert markov_entropy(chances) == pytest.approx(surprise.mean().item(), abs=5 * error)
+    assert markov_entropy(probabilities) == pytest.approx(surprise.mean().item(), abs=5 * error)
 
 
 def test_rows_that_do_not_sum_to_one_are_refused():

@@ -48,10 +48,10 @@ class Source(solutions.training.Source):
             self.order = torch.randperm(len(self.windows), generator=self.generator).tolist()
         return self.windows[self.order.pop()]
 
-    def state(self):
+    def state_dict(self):
         return {"left": [int(i) for i in self.order], "generator": self.generator.get_state()}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.order = list(state["left"])
         self.generator.set_state(state["generator"])
 
@@ -65,11 +65,11 @@ class Source(solutions.training.Source):
         self.position += 1
         return self.windows[self.order[self.position - 1]]
 
-    def state(self):
+    def state_dict(self):
         has_begun = len(self.order) > 0
         return {"before": self.before if has_begun else self.generator.get_state(), "read": self.position}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.generator.set_state(state["before"])
         self.order, self.position = torch.empty(0), 0
         for _ in range(state["read"]):
@@ -98,13 +98,13 @@ class Mixture(solutions.training.Mixture):
         windows = torch.cat([self.sources[i].next_window()[None] for i in chosen])
         return windows[:, :-1].clone(), windows[:, 1:].clone()
 
-    def state(self):
-        return (self.generator.get_state(), *[source.state() for source in self.sources])
+    def state_dict(self):
+        return (self.generator.get_state(), *[source.state_dict() for source in self.sources])
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.generator.set_state(state[0])
         for i, source in enumerate(self.sources):
-            source.restore(state[1 + i])
+            source.load_state_dict(state[1 + i])
 
 
 # -------------------------------------------------------------------------------------------------- update-moments
@@ -279,7 +279,7 @@ def snapshot(trainer):
         "random": torch.get_rng_state(),
         "model": {name: tensor.detach().clone() for name, tensor in trainer.model.state_dict().items()},
         "optimizer": copy.deepcopy(trainer.optimizer.state_dict()),
-        "mixture": copy.deepcopy(trainer.mixture.state()),
+        "mixture": copy.deepcopy(trainer.mixture.state_dict()),
     }
 
 
@@ -289,7 +289,7 @@ def restore(trainer, state):
         for name, parameter in trainer.model.named_parameters():
             parameter.copy_(state["model"][name])
     trainer.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-    trainer.mixture.restore(copy.deepcopy(state["mixture"]))
+    trainer.mixture.load_state_dict(copy.deepcopy(state["mixture"]))
     trainer.losses[:] = state["losses"]
     torch.set_rng_state(state["random"].clone())
 

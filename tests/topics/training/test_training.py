@@ -96,7 +96,7 @@ def test_a_source_reads_each_window_once_an_epoch(length, context, seed, read):
         source.next_window()
     left = -read % n if read else 0
     other = Source(tokens, context, seed + 1)
-    other.restore(source.state())
+    other.load_state_dict(source.state_dict())
     for _ in range(left):
         assert torch.equal(source.next_window(), other.next_window())
     epoch = sorted(int(source.next_window()[0]) for _ in range(n))

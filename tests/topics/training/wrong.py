@@ -80,19 +80,19 @@ class Source(solutions.training.Source):
 
 @wrong("source", mistake="forgets the generator's state", says="the generator's state belongs")
 class Source(solutions.training.Source):
-    def state(self):
+    def state_dict(self):
         return {"order": self.order, "position": self.position}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.order, self.position = state["order"], state["position"]
 
 
 @wrong("source", mistake="begins a new epoch when it is restored", says="the order and the place in it are lost")
 class Source(solutions.training.Source):
-    def state(self):
+    def state_dict(self):
         return {"generator": self.generator.get_state()}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.generator.set_state(state["generator"])
         self.order, self.position = torch.empty(0, dtype=torch.long), 0
 
@@ -104,10 +104,10 @@ class Source(solutions.training.Source):
             self.order = torch.randperm(len(self.windows), generator=self.generator).tolist()
         return self.windows[self.order.pop()]
 
-    def state(self):
+    def state_dict(self):
         return {"order": self.order, "generator": self.generator.get_state()}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.order = list(state["order"])
         self.generator.set_state(state["generator"])
 
@@ -162,21 +162,21 @@ class Mixture(solutions.training.Mixture):
 
 @wrong("mixture", mistake="saves only its own generator", says="every source and the mixture's generator")
 class Mixture(solutions.training.Mixture):
-    def state(self):
+    def state_dict(self):
         return {"generator": self.generator.get_state()}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         self.generator.set_state(state["generator"])
 
 
 @wrong("mixture", mistake="saves only its sources", says="every source and the mixture's generator")
 class Mixture(solutions.training.Mixture):
-    def state(self):
-        return {"sources": [source.state() for source in self.sources]}
+    def state_dict(self):
+        return {"sources": [source.state_dict() for source in self.sources]}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         for source, its_state in zip(self.sources, state["sources"], strict=True):
-            source.restore(its_state)
+            source.load_state_dict(its_state)
 
 
 # -------------------------------------------------------------------------------------------------- update-moments
@@ -683,7 +683,7 @@ def fresh(trainer):
     return {
         "model": copy.deepcopy(trainer.model.state_dict()),
         "optimizer": trainer.optimizer.state_dict(),
-        "mixture": trainer.mixture.state(),
+        "mixture": trainer.mixture.state_dict(),
         "losses": list(trainer.losses),
         "random": torch.get_rng_state(),
     }
@@ -706,7 +706,7 @@ def restore(trainer, state):
 
 @wrong("snapshot", mistake="forgets the place in the texts", says="the mixture has a state too")
 def restore(trainer, state):
-    put_back(trainer, state | {"mixture": trainer.mixture.state()})
+    put_back(trainer, state | {"mixture": trainer.mixture.state_dict()})
 
 
 @wrong("snapshot", mistake="forgets the losses, and so the step", says="the step's number")

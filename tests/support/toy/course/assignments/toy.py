@@ -97,7 +97,7 @@ from solutions.toy import bits
 
 # %% test="bits" points=1
 def test_bits_visible():
-    assert bits([0.5, 0.5]) == 1, "two equal chances hold one bit"
+    assert bits([0.5, 0.5]) == 1, "two equal probabilities hold one bit"
 
 
 def test_bits_hidden():
