@@ -96,7 +96,7 @@ class Source:
         return self.windows[self.order[self.position - 1]]
 
     def state_dict(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here: plain data that later reading does not change."""
+        """What `load_state_dict` needs to go on from here: plain data that later reading does not change."""
         return {"order": self.order, "position": self.position, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ class Mixture:
         return windows[:, :-1], windows[:, 1:]
 
     def state_dict(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here: plain data that later reading does not change."""
+        """What `load_state_dict` needs to go on from here: plain data that later reading does not change."""
         return {"sources": [source.state_dict() for source in self.sources], "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ if __name__ == "__main__":
 #
 # <details><summary>Hint: what belongs to the state?</summary>
 #
-# After `restore`, the source must read the rest of the present epoch, in the order that was drawn for it, and must
+# After `load_state_dict`, the source must read the rest of the present epoch, in the order that was drawn for it, and must
 # draw the same order for the next one. The first needs the order and the place in it, the second the generator:
 # `generator.get_state()` and `generator.set_state(...)`.
 #
@@ -136,7 +136,7 @@ def test_source_goes_on_where_it_was_hidden():
     for read in (0, 3, n, n + 2):
         source, twin = Source(tokens, 4, seed), Source(tokens, 4, seed)
         starts(source, read), starts(twin, read)
-        state = probes.kept(source.state, then=source.next_window, times=n + 1)
+        state = probes.kept(source.state_dict, then=source.next_window, times=n + 1)
         other = Source(tokens, 4, seed + 1)
         starts(other, 5)
         other.load_state_dict(state)

@@ -259,7 +259,7 @@ CTRL_C = """
     import torch
     from labkit.live import SavedStates
     from solutions.training import Trainer, train_until
-    from tests.test_training import config, texts
+    from tests.topics.training.test_training import config, texts
 
     class Interrupted(Trainer):
         def step(self):
