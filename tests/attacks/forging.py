@@ -265,11 +265,11 @@ ATTACKS = [
         "lies-about-its-input",
         "changes its input in place and replaces the probe that would tell",
         first="""
-        from labkit.testing import link as remote
+        from labkit.testing import probes
         def after_call(function, *args, **kwargs):
             kept = [a.clone() for a in args]
             return function(*args, **kwargs), tuple(kept)
-        remote._probes["after_call"] = after_call
+        probes.after_call = after_call
         """,
         answers={"softmax": "def softmax(x):\n    e = x.exp()\n    return x.copy_(e / e.sum(-1, keepdim=True))"},
         earns={"softmax": 1, **full("distance", "scale", "attend", "integration")},
