@@ -45,7 +45,6 @@ OUTER = Proof("kind", "name", ("from solutions.outer import f\nf()",))
     [
         ("solutions/inner.py", "return 1", "return 2", True),
         ("solutions/inner.py", "# one", "# the first", False),
-        ("solutions/outer.py", "Docs", "Documentation", False),
         ("solutions/other.py", "1", "2", False),
         ("labkit/checkpoints/small.safetensors", "weights", "others", True),
         ("labkit/checkpoints/large.safetensors", "weights", "others", False),

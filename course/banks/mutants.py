@@ -8,10 +8,8 @@ beside that record with the reason why it is the same function. What survives on
 """
 
 import argparse
-import ast
 import copy
 import hashlib
-import importlib.util
 import json
 import math
 import multiprocessing
@@ -36,6 +34,7 @@ from course.assemble.source import assignments
 from course.banks.equivalent import USES, difference, equivalents
 from course.banks.mutate import Mutant, mutants
 from course.banks.play import play, without_hidden_tests
+from course.banks.reach import bare, reached
 from course.notebook import kind_of, test_cells
 from labkit.files import write_whole
 from labkit.notebook import INTEGRATION, name_of
@@ -80,8 +79,9 @@ class MutantPlayer:
         """Of all that the fate of a mutant depends on: comments and prose apart."""
         code = [c.source for c in self.notebook.cells if c.cell_type == "code" and kind_of(c) != "run"]
         digest = hashlib.sha256()
-        for tree in [*map(ast.parse, code), *_reached(map(ast.parse, code))]:
-            digest.update(ast.dump(tree).encode())
+        modules = reached(code, packages=("labkit", "solutions"), without=NOT_REACHED)
+        for text in [*map(bare, code), *modules.values()]:
+            digest.update(text.encode())
         for mutant in self.mutants:
             digest.update(mutant.source.encode())
         return digest.hexdigest()
@@ -190,38 +190,6 @@ class MutantPlayer:
 def _address_space() -> int:
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
     return int(pages) * resource.getpagesize()
-
-
-def _reached(trees: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """The modules of this project that some code imports, directly or through others, in a fixed order."""
-    seen: set[str] = set()
-    waiting = list(trees)
-    while waiting:
-        for module in sorted(_imported(waiting.pop(0)) - seen):
-            seen.add(module)
-            spec = importlib.util.find_spec(module)
-            if spec and spec.origin and module not in NOT_REACHED:
-                tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-                waiting.append(tree)
-                yield tree
-
-
-def _imported(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    ours = {name for name in found if name.split(".")[0] in ("labkit", "solutions")}
-    return {name for name in ours if _is_module(name)}
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # a name in a module
-        return False
 
 
 def path_of(name: str) -> Path:

@@ -8,10 +8,8 @@ import. Comments, prose, other exercises' tests and private tests have no part i
 import ast
 import functools
 import hashlib
-import io
 import json
 import re
-import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course import ROOT
+from course.banks.reach import bare
 from course.judging.reference import reference
 from course.notebook import kind_of, test_cells
 from labkit.notebook import INTEGRATION, facts
@@ -46,14 +45,14 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
     `root` holds `tests/` and `solutions/`; `source` is the assembled notebook, with private tests or without.
     """
     reach = _Reach(root)
-    wording = [_bare(p.read_text("utf-8")) for pattern in WORDING for p in sorted(ROOT.glob(pattern))]
+    wording = [bare(p.read_text("utf-8")) for pattern in WORDING for p in sorted(ROOT.glob(pattern))]
     pins = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text("utf-8")))
     exercises: dict[str, str] = {}
     found = {}
     for text in bank_texts(root / "tests" / "topics" / name / "wrong.py"):
         if text.exercise not in exercises:
             exercises[text.exercise] = _tested(source, text.exercise)
-        parts = [_bare(text.support), _bare(text.definition), exercises[text.exercise]]
+        parts = [bare(text.support), bare(text.definition), exercises[text.exercise]]
         parts += reach.of(parts, [(facts(source).get("reference", ""), lent) for lent in _lent(source, text.exercise)])
         imported = set(re.findall(r"(?m)^\s*(?:import|from) (\w+)", "\n".join(parts)))
         parts += [f"{library}=={pins[library]}" for library in sorted(imported & set(pins))]
@@ -98,7 +97,7 @@ def _tested(source: NotebookNode, exercise: str) -> str:
                 kept.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
         elif not cell.id.startswith(OPENING):
             kept.append(cell.source)
-    code = _bare("\n".join(kept))
+    code = bare("\n".join(kept))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     used = [text for node, text in _pieces(imports) if names & _bound(node)]
     return "\n".join([*used, code])
@@ -127,16 +126,6 @@ def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _bare(text: str) -> str:
-    """Python code without comments, blank lines and spaces at the ends of lines."""
-    lines = text.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
 class _Reach:
     """Finds what code reaches in our own packages: definitions, with what these reach in turn."""
 
@@ -163,9 +152,9 @@ class _Reach:
     def _source(self, module: str, name: str) -> str:
         path = self.root.joinpath(*module.split("."))
         if path.with_suffix(".py").is_file():
-            return _bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
+            return bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
         whole = path / f"{name}.py"  # `from solutions import gpt`
-        return _bare(whole.read_text("utf-8")) if whole.is_file() else ""
+        return bare(whole.read_text("utf-8")) if whole.is_file() else ""
 
 
 @functools.lru_cache(maxsize=4096)

@@ -4,14 +4,13 @@
 test fails while a record is stale; the long tests play one entry of each record again, another one each time.
 """
 
-import ast
 import datetime
 import hashlib
 import json
 import random
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,11 @@ from nbformat import NotebookNode
 from book.execute import page_notebook
 from course import ROOT
 from course.assemble.assembler import Assembler
+from course.banks.reach import bare, reached
 from labkit.files import write_whole
 from tests.support import site
 
 KEPT = ROOT / "tests" / "proofs"
-PACKAGES = ("solutions", "labkit", "course")
 JUDGING = "import course.judging.grader, course.judging.judge_process"
 
 
@@ -46,12 +45,10 @@ class Proof:
     def digest(self) -> str:
         """A digest of the code, the modules of the house that it reaches, their checkpoints, and the pins.
 
-        Comments and docstrings are not in it.
+        Comments are not in it.
         """
-        trees = [ast.parse(text) for text in self.code]
-        reached = {path: bare(path.read_text(encoding="utf-8")) for path in sorted(reach(trees))}
-        parts = [*map(ast.dump, map(without_docstrings, trees)), *reached.values(), *pins()]
-        words = {word for part in parts for word in re.findall(r"Constant\(value='([\w-]+)'", part)}
+        parts = [*map(bare, self.code), *reached(self.code, ROOT).values(), *pins()]
+        words = {word for part in parts for word in re.findall(r"""["']([\w-]+)["']""", part)}
         parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoints() if path.stem in words]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -72,40 +69,6 @@ class Proof:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         record = {"digest": self.digest(), "proved": datetime.date.today().isoformat(), **found}
         write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
-
-
-def bare(text: str) -> str:
-    return ast.dump(without_docstrings(ast.parse(text)))
-
-
-def without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return tree
-
-
-def reach(trees: Iterable[ast.Module]) -> set[Path]:
-    """The modules of the house that code imports, and those that these import, wherever the import stands."""
-    found: set[Path] = set()
-    todo = list(trees)
-    while todo:
-        for path in {path for node in ast.walk(todo.pop()) for path in modules(node)} - found:
-            found.add(path)
-            todo.append(ast.parse(path.read_text(encoding="utf-8")))
-    return found
-
-
-def modules(node: ast.AST) -> Iterator[Path]:
-    names = []
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    for name in names:
-        if name.split(".")[0] in PACKAGES:
-            base = ROOT.joinpath(*name.split("."))
-            yield from (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file())
 
 
 def pins() -> list[str]:
