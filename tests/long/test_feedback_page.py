@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from playwright.sync_api import Page
 from course import ROOT
 from tests.long.browser import DESKTOP, PHONE, chromium, new_page, serve
 from tests.support.graded import Course, autograded, hostile
+from tests.support.toy_course import copy_code
 
 pytestmark = pytest.mark.long
 
@@ -38,9 +38,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
         last_name="<img src=x onerror=console.log(/ran/)>",
     )
     (course.root / "course" / "autograded" / "mallory" / "doubling" / "evil.html").write_text(EVIL)
-    for file in (ROOT / "course").glob("*.py"):  # what the settings name
-        shutil.copy(file, course.root / "course")
-    shutil.copytree(ROOT / "course" / "sandbox", course.root / "course" / "sandbox")
+    copy_code(course.root)  # what the settings name
     return course
 
 
