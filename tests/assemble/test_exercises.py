@@ -101,10 +101,10 @@ def test_the_students_notebook_carries_no_output_and_what_the_card_shows(name: s
 @pytest.mark.parametrize("name", assignments())
 def test_students_get_hints_a_prediction_and_visible_tests(name: str):
     text = "\n".join(c.source for c in nbformat.read(EXERCISES / name / f"{name}.ipynb", as_version=4).cells)
-    made, _ = assembler(name)
+    made, notebook = assembler(name)
     assert "<details>" in text and text.count("<details>") == text.count("</details>")
     assert "compare_prediction(" in text and "# your guess" in text
-    lines = [line for c in made.build().cells if c.cell_type == "markdown" for line in c.source.splitlines()]
+    lines = [line for c in notebook.cells if c.cell_type == "markdown" for line in c.source.splitlines()]
     assert [line for line in lines if line.startswith("# ")] == [lines[0]], "the title is the assembler's"
     for exercise in made.exercises.values():
         assert exercise.visible and exercise.hidden
