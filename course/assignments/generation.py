@@ -245,8 +245,9 @@ def test_top_p_of_any_size():
     check_tensor(top_p(logits, 1.0), logits, "p = 1 should keep every token")
     for p in (0.0, 1.5):
         check_refused(f"p = {p} is no share of the probability", top_p, logits, p)
-    got = kept(top_p(logits[0], 1e-20))
-    assert len(got) == 1, f"however small p is, the likeliest token reaches it and stays; with p = 1e-20 stay {got}"
+    for row in (logits[0], torch.zeros(4).double()):
+        got = kept(top_p(row, 1e-20))
+        assert len(got) == 1, f"however small p is, a likeliest token reaches it and stays; with p = 1e-20 stay {got}"
 
 
 def test_top_p_stops_when_p_is_reached():
