@@ -1,6 +1,7 @@
 """What a record was made from: the code that it reaches, as text that decides how it runs and no more."""
 
 import ast
+import functools
 import io
 import tokenize
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from course import ROOT
 PACKAGES = ("course", "labkit", "solutions")
 
 
+@functools.lru_cache(maxsize=4096)
 def bare(text: str) -> str:
     """Python code without comments, blank lines and spaces at the ends of lines: the same on every Python."""
     lines = text.splitlines()

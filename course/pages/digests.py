@@ -125,7 +125,6 @@ def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
         yield node, "\n".join(lines[first - 1 : node.end_lineno])
 
 
-@functools.lru_cache(maxsize=4096)
 class _Reach:
     """Finds what code reaches in our own packages: definitions, with what these reach in turn."""
 
