@@ -439,7 +439,7 @@ SMALL = GPTConfig(vocab_size=11, context=8, d_model=6, n_head=2, n_layer=3)
 
 def test_load_gpt2_names():
     theirs = library_gpt2(SMALL, 50).state_dict()
-    got = load_gpt2(theirs)
+    got = load_gpt2(dict(theirs))
     parts = ["attention_norm", "attention.qkv", "attention.projection", "mlp_norm", "mlp.up", "mlp.down"]
     modules = ["final_norm", *(f"blocks.{layer}.{part}" for layer in range(3) for part in parts)]
     names = {f"{module}.{end}" for module in modules for end in ("weight", "bias")}
