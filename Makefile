@@ -84,8 +84,8 @@ test: $(READY) ## prove a change; TOPIC=gpt: what one topic says of itself, with
 	@$(BIN)/mypy
 	@$(PYTEST) -m "not long and not proof" $(addprefix --topic ,$(TOPIC))
 
-test-long: $(READY) ## one entry of each record again, the hub, the class server, the browser (needs Chromium)
-	@$(PYTEST) -m "long and not alone and not proof" $(addprefix --topic ,$(TOPIC))
+test-long: $(READY) ## what has no record, one entry of each record again, the hub, the class server, the browser (needs Chromium)
+	@$(PYTEST) -m "(long or proof) and not alone" $(addprefix --topic ,$(TOPIC))
 	@$(if $(TOPIC),,OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and alone")
 
 prove: $(READY) ## prove what is too dear for every run, where its inputs have changed, and record it

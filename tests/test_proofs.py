@@ -9,7 +9,7 @@ from tests.support.proofs import Proof
 
 
 def recorded() -> list[tuple[str, str]]:
-    """`(name, kind)` of the proofs that have a record; `make prove` proves the others."""
+    """`(name, kind)` of the proofs that have a record; each run of the long tests proves the others."""
     return [(name, kind) for name, kind in proofs.all_of_them() if (proofs.KEPT / name / f"{kind}.json").is_file()]
 
 

@@ -1,8 +1,8 @@
 """What is too dear for every run is proved when its inputs change: a record is committed with their digest.
 
 `make prove` runs the tests marked `proof` whose record is stale or missing and writes the new one to
-tests/proofs/<name>/. A fast test fails while a record is stale. The long tests play one entry of each record again,
-another one each time.
+tests/proofs/<name>/. A fast test fails while a record is stale. The long tests prove what has no record, and play one
+entry of each record again, another one each time.
 """
 
 import datetime
