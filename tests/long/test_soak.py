@@ -279,7 +279,7 @@ def test_a_class_is_graded_though_its_graders_are_killed(
     for student, attack in students.items():
         course.submitted(student).mkdir(parents=True)
         attack.hand_in(course.submitted(student))
-    store, log = course.gradebook.store, tmp_path / "log"
+    store, log = course.store, tmp_path / "log"
 
     def graded() -> int:
         return sum(1 for _ in store.run.glob(f"results/{NAME}/*/record.json"))
