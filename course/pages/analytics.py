@@ -26,7 +26,7 @@ from course.gradebook.preprocessors import CannotGrade
 from course.judging.messages import GAP
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import Failure, Verdict, verdict_of
-from course.pages.mistakes import Mistake, NoBank, known_mistakes, tests_of, which
+from course.pages.mistakes import Mistake, NoBank, known_mistakes, stale_part, tests_of, which
 from course.pages.reaches import Reach, reaches
 from course.pages.render import render
 from course.pages.sanitize import plain
@@ -130,15 +130,16 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
     )
 
 
-def read_mistakes(api: NbGraderAPI, name: str) -> list[Mistake]:
-    """The known mistakes of an assignment; they are found out once a version of it, which takes half a minute.
+def read_mistakes(api: NbGraderAPI, name: str) -> tuple[list[Mistake], str | None]:
+    """The known mistakes of an assignment, and a sentence on those that are left out, where there are any.
 
     Raises:
         NoBank: there are none to compare with.
     """
     root = Path(api.coursedir.root)
     path = Path(api.coursedir.format_path(api.coursedir.source_directory, ".", name), f"{name}.ipynb")
-    return known_mistakes(root, name, nbformat.read(path, as_version=4))
+    source = nbformat.read(path, as_version=4)
+    return known_mistakes(root, name, source), stale_part(root, name, source)
 
 
 def _read(path: Path) -> NotebookNode | None:
@@ -413,8 +414,8 @@ def lead(record: Record, tests: Sequence[Loss], mistakes: Sequence[Mistakes]) ->
     return sentences
 
 
-def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: datetime.datetime) -> str:
-    """The whole page as HTML. `no_bank` says why there are no known mistakes, where there are none."""
+def page(record: Record, known: Sequence[Mistake], missing: str | None, made: datetime.datetime) -> str:
+    """The whole page as HTML. `missing` says why there are no known mistakes, or not all, where that is so."""
     tests, mistakes = losses(record, by_test=True), mistakes_made(record, known)
     scores = [s.score for s in record.graded]
     exercises = list(dict.fromkeys(record.tests.values()))
@@ -441,7 +442,8 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
         exercises=losses(record, by_test=False),
         tests=tests,
         mistakes=mistakes,
-        no_bank=no_bank,
+        missing=missing,
+        compared=bool(known) or not missing,
         remarks=kinds(record),
         seconds=seconds,
         typical=statistics.median(seconds.values()) if seconds else None,
@@ -453,11 +455,11 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
 
 
 def compare(api: NbGraderAPI, record: Record) -> tuple[list[Mistake], str | None]:
-    """The known mistakes, or why there are none."""
+    """The known mistakes, and why there are none, or not all, where that is so."""
     if not any(s.failures for s in record.graded):
         return [], None
     try:
-        return read_mistakes(api, record.name), None
+        return read_mistakes(api, record.name)
     except NoBank as reason:
         return [], str(reason)
 
@@ -468,11 +470,11 @@ def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     if assignment in api.get_source_assignments():
         term.update(api, [assignment])  # penalties follow from manual scores, which may be new
     record = read_record(api, assignment)
-    known, no_bank = compare(api, record)
-    if no_bank:
-        print(no_bank)
+    known, missing = compare(api, record)
+    if missing:
+        print(missing)
     path = arguments.to or Path(f"{assignment}-analytics.html")
-    write_whole(path, page(record, known, no_bank, datetime.datetime.now()).encode())
+    write_whole(path, page(record, known, missing, datetime.datetime.now()).encode())
     print(f"{' '.join(lead(record, losses(record, by_test=True), mistakes_made(record, known)))}\nThe page is {path}.")
 
 

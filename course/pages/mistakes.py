@@ -132,7 +132,7 @@ def known_mistakes(root: Path, name: str, source: NotebookNode) -> list[Mistake]
     Raises:
         NoBank: there is no bank, or nothing that its record holds is up to date.
     """
-    now = _digests(root, name, json.dumps(source, sort_keys=True), bank_of(root, name).read_bytes())
+    now = _digests_now(root, name, source)
     current = [m for m in read_record(root, name) if now.get((m.exercise, m.label)) == m.digest]
     if not current:
         raise NoBank(
@@ -140,6 +140,25 @@ def known_mistakes(root: Path, name: str, source: NotebookNode) -> list[Mistake]
             f"`make mistakes ASSIGNMENT={name}` brings it up to date."
         )
     return current
+
+
+def stale_part(root: Path, name: str, source: NotebookNode) -> str | None:
+    """One sentence on the known mistakes that nothing is compared with, as their entries are of another version.
+
+    None where the whole record is up to date. Arguments and errors are those of `known_mistakes`.
+    """
+    known, bank = known_mistakes(root, name, source), _digests_now(root, name, source)
+    if len(known) == len(bank):
+        return None
+    return (
+        f"{len(bank) - len(known)} of the {len(bank)} known mistakes are left out, as the record "
+        f"(tests/topics/{name}/mistakes.json) is of another version of them: `make mistakes ASSIGNMENT={name}` brings "
+        "it up to date."
+    )
+
+
+def _digests_now(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
+    return _digests(root, name, json.dumps(source, sort_keys=True), bank_of(root, name).read_bytes())
 
 
 @functools.lru_cache(maxsize=8)  # the same for all students of a class

@@ -359,6 +359,29 @@ def test_without_a_bank_the_page_says_so() -> None:
     assert "no known mistake: no mask" in text
 
 
+def test_where_part_of_the_record_is_stale_page_and_command_say_so(
+    klass: NbGraderAPI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "class"
+    shutil.copytree(klass.coursedir.root, root)
+    path = root / "tests" / "topics" / NAME / "wrong.py"
+    path.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "topics" / NAME / "wrong.py", path)
+    mistakes = [Mistake(*key, (), digest) for key, digest in digests(root, NAME, source_of(NAME)).items()]
+    written = tmp_path / "page.html"
+    for stale, sentences in (
+        (2, [f"2 of the {len(mistakes)} known mistakes are left out", "make mistakes ASSIGNMENT=tokenizer"]),
+        (0, []),
+    ):
+        entries = [replace(m, digest="another") for m in mistakes[:stale]] + mistakes[stale:]
+        record_of(root, NAME).write_bytes(wire.encode(entries))
+        run(open_course(root), NAME, "--to", str(written))
+        for text in (text_of(written.read_text()), capsys.readouterr().out):
+            assert all(sentence in text for sentence in sentences)
+            assert ("left out, as the record" in text) == bool(sentences)
+        assert "A submission is counted under a known mistake if" in text_of(written.read_text())
+
+
 # ------------------------------------------------------------------------------------- from a gradebook on the disk
 
 
@@ -418,7 +441,7 @@ def test_the_command_writes_the_page(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(analytics, "read_mistakes", lambda api, name: known)
+    monkeypatch.setattr(analytics, "read_mistakes", lambda api, name: (known, None))
     run(klass, NAME, "--to", str(tmp_path / "page.html"))
     text = text_of((tmp_path / "page.html").read_text())
     assert "submitted 5 of 6 not graded 1 left blank 1 late 1" in text
