@@ -10,14 +10,13 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.banks.reach import bare
+from course.banks.bank import bank_texts
+from course.banks.reach import bare, statements
 from course.judging.reference import reference
 from course.notebook import kind_of, test_cells
 from labkit.notebook import INTEGRATION, facts
@@ -27,16 +26,6 @@ OURS = ("solutions", "labkit")
 WORDING = ("course/banks/play.py", "course/notebook.py", "course/judging/messages.py", "labkit/testing/*.py")
 # The assembler's own cells, which name private tests too; what they tell of a test stands in its metadata.
 OPENING, IMPORTS = "given-course-", "given-course-imports"
-
-
-@dataclass(frozen=True)
-class Text:
-    """An answer of a bank as text, and all else that the bank's module offers its answers."""
-
-    exercise: str
-    label: str
-    definition: str
-    support: str
 
 
 def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
@@ -52,31 +41,13 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
     for text in bank_texts(root / "tests" / "topics" / name / "wrong.py"):
         if text.exercise not in exercises:
             exercises[text.exercise] = _tested(source, text.exercise)
-        parts = [bare(text.support), bare(text.definition), exercises[text.exercise]]
+        parts = [bare("\n".join(text.support)), bare(text.code), exercises[text.exercise]]
         parts += reach.of(parts, [(facts(source).get("reference", ""), lent) for lent in _lent(source, text.exercise)])
         imported = set(re.findall(r"(?m)^\s*(?:import|from) (\w+)", "\n".join(parts)))
         parts += [f"{library}=={pins[library]}" for library in sorted(imported & set(pins))]
         digest = hashlib.sha256(json.dumps([*wording, *parts]).encode())
         found[text.exercise, text.label] = digest.hexdigest()
     return found
-
-
-def bank_texts(path: Path) -> list[Text]:
-    """The answers of a bank of wrong answers, read without running it."""
-    module = path.read_text("utf-8")
-    support: list[str] = []
-    answers: list[tuple[str, str, str]] = []
-    for node, text in _pieces(module):
-        marks = [d for d in getattr(node, "decorator_list", ()) if isinstance(d, ast.Call)]
-        marks = [d for d in marks if isinstance(d.func, ast.Name) and d.func.id == "wrong"]
-        for mark in marks:
-            (label,) = (ast.literal_eval(k.value) for k in mark.keywords if k.arg == "mistake")
-            known_as = [ast.unparse(k.value) for k in mark.keywords if k.arg == "name"]
-            definition = "\n".join(text.splitlines()[node.lineno - (node.end_lineno or 0) - 1 :])  # no decorators
-            answers.append((ast.literal_eval(mark.args[0]), label, "\n".join([definition, *known_as])))
-        if not marks:
-            support.append(text)
-    return [Text(*answer, "\n".join(support)) for answer in answers]
 
 
 def _tested(source: NotebookNode, exercise: str) -> str:
@@ -92,14 +63,14 @@ def _tested(source: NotebookNode, exercise: str) -> str:
         elif cell.id in tests:
             test = tests[cell.id]
             of_it = test.exercise in (exercise, INTEGRATION)
-            kept += [text for node, text in _pieces(cell.source) if of_it or not _is_test(node)]
+            kept += [text for node, text in statements(cell.source) if of_it or not _is_test(node)]
             if of_it:
                 kept.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
         elif not cell.id.startswith(OPENING):
             kept.append(cell.source)
     code = bare("\n".join(kept))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    used = [text for node, text in _pieces(imports) if names & _bound(node)]
+    used = [text for node, text in statements(imports) if names & _bound(node)]
     return "\n".join([*used, code])
 
 
@@ -115,14 +86,6 @@ def _is_test(node: ast.stmt) -> bool:
 def _bound(node: ast.stmt) -> set[str]:
     names = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
     return {alias.asname or alias.name.split(".")[0] for alias in names}
-
-
-def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
-    """A module's statements and their lines."""
-    lines = text.splitlines()
-    for node in ast.parse(text).body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        yield node, "\n".join(lines[first - 1 : node.end_lineno])
 
 
 class _Reach:
