@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -33,7 +34,7 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
 
     `root` holds `tests/` and `solutions/`; `source` is the assembled notebook, with private tests or without.
     """
-    reach = _Reach(root)
+    reach = Reach(root, OURS, without="labkit.testing")  # that is part of WORDING
     wording = [bare(p.read_text("utf-8")) for pattern in WORDING for p in sorted(ROOT.glob(pattern))]
     pins = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text("utf-8")))
     exercises: dict[str, str] = {}
@@ -88,22 +89,25 @@ def _bound(node: ast.stmt) -> set[str]:
     return {alias.asname or alias.name.split(".")[0] for alias in names}
 
 
-class _Reach:
-    """Finds what code reaches in our own packages: definitions, with what these reach in turn."""
+class Reach:
+    """Finds what code reaches in our own packages, below `root`: definitions, with what these reach in turn.
 
-    def __init__(self, root: Path):
-        self.root = root
+    Modules whose names begin with one of `without` are passed over.
+    """
+
+    def __init__(self, root: Path, packages: tuple[str, ...], without: str | tuple[str, ...]):
+        self.root, self.packages, self.without = root, packages, without
         self.read: dict[tuple[str, str], str] = {}
 
-    def of(self, texts: list[str], named: list[tuple[str, str]]) -> list[str]:
+    def of(self, texts: list[str], named: Iterable[tuple[str, str]] = ()) -> list[str]:
         """The definitions that some code reaches, and those that are named as (module, name), in a fixed order."""
         found: dict[tuple[str, str], str] = {}
-        waiting = [*named, *(use for text in texts for use in _uses(text))]
+        waiting = [*named, *(use for text in texts for use in _uses(text, self.packages))]
         while waiting:
             use = waiting.pop()
-            if use not in found and not use[0].startswith("labkit.testing"):  # part of WORDING
+            if use not in found and not use[0].startswith(self.without):
                 found[use] = self.source(*use)
-                waiting += _uses(found[use])
+                waiting += _uses(found[use], self.packages)
         return [text for _, text in sorted(found.items())]
 
     def source(self, module: str, name: str) -> str:
@@ -120,14 +124,14 @@ class _Reach:
 
 
 @functools.lru_cache(maxsize=4096)
-def _uses(text: str) -> tuple[tuple[str, str], ...]:
+def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """(module, name) for each definition of our packages that code names."""
     found: list[tuple[str, str]] = []
     for node in ast.walk(ast.parse(text)):
         match node:
-            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in OURS:
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in packages:
                 found += ((module, alias.name) for alias in names)
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
-                if package in OURS:
+                if package in packages:
                     found.append((f"{package}.{module}", name))
     return tuple(found)
