@@ -1,4 +1,4 @@
-"""What the marks of a bank's answers were made from, as digests: when one changes, that answer is played again.
+"""What the outcomes of a bank's answers were made from, as digests: when one changes, that answer is played again.
 
 A digest covers the answer with its bank's helpers, the released code that runs before and in the exercise's tests, what
 of `solutions` and `labkit` they reach, the words that judging puts failures into, and the pins of the libraries they

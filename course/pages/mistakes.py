@@ -1,10 +1,10 @@
 """Which known mistake a failing submission makes.
 
 `tests/topics/<name>/wrong.py` holds wrong answers as students write them, each with a public label. Each was played
-into the assembled notebook (`course.pages.record`); what its exercise's tests then said is its mark, kept in
-`tests/topics/<name>/mistakes.json`. A submission whose tests say the same made the same mistake. Where several answers
-leave the same mark, the values that visible tests report, and the integration test, may tell them apart; else the
-answer is "one of these".
+into the assembled notebook (`course.pages.record`); how its exercise's tests then failed is its outcome, which
+`tests/topics/<name>/mistakes.json` holds. A submission whose tests say the same made the same mistake. Where several
+answers have the same outcome, the values that visible tests report, and the integration test, may tell them apart; else
+the answer is "one of these".
 """
 
 import functools
@@ -35,31 +35,31 @@ Failures = Mapping[str, Failure]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer of the bank and the marks it leaves: one where no seed matters, else one for each way to fail."""
+    """A wrong answer of the bank and its outcomes: one where no seed matters, else one for each way to fail."""
 
     exercise: str
     label: str
-    marks: tuple[dict[str, Failure], ...]
+    outcomes: tuple[dict[str, Failure], ...]
     digest: str = ""
-    """Of what the marks were made from."""
+    """Of what the outcomes were made from."""
 
     def fails_as(self, failures: Failures, tests: set[str]) -> bool:
         """Whether it fails the same of these tests, for the same reasons."""
-        return any(_patterns(mark, tests) == _patterns(failures, tests) for mark in self.marks)
+        return any(_patterns(outcome, tests) == _patterns(failures, tests) for outcome in self.outcomes)
 
     def may_fail_as(self, failures: Failures, tests: set[str]) -> bool:
         """Whether each of these tests, taken by itself, did the same under some seed."""
-        said = [_patterns(mark, tests) for mark in self.marks]
+        known = [_patterns(outcome, tests) for outcome in self.outcomes]
         now = _patterns(failures, tests)
-        return bool(now) and all(any(mark.get(test) == now.get(test) for mark in said) for test in tests)
+        return bool(now) and all(any(outcome.get(test) == now.get(test) for outcome in known) for test in tests)
 
     def steady(self, test: str) -> bool:
         """Whether a test says the same of it whatever the seed."""
-        return len({_detail(mark, test) for mark in self.marks}) == 1
+        return len({_detail(outcome, test) for outcome in self.outcomes}) == 1
 
     def reports(self, failures: Failures, tests: set[str]) -> bool:
         """Whether these tests, which must be steady, meet the same values."""
-        return all(_detail(self.marks[0], test) == _detail(failures, test) for test in tests)
+        return all(_detail(self.outcomes[0], test) == _detail(failures, test) for test in tests)
 
 
 def _patterns(failures: Failures, tests: set[str]) -> dict[str, str]:
@@ -125,7 +125,7 @@ def read_record(root: Path, name: str) -> list[Mistake]:
 
 
 def known_mistakes(root: Path, name: str, source: NotebookNode) -> list[Mistake]:
-    """The mistakes whose marks were made from what is there now. Nothing is played, so this takes no time.
+    """The mistakes whose outcomes were made from what is there now. Nothing is played, so this takes no time.
 
     `root` is the repository, `source` the assembled notebook, with private tests or without.
 

@@ -115,7 +115,7 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
     """By the record, which tests/pages/test_record.py holds to what it was made from."""
     tests = {f"test-{test}" for test in cells_of(name)[answer.exercise]}
-    for failed in record_of(name)[answer.exercise, answer.label].marks:
+    for failed in record_of(name)[answer.exercise, answer.label].outcomes:
         own = [failure for test, failure in failed.items() if test in tests]
         assert own, "it loses no points in its own exercise"
         messages = [failure.detail for failure in own]

@@ -39,7 +39,7 @@ from course.pages.analytics import (
 from course.pages.digests import digests
 from course.pages.mistakes import Mistake, NoBank, known_mistakes, record_of, which
 from course.pages.mistakes import tests_of as exercises_of
-from course.pages.record import Words, marks
+from course.pages.record import Words, outcomes
 from labkit.notebook import INTEGRATION, REPORT
 from tests.support import outside
 from tests.support.made_up_class import BLANK, hand_in, judged, make_class, make_course, source_of
@@ -89,18 +89,18 @@ def test_every_answer_of_a_bank_is_recognised(known: list[Mistake]) -> None:
     tests = exercises_of(source_of(NAME))
     alone = 0
     for made in known:
-        for mark in made.marks:
-            found = which(mark, made.exercise, tests, known)
+        for outcome in made.outcomes:
+            found = which(outcome, made.exercise, tests, known)
             assert made.label in found, f"{made.exercise}: {made.label} was taken for {found}"
-        alone += which(made.marks[0], made.exercise, tests, known) == [made.label]
+        alone += which(made.outcomes[0], made.exercise, tests, known) == [made.label]
     assert alone > 0.8 * len(known), "most mistakes should be told apart from all others"
 
 
 def test_an_answer_is_recognised_under_a_seed_that_the_bank_was_not_played_with(known: list[Mistake]) -> None:
     tests = exercises_of(source_of(NAME))
     for answer in {answer.exercise: answer for answer in bank("wrong", NAME)}.values():
-        (mark,) = marks(source_of(NAME), answer, seeds=["2026"])
-        found = which(mark, answer.exercise, tests, known)
+        (outcome,) = outcomes(source_of(NAME), answer, seeds=["2026"])
+        found = which(outcome, answer.exercise, tests, known)
         assert answer.label in found, f"{answer.exercise}: {answer.label} was taken for {found}"
 
 
@@ -120,8 +120,8 @@ def fails(**said: str) -> dict[str, Failure]:
     }
 
 
-def mistake(label: str, *marks: dict[str, Failure], exercise: str = "a") -> Mistake:
-    return Mistake(exercise, label, marks)
+def mistake(label: str, *outcomes: dict[str, Failure], exercise: str = "a") -> Mistake:
+    return Mistake(exercise, label, outcomes)
 
 
 def test_a_mistake_is_known_by_the_tests_it_fails_and_why() -> None:
