@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from course.pages.analytics import mistakes_made, page, read_record
+from course.pages.analytics import mistakes_made, page, read_class
 from tests.support.graded import STUB, Course, autograded
 
 ANSWERS = {
@@ -28,10 +28,10 @@ def test_a_blank_exercise_is_blank_for_the_student_and_for_the_instructor(
     theirs = BeautifulSoup(course.feedback("ann"), "html.parser")
     assert [entry.get_text() for entry in theirs.select("li.exercise.blank .name")] == ["quad"] * blank
     assert ("You have not written this one yet" in theirs.get_text()) == blank
-    record = read_record(course.api, "doubling")
-    (mistakes,) = mistakes_made(record, [])
+    results = read_class(course.api, "doubling")
+    (mistakes,) = mistakes_made(results, [])
     assert (mistakes.exercise, mistakes.untouched) == ("quad", ["ann"] * blank)
-    ours = BeautifulSoup(page(record, [], None, datetime(2026, 11, 21)), "html.parser")
+    ours = BeautifulSoup(page(results, [], None, datetime(2026, 11, 21)), "html.parser")
     (row,) = (row for row in ours.select("tr") if row.select_one("td.name") and "quad" in row.td.get_text())
     assert row.select_one("[data-label='left blank']").get_text() == str(int(blank))
     assert ("left it blank" in ours.get_text()) == blank
