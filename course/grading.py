@@ -273,7 +273,7 @@ def autograde_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     finally:
         if results:
             print(f"\n{table(results)}")
-        for sentence in run.told:
+        for sentence in run.notices:
             print(sentence)
     if not results:
         print(f"Every submission of {name} is graded already; --student NAME grades one again.")

@@ -90,7 +90,7 @@ def receive(folder: Path, source: NotebookNode, name: str, data: Mapping[str, by
     nbformat.validate(notebook)
     if handed_in.unread and cells is not None:
         _remark_on_unread(handed_in, notebook, blank_answers(source), remarks)
-    return Received(notebook, handed_in.files, remarks.told(), handed_in.digest, cells is not None)
+    return Received(notebook, handed_in.files, remarks.shown(), handed_in.digest, cells is not None)
 
 
 class _Remarks:
@@ -105,11 +105,11 @@ class _Remarks:
     def put_first(self, sentence: str) -> None:
         self.sentences = {sentence: None} | self.sentences
 
-    def told(self) -> list[str]:
-        told = list(self.sentences)
-        if len(told) > MAX_REMARKS:
-            told[MAX_REMARKS:] = [f"There are {len(told) - MAX_REMARKS} more remarks of this kind."]
-        return told
+    def shown(self) -> list[str]:
+        shown = list(self.sentences)
+        if len(shown) > MAX_REMARKS:
+            shown[MAX_REMARKS:] = [f"There are {len(shown) - MAX_REMARKS} more remarks of this kind."]
+        return shown
 
 
 def _shown(text: str) -> str:

@@ -54,7 +54,7 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
 def _tested(source: NotebookNode, exercise: str) -> str:
     """The code that decides what the tests of an exercise say: all but other tests, run cells and unused imports."""
     tests = {test.id: test for test in test_cells(source)}
-    kept: list[str] = []
+    pieces: list[str] = []
     imports = ""
     for cell in source.cells:
         if cell.cell_type != "code" or kind_of(cell) == "run" or facts(cell).get("private"):
@@ -64,12 +64,12 @@ def _tested(source: NotebookNode, exercise: str) -> str:
         elif cell.id in tests:
             test = tests[cell.id]
             of_it = test.exercise in (exercise, INTEGRATION)
-            kept += [text for node, text in statements(cell.source) if of_it or not _is_test(node)]
+            pieces += [text for node, text in statements(cell.source) if of_it or not _is_test(node)]
             if of_it:
-                kept.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
+                pieces.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
         elif not cell.id.startswith(OPENING):
-            kept.append(cell.source)
-    code = bare("\n".join(kept))
+            pieces.append(cell.source)
+    code = bare("\n".join(pieces))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     used = [text for node, text in statements(imports) if names & _bound(node)]
     return "\n".join([*used, code])
