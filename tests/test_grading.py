@@ -26,7 +26,7 @@ from traitlets.config import Config, PyFileConfigLoader
 from course import ROOT, grading
 from course.gradebook import preprocessors as steps
 from course.gradebook.autograde import Result
-from course.gradebook.collect import CollectOwned, made
+from course.gradebook.collect import CollectOwned, unchanged_since
 from course.gradebook.preprocessors import CannotGrade, is_isolated
 from course.gradebook.store import Store
 from course.gradebook.writer import time_of
@@ -419,7 +419,7 @@ def test_where_students_are_users_the_system_says_when_something_was_handed_in(
     assert "was last changed at" in told
     (copy,) = (root / "course" / "submitted").glob("*/toy")
     moment = time_of((copy / "timestamp.txt").read_bytes())
-    assert moment == made(submission)
+    assert moment == unchanged_since(submission)
     assert datetime.now(UTC).replace(tzinfo=None) - moment < timedelta(hours=1)
 
 

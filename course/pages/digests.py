@@ -106,16 +106,16 @@ class Reach:
         while waiting:
             use = waiting.pop()
             if use not in found and not use[0].startswith(self.without):
-                found[use] = self.source(*use)
+                found[use] = self.definition(*use)
                 waiting += _uses(found[use], self.packages)
         return [text for _, text in sorted(found.items())]
 
-    def source(self, module: str, name: str) -> str:
+    def definition(self, module: str, name: str) -> str:
         if (module, name) not in self.read:
-            self.read[module, name] = self._source(module, name)
+            self.read[module, name] = self._definition(module, name)
         return self.read[module, name]
 
-    def _source(self, module: str, name: str) -> str:
+    def _definition(self, module: str, name: str) -> str:
         path = self.root.joinpath(*module.split("."))
         if path.with_suffix(".py").is_file():
             return bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
