@@ -10,7 +10,8 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -102,13 +103,21 @@ class Reach:
     def of(self, texts: list[str], named: Iterable[tuple[str, str]] = ()) -> list[str]:
         """The definitions that some code reaches, and those that are named as (module, name), in a fixed order."""
         found: dict[tuple[str, str], str] = {}
-        waiting = [*named, *(use for text in texts for use in _uses(text, self.packages))]
+        waiting = [*named, *(use for text in texts for use in self.uses(text))]
         while waiting:
             use = waiting.pop()
-            if use not in found and not use[0].startswith(self.without):
+            if use not in found and not ".".join(use).startswith(self.without):
                 found[use] = self.definition(*use)
-                waiting += _uses(found[use], self.packages)
+                waiting += self.uses(found[use])
         return [text for _, text in sorted(found.items())]
+
+    def uses(self, text: str) -> Iterator[tuple[str, str]]:
+        """(module, name) for each definition that code names, and for a module that it names without a dot behind."""
+        for package, name, attributes in _uses(text, self.packages):
+            if attributes and self.root.joinpath(*package.split("."), f"{name}.py").is_file():
+                yield from ((f"{package}.{name}", attribute) for attribute in attributes)
+            else:
+                yield package, name
 
     def definition(self, module: str, name: str) -> str:
         if (module, name) not in self.read:
@@ -124,14 +133,24 @@ class Reach:
 
 
 @functools.lru_cache(maxsize=4096)
-def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """(module, name) for each definition of our packages that code names."""
-    found: list[tuple[str, str]] = []
-    for node in ast.walk(ast.parse(text)):
+def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """(module, name, attributes) for what code names of our packages; no attributes where it is used without them."""
+    tree = ast.parse(text)
+    found: list[tuple[str, str, tuple[str, ...]]] = []
+    names = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    dotted: dict[str, list[str]] = defaultdict(list)
+    for node in ast.walk(tree):
         match node:
-            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in packages:
-                found += ((module, alias.name) for alias in names)
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+                dotted[name].append(attribute)
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases) if module.split(".")[0] in packages:
+                for alias in aliases:
+                    bound = alias.asname or alias.name
+                    attributes = dotted[bound] if len(dotted[bound]) == names[bound] else []
+                    found.append((module, alias.name, tuple(sorted(set(attributes)))))
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
                 if package in packages:
-                    found.append((f"{package}.{module}", name))
+                    found.append((f"{package}.{module}", name, ()))
     return tuple(found)

@@ -36,16 +36,17 @@ def test_a_record_is_of_todays_code(name):
     )
 
 
-def test_a_digest_sees_the_functions_that_are_measured_and_no_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["from solutions.small import f\nf()\n", "from solutions import small\nsmall.f()\n"])
+def test_a_digest_sees_the_functions_that_are_measured_and_no_others(tmp_path, monkeypatch, text):
     bench, reference = tmp_path / "bench" / "small.py", tmp_path / "solutions" / "small.py"
     for path in (bench, reference):
         path.parent.mkdir()
-    bench.write_text("from solutions.small import f\n\nprint(f())\n")
+    bench.write_text(text)
     code = "def f():\n    return 1\n\n\ndef g():\n    return 2\n"
     monkeypatch.setattr(effects, "ROOT", tmp_path)
     found = []
-    for text in (code, code.replace("return 2", "return 3"), f"# more\n{code}", code.replace("return 1", "return 3")):
-        reference.write_text(text)
+    for now in (code, code.replace("return 2", "return 3"), f"# more\n{code}", code.replace("return 1", "return 3")):
+        reference.write_text(now)
         found.append(effects.digest("small"))
     assert found[0] == found[1] == found[2] != found[3]
 
