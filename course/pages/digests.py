@@ -112,7 +112,7 @@ class Reach:
         return [text for _, text in sorted(found.items())]
 
     def uses(self, text: str) -> Iterator[tuple[str, str]]:
-        """(module, name) for each definition that code names, and for a module that it names without a dot behind."""
+        """(module, name) for each definition that code uses; of a module that it uses otherwise the whole."""
         for package, name, attributes in _uses(text, self.packages):
             if attributes and self.root.joinpath(*package.split("."), f"{name}.py").is_file():
                 yield from ((f"{package}.{name}", attribute) for attribute in attributes)
