@@ -31,7 +31,7 @@ def test_every_record_is_that_of_a_bench_and_its_effects_clear_their_bars():
 @pytest.mark.parametrize("name", sorted(path.stem for path in effects.RECORDS.glob("*.json")))
 def test_a_record_is_of_todays_code(name):
     record = json.loads((effects.RECORDS / f"{name}.json").read_text(encoding="utf-8"))
-    assert record["digest"] == effects.digest(name), (
+    assert record.get("digest") == effects.digest(name), (
         f"what bench/records/{name}.json was measured on has changed: run `{record['command']}` and commit the record"
     )
 
