@@ -126,15 +126,19 @@ def parsed(text: str) -> ast.Module | None:
 
     IPython's line magics and shell commands count as empty lines.
     """
+    try:
+        return ast.parse(python_of(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def python_of(text: str) -> str:
+    """A cell without IPython's line magics and shell commands; empty where a magic takes it for something else."""
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in TRANSPARENT_MAGICS:
-        return None
-    plain = ["" if line.startswith(("%", "!")) else line for line in lines]
-    try:
-        return ast.parse("\n".join(plain))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        return ""
+    return "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
 
 
 def defined(text: str) -> set[str]:

@@ -3,14 +3,33 @@
 import ast
 import re
 
-from labkit.notebook import bound, defined, parsed, top_level_nodes
+from labkit.notebook import defined, parsed, python_of, top_level_nodes
 from labkit.testing.absent import Absent
-
-__all__ = ["bound", "defined", "with_stand_ins"]
 
 # Python's words, and those of the notice that covers a library in the sandbox.
 _ABSENT = re.compile(r"No module named '([\w.]+)'|([\w.]+) is not there while this assignment is graded")
 _MAX_WORDS = 300
+# Of a line at the margin, what it defines or assigns.
+_MEANT = re.compile(r"^(?:async +)?(?:def|class) +(\w+)|^(\w+) *(?::[^=\n]*)?=(?!=)", re.MULTILINE)
+
+
+def meant(text: str) -> set[str]:
+    """As `defined`, but where the text cannot be read, names that its lines would define if it could."""
+    if parsed(text) is not None:
+        return defined(text)
+    return {name for found in _MEANT.finditer(python_of(text)) for name in found.groups() if name}
+
+
+def without_actions(text: str) -> str:
+    """What a cell imports, defines and assigns, and nothing else that it does; all lines keep their numbers."""
+    tree = parsed(text)
+    if tree is None or "\r" in text:
+        return ""
+    lines = python_of(text).encode().split(b"\n")
+    for node in reversed(tree.body):
+        if any(isinstance(inner, ast.Expr) for inner in top_level_nodes(node)):
+            _replace(lines, node, "(" + "\n" * ((node.end_lineno or 0) - node.lineno) + ")")
+    return b"\n".join(lines).decode()
 
 
 def with_stand_ins(text: str, message: str) -> str | None:
@@ -24,14 +43,22 @@ def with_stand_ins(text: str, message: str) -> str | None:
         return None
     library = found[1] or found[2]
     lines = text.encode().split(b"\n")
-    nodes = [node for node in top_level_nodes(tree, but=(ast.Try, ast.TryStar)) if _names_from(node, library)]
+    nodes = [
+        node
+        for node in top_level_nodes(tree, but=(ast.Try, ast.TryStar))
+        if isinstance(node, ast.stmt) and _names_from(node, library)
+    ]
     # From the end, as a replacement moves what follows it.
-    for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset), reverse=True):  # type: ignore[attr-defined]
-        first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
-        head, tail = lines[first][: node.col_offset], lines[last][node.end_col_offset :]  # type: ignore[attr-defined]
-        new = _stand_in(node, library, message[:_MAX_WORDS], last - first)
-        lines[first : last + 1] = (head + new.encode() + tail).split(b"\n")
+    for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset), reverse=True):
+        _replace(lines, node, _stand_in(node, library, message[:_MAX_WORDS], (node.end_lineno or 0) - node.lineno))
     return b"\n".join(lines).decode() if nodes else None
+
+
+def _replace(lines: list[bytes], node: ast.stmt, new: str) -> None:
+    """Put other statements, of as many lines, in the place of one."""
+    first, last = node.lineno - 1, (node.end_lineno or 0) - 1
+    head, tail = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+    lines[first : last + 1] = (head + new.encode() + tail).split(b"\n")
 
 
 def _names_from(node: ast.AST, library: str) -> bool:

@@ -59,6 +59,10 @@ class Stopped(BaseException):
         self.reason = reason
 
 
+class Ended(Stopped):
+    """Python ended by itself, and not over a limit: what ran did it, or something that an earlier cell had started."""
+
+
 class _Client(BlockingKernelClient):
     """A client whose sockets refuse messages that are too large."""
 
@@ -178,9 +182,9 @@ class Conversation:
         end = time.monotonic() + GRACE_SECONDS
         while self.manager.is_alive() and time.monotonic() < end:
             time.sleep(0.01)  # its socket may close before it is known why
-        reason = _ending(self.manager)
+        ending = _ending(self.manager)
         self.close()
-        raise Stopped(reason)
+        raise ending
 
     def execute(self, code: str, seconds: float, outputs: "Outputs") -> None:
         """Run a cell and collect what it puts out. Raises Stopped when it does not end in time or ends the kernel."""
@@ -355,18 +359,18 @@ def _parent(message: dict) -> Any:
     return parent.get("msg_id") if isinstance(parent, dict) else None
 
 
-def _ending(manager: KernelManager) -> str:
-    """Why a kernel ended by itself, as a clause."""
+def _ending(manager: KernelManager) -> Stopped:
+    """Why a kernel ended by itself."""
     ended = getattr(manager.provisioner, "ended", None)
     reason = ended() if callable(ended) else None
     match reason:
         case "memory":
-            return "used more memory than a submission may"
+            return Stopped("used more memory than a submission may")
         case "time":
-            return "used more computing time than a submission may"
+            return Stopped("used more computing time than a submission may")
         case str():
-            return f"ended Python itself ({reason})"
-    return "ended Python itself"
+            return Ended(f"ended Python itself ({reason})")
+    return Ended("ended Python itself")
 
 
 class Outputs:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -26,13 +28,16 @@ from course import ROOT
 from course.judging.assignment import JUDGE_TIMES, KERNEL_TIMES, Assignment, GraderError, modules_of
 from course.judging.judge_process import Answer, Order, Request, receive, send
 from course.judging.submission import Received
-from course.judging.verdict import Judged, failed
+from course.judging.verdict import ENDED_ITS_JUDGE, Judged, Verdict, failed, unjudged
+from course.notebook import test_cells
 from course.sandbox import Sandbox, SandboxError
 
 ATTEMPTS = 3
 """How often a submission is tried when a process that judges it is killed."""
 ATTEMPTS_IN_TIME = 2
 """How often it is tried when it does not end."""
+LOSSES = 2
+"""How often a judge has to be lost in one test until that is put down to what the test was given."""
 MARGIN = 60.0
 """Seconds a judge may take beyond its share of the limit: by then it has ended itself, unless it is broken."""
 ALWAYS_NEEDED = ("torch", "torch._dynamo", "nbformat", "jupyter_client", "labkit.testing.answers")
@@ -125,19 +130,23 @@ class Grader:
     def judge(self, received: Received, seed: int) -> Judged:
         """The submission's judgement; blocks until it is there.
 
-        When a process is killed under it, it is tried again, and a submission whose judge is lost every time gets a
-        judgement with no points and the reason.
+        When a process is killed under it, it is tried again. A test in which judges are lost gives no points, and the
+        others are judged without it; a submission whose judge is lost every time outside of tests gets a judgement with
+        no points and the reason.
 
         Raises:
             GraderError: the warm processes cannot be started, or the grader was closed.
         """
         lost: list[_Lost] = []
+        progress = _Progress(self.assignment)
         while len(lost) < ATTEMPTS and sum(isinstance(e, _TooLong) for e in lost) < ATTEMPTS_IN_TIME:
             pair = self._running()
             try:
-                judged = pair.ask(received, seed, self.crowding)
+                judged = pair.ask(received, seed, self.crowding, progress)
             except _Lost as error:
-                lost.append(error)
+                # What ends the warm process ends its judges, whatever they were doing.
+                if not (pair.alive() and progress.blame_the_test()):
+                    lost.append(error)
             else:
                 if pair.sandbox.process.poll() is None:
                     return judged
@@ -178,6 +187,41 @@ class Grader:
             else:
                 return pair
         raise GraderError(f"{ended} ({ATTEMPTS} attempts)")
+
+
+class _Progress:
+    """What is known of one submission while it is judged, however many judges that takes."""
+
+    def __init__(self, assignment: Assignment):
+        self.tests = {test.id: test for test in test_cells(assignment.notebook)}
+        self.settled: dict[str, Verdict] = {}
+        self.losses: Counter[str] = Counter()
+        self.begin()
+
+    def begin(self) -> None:
+        """A judge begins. What the one before it told stands only where its loss was put down to a test."""
+        self.told: dict[str, Verdict] = {}
+        self.testing = ""  # the test that runs
+
+    def take(self, answer: Answer) -> None:
+        """Take in what a judge tells before its judgement."""
+        self.testing = answer.testing
+        if answer.verdict is not None:
+            self.told[answer.verdict.cell] = answer.verdict
+
+    def blame_the_test(self) -> bool:
+        """Count the loss of a judge against the test that it was running; whether it was running one.
+
+        The first loss may be the machine's doing. After one test was found to end its judges, none is tried twice.
+        """
+        test = self.tests.get(self.testing)
+        if test is None:
+            return False
+        self.settled |= self.told
+        self.losses[test.id] += 1
+        if self.losses[test.id] >= LOSSES or any(v.pattern == ENDED_ITS_JUDGE for v in self.settled.values()):
+            self.settled[test.id] = unjudged(test)
+        return True
 
 
 class _Pair:
@@ -244,8 +288,12 @@ class _Pair:
     def alive(self) -> bool:
         return self.process.poll() is None and self.sandbox.process.poll() is None
 
-    def ask(self, received: Received, seed: int, crowding: float) -> Judged:
-        """Have a child of the warm process judge a submission; `_Lost` when it does not answer."""
+    def ask(self, received: Received, seed: int, crowding: float, progress: _Progress) -> Judged:
+        """Have a child of the warm process judge a submission; `_Lost` when it does not answer.
+
+        What it tells on the way is taken into `progress`, whose settled verdicts it does not judge again.
+        """
+        progress.begin()
         deadline = JUDGE_TIMES * self.assignment.seconds * crowding + MARGIN
         ours, theirs = Pipe()
         with ours:
@@ -263,13 +311,19 @@ class _Pair:
                     crowding,
                     deadline,
                     str(self.sandbox.socket),
+                    list(progress.settled.values()),
                 )
                 with _process(hello.pid) as end:
                     send(ours, request)
-                    if not ours.poll(deadline):
-                        end()
-                        raise _TooLong(f"its judge did not end within {deadline:.0f} seconds")
-                    answer = receive(ours, Answer)
+                    over = time.monotonic() + deadline
+                    while True:
+                        if not ours.poll(max(over - time.monotonic(), 0.0)):
+                            end()
+                            raise _TooLong(f"its judge did not end within {deadline:.0f} seconds")
+                        answer = receive(ours, Answer)
+                        if answer is None or answer.judged is not None or answer.error:
+                            break
+                        progress.take(answer)
             except OSError:
                 raise _Lost("its judge was ended") from None
         if answer is None:

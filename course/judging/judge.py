@@ -12,6 +12,7 @@ stand see the names bound as they were there.
 
 import ast
 import contextlib
+import functools
 import linecache
 import os
 import re
@@ -22,34 +23,49 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 
 from course.judging.assignment import JUDGE_TIMES
-from course.judging.cells import bound, defined, with_stand_ins
-from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Outputs, Stopped, seconds_of
+from course.judging.cells import meant, with_stand_ins, without_actions
+from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Ended, Outputs, Stopped, seconds_of
 from course.judging.messages import GAP, MAX_LINE, told
-from course.judging.verdict import Judged, Verdict, judged_notebook, not_judged
+from course.judging.verdict import (
+    ENDED_ITS_JUDGE,
+    Failure,
+    Judged,
+    Listener,
+    Verdict,
+    judged_notebook,
+    not_judged,
+)
 from course.notebook import TestCell, test_cells
-from labkit.notebook import INTEGRATION, grade_id, is_exercise, is_test, name_of
+from labkit.notebook import INTEGRATION, bound, grade_id, is_exercise, is_test, name_of
 from labkit.testing.answers import graded_with
 from labkit.testing.codec import without_surrogates
 from labkit.testing.link import Link, Remote
 
-MAX_RESTARTS = 4
+MAX_RESTARTS = 6
+# How often Python may end in something that an own cell before it may have caused, until such cells only define.
+MAX_ENDS = 2
 # How many absent libraries one cell may import.
 MAX_ABSENT = 10
 # A test may use this share of the whole time, and once one of its exercise was too slow, that share.
 _TEST_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
+# What the judge's own part in a test may use of the processor, as shares of the time for one submission: at first, and
+# once a test of its exercise used more.
+_BUSY_SHARE, _BUSY_AGAIN_SHARE = 1 / 4, 1 / 20
+_BUSY = signal.SIGPROF
 # Beyond the submission's time: for the judge's own work on what a student returned.
 _OWN_SECONDS = 10.0
 
 _LOOP = "is there a loop that never ends?"
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
-_LINE = re.compile(r"Cell In ?\[\d+\], line (\d+)")
+# The second is a cell that could not even be cut into words.
+_LINE = re.compile(r"(?:Cell In ?\[\d+\], line |File <(?:tokenize|string)>:)(\d+)")
 
 
 def judge(
@@ -61,19 +77,22 @@ def judge(
     seconds: float,
     reference: Mapping[str, str],
     crowding: float = 1.0,
+    settled: Sequence[Verdict] = (),
+    listener: Listener = Listener(),  # noqa: B008 - it holds nothing
 ) -> Judged:
     """Run a clean notebook and the tests of its source on it. Raises for nothing that a student can do.
 
     `kernel` gives a kernel that has not started, anew when one must be replaced. `seed` fixes what hidden tests draw.
     `seconds` is the time that answers may take in all on a core of its own, and as much again is for the student's own
     cells; `crowding` says how many share this one. `reference` gives the source of the earlier exercises' names that
-    tests lend (`course.judging.reference`).
+    tests lend (`course.judging.reference`). `settled` are verdicts of a judge that was lost, whose tests are not run
+    again, and `listener` is told of each other.
     """
     begun = time.process_time()
-    run = _Run(clean, source, kernel, seconds, reference, crowding)
+    run = _Run(clean, source, kernel, seconds, reference, crowding, settled, listener)
     with graded_with(seed), _silence():
         try:
-            with _alarm(JUDGE_TIMES * crowding * seconds + _OWN_SECONDS):
+            with _alarm(JUDGE_TIMES * crowding * seconds + _OWN_SECONDS, _out_of_time):
                 run.run()
         except _OutOfTime:
             # What answers return can keep the tests busy, so this is a result like any other.
@@ -99,23 +118,37 @@ class _OutOfTime(BaseException):
     """The judge itself takes too long."""
 
 
+def _out_of_time() -> None:
+    raise _OutOfTime
+
+
 @contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime in the main thread after some seconds: hostile data can keep a test busy here too."""
+def _alarm(seconds: float, ring: Callable[[], None], *, by_processor: bool = False) -> Iterator[None]:
+    """Call `ring`, which raises, in the main thread after some seconds, by the clock or of this process's own.
+
+    Hostile data can keep a test busy here too.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def ring(number: int, frame: Any) -> None:
-        raise _OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timer, number = (signal.ITIMER_PROF, _BUSY) if by_processor else (signal.ITIMER_REAL, signal.SIGALRM)
+    before = signal.signal(number, lambda *_: ring())
+    signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(timer, 0)
+        signal.signal(number, before)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off the alarm of a test that is too busy: a reply that is left unread would be taken for the next one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {_BUSY})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_BUSY})
 
 
 @contextlib.contextmanager
@@ -141,7 +174,9 @@ class _Run:
         kernel: Callable[[], KernelManager],
         seconds: float,
         reference: Mapping[str, str],
-        crowding: float = 1.0,
+        crowding: float,
+        settled: Sequence[Verdict],
+        listener: Listener,
     ):
         self.clean, self.source, self.kernel = clean, source, kernel
         self.crowding = crowding
@@ -159,6 +194,7 @@ class _Run:
         self.kernel_seconds = 0.0
         self.restarts = -1
         self.gone: str | None = None  # why no kernel is started any more
+        self.ends = 0  # how often Python ended in something that an own cell may have caused
         # What a new kernel must do again: cells that ran to their end, and where snapshots were taken.
         self.history: list[tuple[str, str, bool]] = []
         self.slow: set[str] = set()
@@ -167,7 +203,9 @@ class _Run:
         self.test_seconds, self.test_end = 0.0, 0.0  # what the test that runs may take, and until when
         self.outputs: dict[int, list[NotebookNode]] = {}
         self.output_room = NOTEBOOK_OUTPUT
-        self.verdicts: dict[str, Verdict] = {}
+        self.verdicts = {verdict.cell: verdict for verdict in settled}
+        self.listener = listener
+        self.busy = {v.exercise for v in settled if v.pattern == ENDED_ITS_JUDGE}  # exercises that took too much of it
         self.remarks: list[str] = []
         self.failure: str | None = None
         for cell in self.marked.values():
@@ -179,6 +217,11 @@ class _Run:
     def run(self) -> None:
         later: list[TestCell] = []
         number = 0
+        if self.busy:
+            self.remark(
+                "Some tests could not be judged, because what your code returned ended the program that runs them. "
+                "They give no points; all others were judged. If your answer is an ordinary one, tell your instructor."
+            )
         for index, cell in enumerate(self.clean.cells):
             if cell.cell_type != "code":
                 continue
@@ -245,6 +288,9 @@ class _Run:
         except Stopped as stopped:
             if self.gone:
                 return
+            if isinstance(stopped, Ended) and not own and self.may_be_an_own_cells_doing():
+                self.execute(index, code, name)
+                return
             self.note_broken(index, text, f"it {stopped.reason}")
             self.remark(f"{name} {stopped.reason}{_question(stopped)}")
         self.outputs[index] = outputs.cells
@@ -267,7 +313,7 @@ class _Run:
 
     def note_broken(self, index: int, text: str, ending: str, traceback: Sequence[str] = ()) -> None:
         """Remember how a cell ended that defines names, for the tests that miss one of them."""
-        if names := defined(text) | self.asked_for.get(name_of(self.clean.cells[index]), set()):
+        if names := meant(text) | self.asked_for.get(name_of(self.clean.cells[index]), set()):
             place = _LINE.search(_COLOUR.sub("", "\n".join(traceback)))
             lines, number = text.split("\n"), int(place[1]) if place else 0
             where = f" Line {number} of that cell: {lines[number - 1].strip()}" if 0 < number <= len(lines) else ""
@@ -317,36 +363,51 @@ class _Run:
     # -- tests
 
     def judge_test(self, test: TestCell, restored: bool = False) -> None:
+        if test.id in self.verdicts:  # an earlier judge's
+            return
         if restored:
             self.names.clear()
             self.names.update(self.snapshots[test.id])
+        busy = self.seconds * (_BUSY_AGAIN_SHARE if test.exercise in self.busy else _BUSY_SHARE)
+        begun = time.process_time()
         try:
             self.start()
             self.allow(_SLOW_SHARE if test.exercise in self.slow else _TEST_SHARE)
             if restored:
                 self.link.ask("restore", test.id)
-            exec(test.block(), self.names)
+            self.listener.begins(test.id, busy)
+            with _alarm(busy, functools.partial(self.too_busy, test, busy), by_processor=True):
+                exec(test.block(), self.names)
         except (Exception, Stopped) as error:
             if isinstance(error, Stopped):
                 self.slow.add(test.exercise)
             failure = told(error, test, self.trees, self.answers_to(test.exercise))
-            if isinstance(error, NameError) and (why := self.why_undefined(test, failure.hidden, str(error))):
+            if isinstance(error, NameError | NotImplementedError) and (why := self.why_undefined(test, error, failure)):
                 failure = replace(failure, message=why)
             verdict = Verdict(test.id, test.exercise, test.points, 0, **asdict(failure))
         else:
             verdict = Verdict(test.id, test.exercise, test.points, test.points)
+        self.end += time.process_time() - begun  # what the judge itself computes is not on the student's time
         self.verdicts[test.id] = verdict
+        if self.failure is None:  # otherwise it says nothing about the answer
+            self.listener.ended(verdict)
 
-    def why_undefined(self, test: TestCell, hidden: bool, message: str) -> str:
-        """How the cell ended that should have defined what a test misses; empty where none is known.
+    def too_busy(self, test: TestCell, seconds: float) -> NoReturn:
+        self.busy.add(test.exercise)
+        raise Stopped(f"What your code returned kept this test busy for {seconds_of(seconds)}: is it very large?")
+
+    def why_undefined(self, test: TestCell, error: NameError | NotImplementedError, failure: Failure) -> str:
+        """How the cell ended that should have defined what a test misses or found blank; empty where none is known.
 
         Which name that is may be chosen by a hidden test's input, so there only the exercise's own names count.
         """
-        missed = _UNDEFINED.match(message)
-        if missed and (not hidden or missed[1] in self.asked_for.get(test.exercise, ())):
-            for names, ending in self.broken:
-                if missed[1] in names:
-                    return f"{missed[1]} is not defined, because its cell did not run to its end: {ending}"
+        asked = self.asked_for.get(test.exercise, set())
+        missed = _UNDEFINED.match(str(error))
+        wanted = asked if missed is None else {missed[1]} & asked if failure.hidden else {missed[1]}
+        for names, ending in self.broken:
+            for name in sorted(wanted & names):
+                what = f"{name} is not defined, because its cell" if missed else f"a cell of yours that defines {name}"
+                return f"{what} did not run to its end: {ending}"
         return ""
 
     def answers_to(self, exercise: str) -> list[str]:
@@ -365,8 +426,11 @@ class _Run:
             left = self.test_end - self.now()
             if left <= 0:  # many calls, each of which did end
                 raise Stopped(f"did not end within {seconds_of(self.test_seconds)}")
-            return self.conversation.request(request, left)
+            with _undisturbed():
+                return self.conversation.request(request, left)
         except Stopped as stopped:
+            if isinstance(stopped, Ended):
+                self.may_be_an_own_cells_doing()
             self.test_end = max(self.test_end, self.now() + 1.0)  # to take back what the test changed
             raise Stopped(f"{what} {stopped.reason}{_question(stopped)}") from None
 
@@ -410,19 +474,35 @@ class _Run:
             self.end += self.now() - begun  # how long a kernel takes to start is not the student's doing
             self.replay()
 
+    def may_be_an_own_cells_doing(self) -> bool:
+        """Whether a cell of the student's own, by a timer say, may be why Python ended; if so, it is counted."""
+        if self.ends >= MAX_ENDS or not any(own for _, _, own in self.history):
+            return False
+        self.ends += 1
+        if self.ends == MAX_ENDS:
+            self.remark(
+                f"Python ended {MAX_ENDS} times, perhaps by what a cell of your own had started, such as a timer or a "
+                "thread. From then on your own cells only imported, defined and assigned, and did nothing else."
+            )
+        return True
+
     def replay(self) -> None:
         assert self.conversation is not None
         for step in list(self.history):
             kind, what, own = step
             try:
                 if kind == "cell":
+                    if own and self.ends >= MAX_ENDS:
+                        what = without_actions(what)
                     self.converse(what, Outputs(0), own)
                 else:
                     self.allow(_SLOW_SHARE)
                     self.link.ask("snapshot", what)
-            except Stopped:
+            except Stopped as stopped:
                 if self.gone:
                     raise
+                if isinstance(stopped, Ended) and self.may_be_an_own_cells_doing():
+                    return
                 self.history.remove(step)  # what does not run a second time is left out
                 if not self.conversation.alive:
                     return

@@ -20,6 +20,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,12 +32,14 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.judging import wire
-from course.judging.verdict import Judged
+from course.judging.verdict import Judged, Listener, Verdict
 
 PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 STANDARD_INPUT = 0
 MAX_MESSAGE = 2**30
 """Bytes of one message."""
+GRACE = 2
+"""Processor seconds that a judge has to stop a test by itself, before a library that cannot be stopped ends it."""
 
 T = TypeVar("T")
 
@@ -70,17 +73,22 @@ class Request:
     """Processor seconds after which a judge that is broken ends."""
     sandbox: str
     """The socket of the sandbox that forks students' kernels."""
+    settled: list[Verdict]
+    """Those of an earlier judge, which was lost after it had told them."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes back: one of these."""
+    """What comes back: one of these. Before the judgement come the tests that begin, and their verdicts."""
 
     ready: bool = False
     refused: str = ""
     """Why the process cannot serve."""
     pid: int = 0
     """Of the child that will judge."""
+    testing: str = ""
+    """The id of the test that begins."""
+    verdict: Verdict | None = None
     error: str = ""
     judged: Judged | None = None
 
@@ -172,6 +180,25 @@ def serve(control: socket.socket, job: "Job") -> NoReturn:
         connection.close()
 
 
+class _Teller(Listener):
+    """Tells the grader how judging gets on, and has the system end a judge whose test cannot be stopped."""
+
+    def __init__(self, connection: Connection, limit: int):
+        self.connection, self.limit = connection, limit
+        self._limit(limit)
+
+    def begins(self, test: str, seconds: float) -> None:
+        self._limit(min(self.limit, int(time.process_time() + seconds) + GRACE))
+        send(self.connection, Answer(testing=test))
+
+    def ended(self, verdict: Verdict) -> None:
+        send(self.connection, Answer(verdict=verdict))
+        self._limit(self.limit)
+
+    def _limit(self, seconds: int) -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, self.limit))
+
+
 class Job:
     """What the judges of one assignment have in common, read before the first is forked."""
 
@@ -193,8 +220,6 @@ class Job:
         random.seed(request.seed)
         numpy.random.seed(request.seed % 2**32)
         torch.manual_seed(request.seed % 2**63)
-        limit = int(request.deadline) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
         def kernel() -> Any:
             from course import sandbox
@@ -209,6 +234,8 @@ class Job:
             seconds=request.seconds,
             crowding=request.crowding,
             reference=self.reference,
+            settled=request.settled,
+            listener=_Teller(connection, int(request.deadline) + 1),
         )
         send(connection, Answer(judged=judged))
 

@@ -8,7 +8,7 @@ import nbformat.v4
 from nbformat import NotebookNode
 
 from course.judging import wire
-from course.notebook import test_cells
+from course.notebook import TestCell, test_cells
 from labkit.notebook import REPORT, VERDICT, grade_id
 
 
@@ -50,6 +50,27 @@ class Verdict:
     @property
     def failure(self) -> Failure:
         return Failure(self.test, self.hidden, self.message, self.detail, self.pattern)
+
+
+ENDED_ITS_JUDGE = "what your code returned ended the program that runs this test: is it very large?"
+"""The pattern of a test whose judge was lost while it ran."""
+
+
+def unjudged(test: TestCell) -> Verdict:
+    """The verdict of a test whose judge was lost while it ran, for no reason but what the student's code returned."""
+    return Verdict(
+        test.id, test.exercise, test.points, 0, None, test.hidden, ENDED_ITS_JUDGE, ENDED_ITS_JUDGE, ENDED_ITS_JUDGE
+    )
+
+
+class Listener:
+    """Is told how judging gets on, so that what is known outlives the judge; this one does nothing."""
+
+    def begins(self, test: str, seconds: float) -> None:
+        """A test begins, by its cell's id; the judge's own part in it should take at most some processor seconds."""
+
+    def ended(self, verdict: Verdict) -> None:
+        """What became of it."""
 
 
 def verdict_of(cell: NotebookNode) -> Verdict | None:

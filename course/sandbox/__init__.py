@@ -86,7 +86,8 @@ def _environment(work: str, path: str) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
-        # More threads than processes are allowed would end Python, whatever torch.set_num_threads was told.
+        # More threads than processes are allowed would end Python, whatever torch.set_num_threads was told: OpenMP and
+        # the kernel's torch read this.
         "OMP_THREAD_LIMIT": str(MOST_THREADS),
         "TOKENIZERS_PARALLELISM": "false",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",

@@ -11,6 +11,7 @@ It trusts nothing and is trusted with nothing: what the student does to this pro
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -134,10 +135,22 @@ def start(connection_file: str, ready: Callable[[], None] = lambda: None) -> Non
 
 
 def _make_as_at_home() -> None:
-    """What honest work relies on: modules in the working folder, and torch.compile, for which there is no compiler."""
+    """What honest work relies on: modules in its folder, torch.compile without a compiler, any number of threads."""
     sys.path.append("")  # behind all else, so that no library is replaced
     if torch := sys.modules.get("torch"):
         torch.compiler.set_stance("force_eager")
+        # OpenMP keeps to this limit by itself, but torch has a second pool, which starts as many threads as it is told.
+        if most := int(os.environ.get("OMP_THREAD_LIMIT", "0")):
+            for name in ("set_num_threads", "set_num_interop_threads"):
+                setattr(torch, name, _with_at_most(most, getattr(torch, name)))
+
+
+def _with_at_most(most: int, function: Callable[[int], None]) -> Callable[[int], None]:
+    @functools.wraps(function)
+    def limited(number: int) -> None:
+        function(min(number, most))
+
+    return limited
 
 
 def main() -> None:

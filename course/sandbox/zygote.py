@@ -22,6 +22,7 @@ import ctypes
 import errno
 import fcntl
 import gc
+import itertools
 import json
 import math
 import os
@@ -68,6 +69,10 @@ FORBIDDEN = {
     "x86_64": (0xC000003E, (319, 447, 29, 64, 68, 321, 298, 323, 425, 426, 427, 248, 249, 250)),
     "aarch64": (0xC00000B7, (279, 447, 194, 190, 186, 280, 241, 282, 425, 426, 427, 217, 218, 219)),
 }
+# Anonymous memory that is shared stays when nobody has it in sight any more, and no process is charged for it: the
+# number of mmap, and the two flags that ask for it together.
+MMAP = {"x86_64": 9, "aarch64": 222}
+SHARED_ANONYMOUS = 0x01 | 0x20
 
 LINUX = sys.platform == "linux"
 INTERVAL = 0.25
@@ -150,17 +155,21 @@ def _drop_privileges() -> None:
 
 
 def _forbid_calls() -> None:
-    """Make the system calls of FORBIDDEN fail, here and in every program that is run from here."""
+    """Make the system calls of FORBIDDEN and shared anonymous memory fail, here and in all that is run from here."""
     machine = FORBIDDEN.get(platform.machine())
     if machine is None:
         return
     architecture, numbers = machine
-    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06  # words of the kernel's filter language
+    load, equal, at_least, both, answer = 0x20, 0x15, 0x35, 0x54, 0x06  # words of the kernel's filter language
     allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM
     tests = [(equal, n) for n in numbers] + ([(at_least, 0x40000000)] if machine is FORBIDDEN["x86_64"] else [])
-    program = [(load, 0, 0, 4), (equal, 0, len(tests) + 2, architecture), (load, 0, 0, 0)]
-    program += [(test, len(tests) - place, 0, value) for place, (test, value) in enumerate(tests)]
-    program += [(answer, 0, 0, allow), (answer, 0, 0, refuse)]
+    flags = 16 + 3 * 8  # where the fourth argument of a call lies
+    memory = [(equal, 0, 3, MMAP[platform.machine()]), (load, 0, 0, flags), (both, 0, 0, SHARED_ANONYMOUS)]
+    memory += [(equal, 1, 0, SHARED_ANONYMOUS)]
+    to_refuse = len(tests) + len(memory)
+    program = [(load, 0, 0, 4), (equal, 0, to_refuse + 2, architecture), (load, 0, 0, 0)]
+    program += [(test, to_refuse - place, 0, value) for place, (test, value) in enumerate(tests)]
+    program += [*memory, (answer, 0, 0, allow), (answer, 0, 0, refuse)]
     text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     head = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(text)))
     _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(head))
@@ -201,6 +210,7 @@ def furnish(folder: str, disk: int) -> None:
     _mount(f"{WORK}/shm", "/dev/shm", None, MS_BIND)
     if not os.listdir("/tmp"):  # otherwise TMPDIR alone says where temporary files go
         _mount(f"{WORK}/tmp", "/tmp", None, MS_BIND)
+    _mount("/dev/null", "/dev/zero", None, MS_BIND)  # mapped, it would be memory that no limit counts
     _mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666")
     _mount("proc", "/proc", "proc", plain | MS_NOEXEC)
     _write("/proc/sys/user/max_user_namespaces", "0")
@@ -346,6 +356,14 @@ def _read_all(descriptor: int, until: bytes) -> bytes:
     return said
 
 
+def _part_of_memory(process: psutil.Process, resident: int) -> int:
+    """Bytes that a process has in memory, of what it shares its part; where it hides that, all."""
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.Error, AttributeError):  # only Linux says it
+        return resident
+
+
 class Monitor:
     """Serves one connection: starts its kernel, watches it, ends it."""
 
@@ -354,8 +372,8 @@ class Monitor:
         self.folder = tempfile.mkdtemp(prefix="", dir=settings.folder)
         self.child = 0  # the init, or the kernel where nothing is isolated
         self.kernel = 0
-        self.shared = 0  # resident bytes that the kernel shares with the zygote
         self.seconds = 0.0  # of the processor, when last looked
+        self.seconds_of: dict[psutil.Process, float] = {}  # the same of each process that was ever seen
 
     def serve(self) -> None:
         reason, code = None, 0
@@ -443,7 +461,6 @@ class Monitor:
         return json.loads(line) if line else {}
 
     def find_kernel(self) -> None:
-        self.shared = psutil.Process().memory_info().rss
         self.kernel = psutil.Process(self.child).children()[0].pid if self.settings.isolated else self.child
 
     def watch(self) -> tuple[str | None, int]:
@@ -498,17 +515,23 @@ class Monitor:
 
     def used(self) -> tuple[int, float, int]:
         """What all processes of the submission use together: bytes of memory, processor seconds, processes."""
-        memory, count, seconds = self.shared, 0, 0.0
+        resident: dict[psutil.Process, int] = {}
+        seconds = 0.0
         with contextlib.suppress(psutil.NoSuchProcess):
             top = psutil.Process(self.child if self.settings.isolated else None)
-            processes = top.children(recursive=True)
-            count = len(processes)
-            for process in (top, *processes):
+            for process in (top, *top.children(recursive=True)):
                 with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
-                    memory += max(0, process.memory_info().rss - self.shared)
-                    seconds += sum(process.cpu_times()[:4])  # with those of its children that ended
-        self.seconds = max(self.seconds, seconds)
-        return memory, self.seconds, count
+                    times = process.cpu_times()
+                    seconds += sum(times[:4])  # with those of its children that it waited for
+                    self.seconds_of[process] = times.user + times.system
+                    if process is not top:  # which is ours
+                        resident[process] = process.memory_info().rss
+        # Of children that nobody waits for only what was seen is known; both sums are less than all that was used.
+        self.seconds = max(self.seconds, seconds, sum(self.seconds_of.values()))
+        memory = sum(resident.values())
+        if memory > self.settings.memory:  # what they share, with the zygote too, is counted more than once in it
+            memory = sum(itertools.starmap(_part_of_memory, resident.items()))
+        return memory, self.seconds, len(resident)
 
     def exceeded(self) -> str | None:
         """Which limit they exceed."""

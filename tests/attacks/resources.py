@@ -55,6 +55,11 @@ while True:
         "import threading\nwhile True:\n    threading.Thread(target=time.sleep, args=(1e6,)).start()",
     ),
     disturbs(
+        "torch-threads",
+        "has torch use five hundred threads for large matrices",
+        first="torch.set_num_threads(500)\nmany = torch.ones(1000, 1000)\nprint((many @ many + many).sum())",
+    ),
+    disturbs(
         "disk",
         "fills every folder that it can write to",
         first="""

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from course.judging.cells import defined, with_stand_ins
+from course.judging.cells import meant, with_stand_ins, without_actions
+from labkit.notebook import defined
 from labkit.testing.absent import Absent
 from tests.support.outside import SETUP, earned, exercise, graded, handed_in, judged, notebook, verdicts
 
@@ -117,6 +118,36 @@ def test_the_error_of_a_cell_of_the_students_own_is_quoted_where_a_visible_test_
     assert told["double-any"].message.startswith("NameError in your code")
 
 
+@pytest.mark.parametrize(
+    ("cell", "ending"),
+    [
+        ("def helper(x):\n    return (2 * x", r"SyntaxError: .*Line 2 of that cell: return \(2"),
+        ("n = 1\ndef helper(x):\n        y = 2\n    return y", r"IndentationError: .*Line 4 of that cell: return y"),
+        ('text = """\ndef helper(x):\n    return 2', r"SyntaxError: .*Line 1 of that cell: text = "),
+        ("import math\nhelper = math.nothing", r"AttributeError: .*Line 2 of that cell: helper = math"),
+    ],
+)
+def test_what_is_wrong_with_a_cell_of_the_students_own_is_quoted(cell: str, ending: str):
+    told = verdicts(result_of("def double(x):\n    return helper(x)", [cell]))["double"].message
+    assert re.match("helper is not defined, because its cell did not run to its end: " + ending, told), told
+
+
+def test_an_answer_that_was_retyped_with_a_mistake_is_quoted_where_the_exercise_is_blank():
+    told = verdicts(result_of("def double(x):\n    raise NotImplementedError()", ["def double(x):\n    return 2 x"]))
+    for name in ("double", "double-any"):
+        assert told[name].message.startswith(
+            "a cell of yours that defines double did not run to its end: SyntaxError: invalid syntax"
+        )
+        assert told[name].message.endswith("Line 2 of that cell: return 2 x")
+
+
+def test_names_that_a_cell_would_define():
+    code = "class A\nb: int = 1\nc == 2\n  d = 3\nasync def e():\nf(g=1)\nh = ("
+    assert meant(code) == {"A", "b", "e", "h"}
+    assert meant("x = 1") == {"x"}
+    assert meant("%%bash\nx=1 (") == set()
+
+
 # ------------------------------------------------------------------------------------------------------ helper modules
 
 
@@ -147,3 +178,51 @@ def test_own_cells_do_not_eat_the_time_of_the_tests():
     assert earned(result) == {"double": 1, "double-any": 1}
     assert any("the cells of your own took 6 seconds together" in r for r in result.remarks), result.remarks
     assert time.monotonic() - begun < 60
+
+
+# ------------------------------------------------------------------------------------- cells that end Python later on
+
+SIX = notebook(
+    SETUP,
+    *(
+        cell
+        for name in "abcdef"
+        for cell in (
+            exercise(name, f"def {name}(x):\n    return 2 * x"),
+            graded(name, f"def test_{name}():\n    assert {name}(2) == 4, 'doubled'"),
+        )
+    ),
+)
+ENDS_AT_THE_SECOND_CALL = """
+import os, threading
+TWO, calls, begun = 2, [], []
+def end():
+    while len(calls) < 2: pass
+    os._exit(1)
+thread = threading.Thread(target=end); begun.append(thread.start())
+"""
+
+
+def test_a_cell_that_ends_python_after_some_tests_costs_no_more_than_two():
+    answer = "def {}(x):\n    calls.append(x)\n    while begun and len(calls) > 1: pass\n    return TWO * x"
+    answers = {f"exercise-{name}": answer.format(name) for name in "abcdef"}
+    result = judged(SIX, handed_in(SIX, answers, {"given-setup": [ENDS_AT_THE_SECOND_CALL]}))
+    assert earned(result) == {"a": 1, "b": 0, "c": 1, "d": 0, "e": 1, "f": 1}
+    (remark,) = result.remarks
+    assert remark.startswith("Python ended 2 times, perhaps by what a cell of your own had started")
+
+
+def test_an_exercise_in_whose_cell_another_one_ends_python_is_run_again():
+    ends = "import os, threading\nbusy, begun = threading.Event(), []\ndef end():\n    busy.wait()\n    os._exit(1)\n"
+    ends += "threading.Thread(target=end).start(); begun.append(1)"
+    assert earned(result_of("busy.set()\nwhile begun: pass\n" + ANSWER, [ends])) == {"double": 1, "double-any": 1}
+
+
+def test_what_is_left_of_a_cell_without_its_actions():
+    code = '%%time\nx = 1; print(x); y = 2\nfor n in range(3):\n    go(n)\nz = [\n    3]\n"""\n"""; w = "ä"\n!ls'
+    left = without_actions(code)
+    assert left.count("\n") == code.count("\n")
+    names: dict = {}
+    exec(left, {"print": None, "go": None}, names)
+    assert names == {"x": 1, "y": 2, "z": [3], "w": "ä"}
+    assert without_actions("x = (") == without_actions("%%bash\nls") == ""

@@ -436,6 +436,49 @@ def test_many_processes_with_much_memory_end_with_the_reason(sandbox: Sandbox, k
     until(lambda: not processes_of(sandbox))
 
 
+def test_any_number_of_threads_may_be_set(kernel: Kernel) -> None:
+    """Also more than there may be processes; matrices, sums and convolutions start theirs in different ways."""
+    said = kernel.run("""
+        import os, torch
+        torch.set_num_threads(500)
+        many = torch.ones(1200, 1200)
+        print((many @ many).sum().item() == 1200.0**3, (many + many).sum().item() == 2 * 1200.0**2)
+        print(torch.nn.functional.conv2d(torch.ones(8, 8, 64, 64), torch.ones(8, 8, 3, 3)).max().item())
+        torch.linalg.svdvals(many[:300, :300])
+        print(len(os.listdir("/proc/self/task")) < 48)
+    """)
+    assert said.splitlines() == ["True True", "72.0", "True"]
+
+
+def test_programs_of_their_own_with_much_memory_end_with_the_reason(kernel: Kernel) -> None:
+    """Each takes less than what kernels share with the warm process, of which these have nothing."""
+    kernel.send("""
+        import subprocess, sys
+        program = "import signal; much = b'x' * (150 * 2**20); signal.pause()"
+        started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(9)]
+    """)
+    assert kernel.wait_for_end() == "memory"
+
+
+def test_memory_that_processes_share_counts_once(kernel: Kernel) -> None:
+    said = kernel.run("""
+        import os, signal, warnings
+        warnings.simplefilter("ignore")  # from 3.12 on Python warns of forks where there are threads
+        much = b"x" * (400 * 2**20)
+        ready, tell = os.pipe()
+        for _ in range(4):
+            if os.fork() == 0:
+                sum(much[::4096])
+                os.write(tell, b"!")
+                signal.pause()
+        print(sum(len(os.read(ready, 1)) for _ in range(4)))
+    """)
+    assert said == "4"
+    for _ in range(2):  # after each question the limits are looked at
+        kernel.manager.provisioner.used()
+    assert kernel.ended() is None
+
+
 def test_one_process_with_too_much_memory_gets_an_error(kernel: Kernel) -> None:
     assert kernel.run("much = bytearray(8 * 2**30)").startswith("MemoryError")
     assert kernel.run("print('goes on')") == "goes on"
@@ -455,6 +498,24 @@ def test_the_processor_time_is_counted(kernel: Kernel) -> None:
     kernel.send("import os\nos._exit(3)")
     kernel.wait_for_end()
     assert kernel.manager.provisioner.used() >= before, "the last word is kept"
+
+
+def test_the_processor_time_of_children_that_nobody_waits_for_is_counted(kernel: Kernel) -> None:
+    before = kernel.manager.provisioner.used()
+    kernel.run("""
+        import os, signal, time, warnings
+        warnings.simplefilter("ignore")
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for _ in range(3):
+            if os.fork() == 0:
+                while time.process_time() < 1: pass
+                os._exit(0)
+            try:
+                os.wait()
+            except ChildProcessError:
+                print("gone")
+    """)
+    assert kernel.manager.provisioner.used() - before >= 1.75, "the most of three seconds, and not of the longest alone"
 
 
 def test_an_interrupt_ends_a_cell(kernel: Kernel) -> None:
@@ -538,15 +599,23 @@ def test_the_first_process_of_its_namespace_is_out_of_reach(kernel: Kernel) -> N
 
 def test_memory_that_no_limit_counts_is_refused(kernel: Kernel) -> None:
     said = kernel.run("""
-        import ctypes, os
+        import ctypes, mmap, os
         libc = ctypes.CDLL(None, use_errno=True)
-        for call in (lambda: os.memfd_create("x"), lambda: libc.shmget(0, 2**20, 0o1600)):
+        zero = os.open("/dev/zero", os.O_RDWR)
+        for call in (
+            lambda: os.memfd_create("x"),
+            lambda: libc.shmget(0, 2**20, 0o1600),
+            lambda: mmap.mmap(-1, 2**20),
+            lambda: mmap.mmap(zero, 2**20),
+            lambda: len(mmap.mmap(-1, 2**20, flags=mmap.MAP_PRIVATE)),
+        ):
             try:
                 print(call())
             except OSError as error:
                 print(error.strerror)
     """)
-    assert said.splitlines() == ["Operation not permitted", "-1"]
+    refused = "Operation not permitted"
+    assert said.splitlines() == [refused, "-1", refused, "No such device", str(2**20)]
 
 
 # --------------------------------------------------------------------------------------------------- as Jupyter sees it

@@ -53,6 +53,7 @@ def judge(
     seconds: float,
     reference: Mapping[str, str],
     crowding: float = 1.0,
+    **more: Any,
 ) -> Judged:
     order = json.loads(clean.cells[0].source)
     already = order.get("unless")
