@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -66,8 +67,9 @@ class ByGroup(LoadScopeScheduling):
 
 def processor_seconds() -> float:
     """What this process and all that it has started, whether ended or still running, have computed so far."""
-    seconds = 0.0
-    for pid in (os.getpid(), *descendants(os.getpid())):
+    waited_for = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(used.ru_utime + used.ru_stime for used in waited_for)
+    for pid in descendants(os.getpid()):
         with contextlib.suppress(psutil.NoSuchProcess):
             seconds += sum(psutil.Process(pid).cpu_times()[:4])  # its own, and that of children it has waited for
     return seconds
