@@ -1,7 +1,8 @@
 """What tests that judge an effect measure over 20 seeds: `python -m bench.effects` writes bench/effects.md.
 
 A bench that measures such an effect notes it in `bench/records/<its name>.json`, from which the page is made. The
-title, the text and the bars of a record are written by hand, its figures and their date by `note`.
+title, the text and the bars of a record are written by hand; its figures, their date and the digest of what they were
+measured on by `note`.
 """
 
 import json
@@ -12,7 +13,12 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from course import ROOT
+from course.banks.mutants import NOT_REACHED
+from course.banks.reach import PACKAGES, bare
+from course.pages.digests import Reach
 from labkit.files import write_whole
+from tests.support.proofs import digest_of, pins
 
 RECORDS = Path(__file__).parent / "records"
 PAGE = Path(__file__).parent / "effects.md"
@@ -44,9 +50,16 @@ def note(name: str, measured: Mapping[str, Sequence[float]]) -> None:
             raise ValueError(f"{effect!r} was measured over {len(values)} seeds, and {known}")
         rows[effect] |= figures(values, rows[effect])
     made_on = "{}.{}, torch {}, one thread".format(*sys.version_info[:2], version("torch"))
-    record |= {"date": date.today().isoformat(), "python": made_on}
+    record |= {"date": date.today().isoformat(), "python": made_on, "digest": digest(name)}
     write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
     write_page()
+
+
+def digest(name: str) -> str:
+    """Of what a bench's figures depend on: its code, what of the house that reaches, the checkpoints and the pins."""
+    code = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
+    definitions = Reach(ROOT, PACKAGES, NOT_REACHED).of([code])
+    return digest_of([bare(code), *definitions, *pins()])
 
 
 def figures(values: Sequence[float], row: Mapping) -> dict[str, str]:

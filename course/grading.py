@@ -12,7 +12,6 @@ and `nbgrader autograde` takes the same steps, because course/nbgrader_config.py
 """
 
 import argparse
-import glob
 import importlib.util
 import io
 import re
@@ -47,6 +46,7 @@ from course.gradebook.term import update
 from course.gradebook.writer import enter
 from course.judging.assignment import Assignment
 from course.pages import analytics
+from course.pages.one_student import release_feedback, write_feedback
 
 
 class Refusal(CourseError):
@@ -178,14 +178,9 @@ def feedback(api: NbGraderAPI, assignment: str, student: str | None = None) -> t
     for name in todo:
         folder = Path(api.coursedir.format_path(api.coursedir.feedback_directory, name, assignment))
         try:
-            if glob.escape(name) != name:
-                raise Refusal(
-                    f"The feedback for {name} could not be written: nbgrader takes the characters *, ? and [ of a name "
-                    "for a pattern; rename the student's folder in course/submitted and grade it again."
-                )
-            _must(api.generate_feedback(assignment, name), f"The feedback for {name} could not be written")
+            _must(write_feedback(api, assignment, name), f"The feedback for {name} could not be written")
             if (folder / "submission_secret.txt").exists():
-                _must(api.release_feedback(assignment, name), f"The feedback for {name} could not be released")
+                _must(release_feedback(api, assignment, name), f"The feedback for {name} could not be released")
                 released += 1
         except Refusal as refusal:
             failed.append(str(refusal))
@@ -279,7 +274,7 @@ def autograde_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     finally:
         if results:
             print(f"\n{table(results)}")
-        for sentence in run.told:
+        for sentence in run.notices:
             print(sentence)
     if not results:
         print(f"Every submission of {name} is graded already; --student NAME grades one again.")

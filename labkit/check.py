@@ -9,7 +9,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +28,10 @@ from labkit.notebook import (
     MAX_TEXT,
     NotebookError,
     answer_cells,
+    defined,
     facts,
     grade_id,
+    is_blank,
     is_exercise,
     is_test,
     is_untouched,
@@ -73,7 +75,8 @@ def read(path: Path) -> NotebookNode:
     """The notebook at `path`, its cells as grading takes them; raises NotebookError if it is none or has lost tests.
 
     JupyterLab leaves several cells of one id where a cell is split or copied. Of an exercise's all run but blank ones,
-    which would take the answer away; of another cell the copies are emptied.
+    which would take the answer away, as the only one would where the answer stands in a cell of the student's own; of
+    another cell the copies are emptied.
     """
     notebook = copies.read(path)
     again = f"`python -m labkit.renew {shlex.quote(str(path))}` puts the course's cells back and keeps your answers"
@@ -94,10 +97,22 @@ def read(path: Path) -> NotebookNode:
                 raise NotebookError(f"{path} has the cell {key} twice, and not the same: {again}.")
             cell.source = ""
             del cell.metadata["nbgrader"]
+    for stub in _answered_elsewhere(notebook.cells, answers.values()):
+        stub.source = ""
     points = sum(c.metadata.nbgrader.points for c in notebook.cells if is_test(c))
     if points < course.points:
         raise NotebookError(f"{path} has lost test cells worth {course.points - points} points: {again}.")
     return notebook
+
+
+def _answered_elsewhere(cells: list[NotebookNode], answers: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
+    """Blank cells of exercises that other cells of the student's answer before their first test."""
+    for stub in filter(is_blank, answers):
+        tests = (n for n, cell in enumerate(cells) if is_test(cell) and facts(cell).get("exercise") == name_of(stub))
+        theirs = [c for c in cells[: next(tests, 0)] if grade_id(c) is None or (is_exercise(c) and not is_blank(c))]
+        names = set().union(*(defined(cell.source) for cell in theirs if cell.cell_type == "code"))
+        if names.issuperset(wanted := facts(stub).get("defines", ())) and wanted:
+            yield stub
 
 
 def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:

@@ -4,8 +4,9 @@ The assembler writes these facts (`course.notebook`), and all that reads an assi
 it is graded, reads them here. No reader looks into the text of a cell for them.
 """
 
+import ast
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from nbformat import NotebookNode
@@ -28,6 +29,10 @@ MAX_CELL = 200_000
 """Characters of one cell; grading leaves a longer one out."""
 MAX_TEXT = 2_000_000
 """Characters of all cells together; grading leaves out what is beyond."""
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+TRANSPARENT_MAGICS = ("%%time", "%%capture")
+"""Cell magics that run what stands below them in the notebook's own namespace."""
 
 
 class NotebookError(Exception):
@@ -84,6 +89,22 @@ def is_untouched(cell: NotebookNode) -> bool:
     return not cell.source.strip() or (bool(marks_of(cell)) and checksum(cell) == marks_of(cell).get("checksum"))
 
 
+def is_blank(cell: NotebookNode) -> bool:
+    """Whether an exercise's cell is untouched, comments and empty lines apart that were put in at one place.
+
+    It knows the released text by its checksum only; grading, which has the text, passes over comments at any place.
+    """
+    lines = cell.source.split("\n")
+    for first in range(len(lines)):
+        for last in range(first, len(lines)):
+            if lines[last].strip() and not lines[last].lstrip().startswith("#"):
+                break
+            rest = "\n".join([*lines[:first], *lines[last + 1 :]])
+            if is_untouched(NotebookNode(cell, source=rest)):
+                return True
+    return is_untouched(cell)
+
+
 def answer_cells(cells: Iterable[NotebookNode], exercises: Collection[str]) -> dict[str, NotebookNode]:
     """For each of `exercises`, by id, the one of a student's `cells` that counts when it is graded.
 
@@ -95,3 +116,50 @@ def answer_cells(cells: Iterable[NotebookNode], exercises: Collection[str]) -> d
         if key in exercises and (key not in chosen or (is_untouched(chosen[key]) and not is_untouched(cell))):
             chosen[key] = cell
     return chosen
+
+
+# ---------------------------------------------------------------------------------------- what a student's cell defines
+
+
+def parsed(text: str) -> ast.Module | None:
+    """The syntax tree of a cell, its positions those in the text; None where it is no Python that can be read.
+
+    IPython's line magics and shell commands count as empty lines.
+    """
+    lines = text.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if first.startswith("%%") and first.split()[0] not in TRANSPARENT_MAGICS:
+        return None
+    plain = ["" if line.startswith(("%", "!")) else line for line in lines]
+    try:
+        return ast.parse("\n".join(plain))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def defined(text: str) -> set[str]:
+    """Names that running a cell binds, imports included; empty where its text cannot be read."""
+    tree = parsed(text)
+    return set() if tree is None else bound(tree) | set(_imported(tree))
+
+
+def bound(tree: ast.Module) -> set[str]:
+    """Names that running a cell binds by definitions and assignments."""
+    found = {node.name for node in top_level_nodes(tree) if isinstance(node, DEFINITIONS)}
+    return found | {n.id for n in top_level_nodes(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in top_level_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
+
+
+def top_level_nodes(node: ast.AST, but: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
+    """The nodes of a tree that its cell runs at once: none inside a function, a class or what `but` names."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*DEFINITIONS, *but)):
+            waiting += ast.iter_child_nodes(node)

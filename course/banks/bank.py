@@ -14,10 +14,14 @@ An answer takes the place of the name it is defined by. `says` is part of the me
 must give. Several answers may share a name, and one definition may answer with `name=` under another.
 """
 
+import ast
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from course.banks.reach import statements
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,37 @@ def bank(kind: str, name: str) -> list[Answer]:
     module = f"tests.topics.{name}.{kind}"
     importlib.import_module(module)
     return list(_banks.get(module, ()))
+
+
+@dataclass(frozen=True)
+class AnswerText:
+    """One answer in a bank as text."""
+
+    exercise: str
+    label: str
+    code: str
+    """Its definition, and a line that binds the name it answers under where it is defined by another."""
+    support: tuple[str, ...]
+    """The other statements of the bank's module, on which it may build."""
+
+
+def bank_texts(path: Path) -> list[AnswerText]:
+    """The answers of a bank's module, `wrong.py` or `right.py`, in the order they stand there; nothing of it is run."""
+    support: list[str] = []
+    answers: list[tuple[str, str, str]] = []
+    for node, text in statements(path.read_text(encoding="utf-8")):
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+        registering = [d for d in decorators if isinstance(d, ast.Call) and ast.unparse(d.func) == path.stem]
+        if not registering:
+            support.append(text)
+            continue
+        assert isinstance(node, ast.FunctionDef | ast.ClassDef) and node.end_lineno
+        others = [f"@{ast.unparse(decorator)}" for decorator in decorators if decorator not in registering]
+        definition = [*others, *text.splitlines()[node.lineno - node.end_lineno - 1 :]]
+        for call in reversed(registering):  # as Python applies them
+            given = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg in ("mistake", "differs", "name")}
+            name = given.pop("name", node.name)
+            binding = [] if name == node.name else [f"{name} = {node.name}"]
+            (label,) = given.values()
+            answers.append((ast.literal_eval(call.args[0]), label, "\n".join([*definition, *binding])))
+    return [AnswerText(*answer, tuple(support)) for answer in answers]

@@ -1,4 +1,4 @@
-"""What a record was made from: the code that it reaches, as text that decides how it runs and no more."""
+"""Code as text: without what does not decide how it runs, by its statements, and what of our packages it reaches."""
 
 import ast
 import functools
@@ -21,6 +21,14 @@ def bare(text: str) -> str:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def statements(text: str) -> Iterator[tuple[ast.stmt, str]]:
+    """A module's statements, each with its lines, a definition's decorators included."""
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        yield node, "\n".join(lines[first - 1 : node.end_lineno])
 
 
 def reached(

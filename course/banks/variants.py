@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.banks.bank import bank
+from course.banks.bank import AnswerText, bank_texts
 from course.banks.play import blanked
 from course.notebook import kind_of
 from labkit.notebook import name_of
@@ -43,8 +43,8 @@ def variants(name: str, source: NotebookNode) -> Iterator[tuple[str, NotebookNod
     yield "blank", blank(source)
     for kind in ("wrong", "right"):
         of: dict[str, list[str]] = {}
-        for exercise, text in answers(kind, name):
-            of.setdefault(exercise, []).append(text)
+        for text in bank_texts(ROOT / "tests" / "topics" / name / f"{kind}.py"):
+            of.setdefault(text.exercise, []).append(_in_a_cell(text))
         for number in range(max(map(len, of.values()))):
             notebook = solved(source)
             for cell in notebook.cells:
@@ -54,34 +54,11 @@ def variants(name: str, source: NotebookNode) -> Iterator[tuple[str, NotebookNod
             yield f"{kind} {number + 1}", notebook
 
 
-def answers(kind: str, name: str) -> list[tuple[str, str]]:
-    """`(exercise, text)` of a bank's answers; the text holds what the bank's module offers them too."""
-    text = (ROOT / "tests" / "topics" / name / f"{kind}.py").read_text(encoding="utf-8")
-    support, definitions = [], []
-    for node in ast.parse(text).body:
-        segment = ast.get_source_segment(text, node) or ""
-        decorators = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", ())]
-        answering = [decorator for decorator in decorators if decorator.startswith(f"{kind}(")]
-        # A segment begins after its decorators.
-        segment = "\n".join([*(f"@{decorator}" for decorator in decorators if decorator not in answering), segment])
-        if answering:
-            definitions += [segment] * len(answering)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
-            if (module or "").split(".")[0] not in OURS:
-                support.append(segment)
-        else:
-            support.append(segment)
-    entries = bank(kind, name)
-    assert len(entries) == len(definitions)
-    return [
-        (entry.exercise, "\n".join([*support, definition, *_renamed(entry.name, entry.answer.__name__)]))
-        for entry, definition in zip(entries, definitions, strict=True)
-    ]
-
-
-def _renamed(name: str, defined: str) -> list[str]:
-    return [] if name == defined else [f"{name} = {defined}"]
+def _in_a_cell(text: AnswerText) -> str:
+    """An answer with what its bank offers it, except imports that a student's notebook may not have."""
+    imports = (re.match(r"(?:from|import) (\w+)", statement) for statement in text.support)
+    support = [s for s, found in zip(text.support, imports, strict=True) if found is None or found[1] not in OURS]
+    return "\n".join([*support, text.code])
 
 
 def with_answer(exercise: str, answer: str) -> str:

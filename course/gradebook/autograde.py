@@ -103,7 +103,7 @@ class Run:
         self.rules = read_term(self.store.root).of(assignment.name)
         self.best = self.rules.submissions == "best"
         self.total, self.unchanged = len(self.students), 0
-        self.told: list[str] = []  # sentences for the instructor, about kept files
+        self.notices: list[str] = []  # sentences for the instructor, about kept files
 
     def results(self) -> Iterator[Result]:
         """Judge and write; ends its processes when the iteration is left.
@@ -208,13 +208,13 @@ class Run:
         return True
 
     def _restored(self, student: str, digests: Iterable[str]) -> Iterator[Received]:
-        """A student's earlier submissions, read again; one that was damaged since is told and left out."""
+        """A student's earlier submissions, read again; one that was damaged since is left out, with a notice."""
         for digest in digests:
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     self.store.restore(self.assignment.name, student, digest, Path(folder))
                 except Damaged as damage:
-                    self.told.append(str(damage))
+                    self.notices.append(str(damage))
                     continue
                 received = self._received(Path(folder))
             yield dataclasses.replace(received, digest=digest)
@@ -235,7 +235,7 @@ class Run:
         try:
             return self.store.get(self.assignment.name, student, digest, self.assignment.version)
         except Damaged as damage:
-            self.told.append(str(damage))
+            self.notices.append(str(damage))
             return None
 
     def _keep(self, student: str, digest: str, finished: Finished) -> None:

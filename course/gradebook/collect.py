@@ -40,7 +40,7 @@ class CollectOwned(ExchangeCollect):
     def _path_to_record(self, path: str) -> dict[str, Any]:
         try:
             record: dict[str, Any] = super()._path_to_record(path)
-            moment = made(Path(path)) if self.check_owner else record["timestamp"]
+            moment = unchanged_since(Path(path)) if self.check_owner else record["timestamp"]
         except ValueError:
             self.log.error("Left out %s: its name is not that of a submission.", path)
         except OSError as error:
@@ -142,7 +142,7 @@ def _first_of(error: OSError) -> str:
     return str(error.args[0][0][2]) if isinstance(error, shutil.Error) and error.args[0] else str(error)
 
 
-def made(submission: Path) -> datetime:
+def unchanged_since(submission: Path) -> datetime:
     """Since when a submission has been as it is, in UTC without a zone as nbgrader's times are.
 
     It is the latest change of status (ctime) of the folder and all that lies in it, which the system keeps and no user

@@ -304,15 +304,15 @@ class MoodleExport(LearningSystemExport):
 class _CanvasTable:
     """The rows of a Canvas gradebook, and which of them are students'."""
 
-    def __init__(self, rows: list[list[str]], by: str, separator: str, mark: str):
-        self.separator, self.mark = separator, mark
+    def __init__(self, rows: list[list[str]], by: str, separator: str, byte_order_mark: str):
+        self.separator, self.byte_order_mark = separator, byte_order_mark
         self.heading = rows[0]
         width = len(self.heading)
         # The headings are the instructor's own, and Canvas goes by them; all else may be a student's.
-        kept = [heading in CANVAS_IDENTITIES | {by} for heading in self.heading]
+        is_identity = [heading in CANVAS_IDENTITIES | {by} for heading in self.heading]
         self.rows = [self.heading]
         for row in rows[1:]:
-            cells = [text if keep else harmless(text) for text, keep in zip(row, kept, strict=False)]
+            cells = [text if keep else harmless(text) for text, keep in zip(row, is_identity, strict=False)]
             self.rows.append([*cells, *row[width:], *[""] * (width - len(row))])
         name = self.heading.index("Student")
         identity = self.heading.index(by)
@@ -392,7 +392,7 @@ class _CanvasTable:
     def text(self) -> str:
         out = io.StringIO(newline="")
         csv.writer(out, delimiter=self.separator, lineterminator="\n").writerows(self.rows)
-        return self.mark + out.getvalue()
+        return self.byte_order_mark + out.getvalue()
 
 
 def _is_graded(submission: SubmittedAssignment) -> bool:

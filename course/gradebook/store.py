@@ -153,8 +153,8 @@ class Store:
 
     def archived(self, assignment: str, student: str) -> list[str]:
         """Digests of the student's kept submissions, the oldest first."""
-        kept = self.folder(assignment, student).glob("*/submission.tar.gz")
-        return [path.parent.name for path in sorted(kept, key=lambda path: (path.stat().st_mtime_ns, path))]
+        archives = self.folder(assignment, student).glob("*/submission.tar.gz")
+        return [path.parent.name for path in sorted(archives, key=lambda path: (path.stat().st_mtime_ns, path))]
 
     def timestamp(self, assignment: str, student: str, digest: str) -> bytes | None:
         """When a kept submission was handed in, as nbgrader's timestamp.txt says it; None where it does not say."""

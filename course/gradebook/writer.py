@@ -128,11 +128,11 @@ def held_scores(session: Session, assignment: str) -> dict[str, dict[str, float 
 
 def cells_by_kind(source: NotebookNode) -> dict[str, dict[str, NotebookNode]]:
     """An assignment's cells as the gradebook sorts them: those with points, those to fill in, all that it keeps."""
-    kept = {c.metadata.nbgrader.grade_id: c for c in source.cells if "grade_id" in c.metadata.get("nbgrader", {})}
+    marked = {c.metadata.nbgrader.grade_id: c for c in source.cells if "grade_id" in c.metadata.get("nbgrader", {})}
     return {
-        "grade": {name: cell for name, cell in kept.items() if is_grade(cell)},
-        "solution": {name: cell for name, cell in kept.items() if is_solution(cell)},
-        "source": kept,
+        "grade": {name: cell for name, cell in marked.items() if is_grade(cell)},
+        "solution": {name: cell for name, cell in marked.items() if is_solution(cell)},
+        "source": marked,
     }
 
 
@@ -172,8 +172,8 @@ def enter(api: NbGraderAPI, assignment: Assignment) -> None:
     with temp_attrs(api.coursedir, release_directory="course/run/release"):
         outcome = api.generate_assignment(assignment.name)
     if not outcome["success"]:
-        told = [line for line in (outcome.get("log") or outcome.get("error") or "").splitlines() if "Error" in line]
-        why = told[-1].strip() if told else "nbgrader gave no reason"
+        errors = [line for line in (outcome.get("log") or outcome.get("error") or "").splitlines() if "Error" in line]
+        why = errors[-1].strip() if errors else "nbgrader gave no reason"
         raise CannotGrade(f"{assignment.name} could not be entered into the gradebook: {why}.")
 
 

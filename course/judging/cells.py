@@ -2,60 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
 
+from labkit.notebook import bound, defined, parsed, top_level_nodes
 from labkit.testing.absent import Absent
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-# Cell magics that run what stands below them in the notebook's own namespace.
-_TRANSPARENT = ("%%time", "%%capture")
+__all__ = ["bound", "defined", "with_stand_ins"]
+
 # Python's words, and those of the notice that covers a library in the sandbox.
 _ABSENT = re.compile(r"No module named '([\w.]+)'|([\w.]+) is not there while this assignment is graded")
 _MAX_WORDS = 300
-
-
-def parsed(text: str) -> ast.Module | None:
-    """The syntax tree of a cell, its positions those in the text; None where it is no Python that can be read.
-
-    IPython's line magics and shell commands count as empty lines.
-    """
-    lines = text.split("\n")
-    first = next((line for line in lines if line.strip()), "")
-    if first.startswith("%%") and first.split()[0] not in _TRANSPARENT:
-        return None
-    plain = ["" if line.startswith(("%", "!")) else line for line in lines]
-    try:
-        return ast.parse("\n".join(plain))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def defined(text: str) -> set[str]:
-    """Names that running a cell binds, imports included; empty where its text cannot be read."""
-    tree = parsed(text)
-    return set() if tree is None else bound(tree) | set(_imported(tree))
-
-
-def bound(tree: ast.Module) -> set[str]:
-    """Names that running a cell binds by definitions and assignments."""
-    found = {node.name for node in _run(tree) if isinstance(node, _DEFINITIONS)}
-    return found | {n.id for n in _run(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in _run(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
-
-
-def _run(node: ast.AST, but: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
-    """The nodes of a tree that its cell runs at once: none inside of a function, a class or what `but` names."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (*_DEFINITIONS, *but)):
-            waiting += ast.iter_child_nodes(node)
 
 
 def with_stand_ins(text: str, message: str) -> str | None:
@@ -69,7 +24,7 @@ def with_stand_ins(text: str, message: str) -> str | None:
         return None
     library = found[1] or found[2]
     lines = text.encode().split(b"\n")
-    nodes = [node for node in _run(tree, but=(ast.Try, ast.TryStar)) if _names_from(node, library)]
+    nodes = [node for node in top_level_nodes(tree, but=(ast.Try, ast.TryStar)) if _names_from(node, library)]
     # From the end, as a replacement moves what follows it.
     for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset), reverse=True):  # type: ignore[attr-defined]
         first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]

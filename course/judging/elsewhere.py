@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
-from course.judging.cells import defined
 from course.judging.released import is_blank
-from labkit.notebook import facts, grade_id, is_exercise, is_test
+from labkit.notebook import defined, facts, grade_id, is_exercise, is_test
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def receive(folder: Path, source: NotebookNode, name: str, data: Mapping[str, by
     nbformat.validate(notebook)
     if handed_in.unread and cells is not None:
         _remark_on_unread(handed_in, notebook, blank_answers(source), remarks)
-    return Received(notebook, handed_in.files, remarks.told(), handed_in.digest, cells is not None)
+    return Received(notebook, handed_in.files, remarks.shown(), handed_in.digest, cells is not None)
 
 
 class _Remarks:
@@ -105,11 +105,11 @@ class _Remarks:
     def put_first(self, sentence: str) -> None:
         self.sentences = {sentence: None} | self.sentences
 
-    def told(self) -> list[str]:
-        told = list(self.sentences)
-        if len(told) > MAX_REMARKS:
-            told[MAX_REMARKS:] = [f"There are {len(told) - MAX_REMARKS} more remarks of this kind."]
-        return told
+    def shown(self) -> list[str]:
+        shown = list(self.sentences)
+        if len(shown) > MAX_REMARKS:
+            shown[MAX_REMARKS:] = [f"There are {len(shown) - MAX_REMARKS} more remarks of this kind."]
+        return shown
 
 
 def _shown(text: str) -> str:
@@ -142,7 +142,7 @@ def _read_folder(folder: Path, name: str, data: Mapping[str, bytes], remarks: _R
     """The notebook and the other files, with a digest of all that was looked at."""
     digest = hashlib.sha256()
     try:
-        entries = list(_entries(folder))
+        entries = list(_entries(folder, remarks))
     except _TooMany:
         remarks.add(
             f"Your submission holds more than {MAX_ENTRIES:,} files, or folders deeper than {MAX_DEPTH}; only the "
@@ -212,10 +212,10 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(folder: Path, remarks: _Remarks) -> Iterator[tuple[str, os.stat_result]]:
     """Relative path and status of all that is no folder, sorted; hidden names and Python's caches are passed over.
 
-    Links are never followed, the submission's own folder included.
+    Links are never followed, the submission's own folder included. A folder in it that may not be read is left out.
     """
     if not stat.S_ISDIR(folder.lstat().st_mode):
         return
@@ -223,21 +223,26 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     todo = [("", 0)]
     while todo:
         prefix, depth = todo.pop()
-        with os.scandir(folder / prefix) as listing:
-            inside = list(itertools.islice(listing, MAX_ENTRIES + 1))
+        try:
+            with os.scandir(folder / prefix) as listing:
+                inside = [(e.name, e.stat(follow_symlinks=False)) for e in itertools.islice(listing, MAX_ENTRIES + 1)]
+        except OSError:
+            if not prefix:
+                raise
+            remarks.add(f"Your folder {_shown(prefix.removesuffix('/'))} cannot be read. It was left out.")
+            continue
         seen += len(inside)
         if seen > MAX_ENTRIES or depth > MAX_DEPTH:
             raise _TooMany
-        for entry in sorted(inside, key=lambda e: os.fsencode(e.name)):
-            if entry.name.startswith(".") or entry.name == "__pycache__":
+        for name, status in sorted(inside, key=lambda entry: os.fsencode(entry[0])):
+            if name.startswith(".") or name == "__pycache__":
                 continue
-            path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if path.endswith(".ipynb"):
-                    yield path, entry.stat(follow_symlinks=False)
+            path = prefix + name
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if is_folder:
                 todo.append((path + "/", depth + 1))
-            else:
-                yield path, entry.stat(follow_symlinks=False)
+            if not is_folder or path.endswith(".ipynb"):
+                yield path, status
 
 
 def _choose_notebook(

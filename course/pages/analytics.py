@@ -26,7 +26,7 @@ from course.gradebook.preprocessors import CannotGrade
 from course.judging.messages import GAP
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import Failure, Verdict, verdict_of
-from course.pages.mistakes import Mistake, NoBank, known_mistakes, tests_of, which
+from course.pages.mistakes import Mistake, NoBank, known_mistakes, stale_part, tests_of, which
 from course.pages.reaches import Reach, reaches
 from course.pages.render import render
 from course.pages.sanitize import plain
@@ -63,7 +63,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Record:
+class ClassResults:
     """All that the page is made of."""
 
     name: str
@@ -85,7 +85,7 @@ class Record:
         return sorted(self.submitted - {s.student for s in self.graded})
 
 
-def read_record(api: NbGraderAPI, name: str) -> Record:
+def read_class(api: NbGraderAPI, name: str) -> ClassResults:
     """What the gradebook and the autograded notebooks say of an assignment.
 
     Raises:
@@ -118,7 +118,7 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
             # Without a due date or a time of hand-in nbgrader's own sums fail.
             late = bool(entry.timestamp and entry.assignment.duedate) and entry.total_seconds_late > 0
             graded.append(_submission(student, score, late, notebook, blank, source))
-    return Record(
+    return ClassResults(
         name=name,
         title=str(facts(source).get("title", name)),
         max_score=max_score,
@@ -130,15 +130,16 @@ def read_record(api: NbGraderAPI, name: str) -> Record:
     )
 
 
-def read_mistakes(api: NbGraderAPI, name: str) -> list[Mistake]:
-    """The known mistakes of an assignment; they are found out once a version of it, which takes half a minute.
+def read_mistakes(api: NbGraderAPI, name: str) -> tuple[list[Mistake], str | None]:
+    """The known mistakes of an assignment, and a sentence on those that are left out, where there are any.
 
     Raises:
         NoBank: there are none to compare with.
     """
     root = Path(api.coursedir.root)
     path = Path(api.coursedir.format_path(api.coursedir.source_directory, ".", name), f"{name}.ipynb")
-    return known_mistakes(root, name, nbformat.read(path, as_version=4))
+    source = nbformat.read(path, as_version=4)
+    return known_mistakes(root, name, source), stale_part(root, name, source)
 
 
 def _read(path: Path) -> NotebookNode | None:
@@ -246,7 +247,7 @@ class Loss:
     students: list[str] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)  # whose integration fails for what failed before
-    said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # {what a test says: students}
+    sentences: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # {what a test says: students}
     examples: dict[str, str] = field(default_factory=dict)  # {what a test says: how it said so once}
 
     @property
@@ -257,20 +258,20 @@ class Loss:
     @property
     def properties(self) -> list[tuple[str, list[str]]]:
         """What the test says, the commonest first, and whom it says it of."""
-        said = sorted(self.said.items(), key=lambda item: (-len(item[1]), item[0]))
-        return [(with_example(text, self.examples[text]), names) for text, names in said]
+        commonest_first = sorted(self.sentences.items(), key=lambda item: (-len(item[1]), item[0]))
+        return [(with_example(text, self.examples[text]), names) for text, names in commonest_first]
 
 
-def losses(record: Record, by_test: bool) -> list[Loss]:
+def losses(results: ClassResults, by_test: bool) -> list[Loss]:
     """What each test, or each exercise, cost; the hardest first. Those that cost nothing are left out."""
     found: dict[str, Loss] = {}
-    for test, exercise in record.tests.items():
+    for test, exercise in results.tests.items():
         key = test if by_test else exercise
         loss = found.setdefault(key, Loss(key.removeprefix("test-"), exercise))
-        points = [s.verdicts[test].points for s in record.graded if test in s.verdicts]
+        points = [s.verdicts[test].points for s in results.graded if test in s.verdicts]
         loss.points += points[0] if points else 0
         loss.possible += sum(points)
-        for submission in record.graded:
+        for submission in results.graded:
             verdict = submission.verdicts.get(test)
             if verdict is None or not verdict.failed:
                 continue
@@ -283,7 +284,7 @@ def losses(record: Record, by_test: bool) -> list[Loss]:
             else:
                 text = sentence(verdict.pattern, verdict.detail)
                 loss.examples.setdefault(text, sentence(verdict.detail, ""))
-                groups.append(loss.said[text])
+                groups.append(loss.sentences[text])
             for group in groups:
                 if submission.student not in group:
                     group.append(submission.student)
@@ -325,25 +326,25 @@ class Mistakes:
         return sum(len(made.students) for made in (*self.known, *self.unknown))
 
 
-def mistakes_made(record: Record, known: Sequence[Mistake]) -> list[Mistakes]:
+def mistakes_made(results: ClassResults, known: Sequence[Mistake]) -> list[Mistakes]:
     """The mistakes of each exercise, the one most often got wrong first; who left it untouched made none."""
     found = []
-    for exercise in dict.fromkeys(record.tests.values()):
+    for exercise in dict.fromkeys(results.tests.values()):
         matched: dict[tuple[str, ...], list[str]] = defaultdict(list)
         other: dict[tuple[str, ...], list[str]] = defaultdict(list)
         untouched = []
-        for submission in record.graded:
+        for submission in results.graded:
             failures = submission.failures
-            own = {test: failures[test] for test in failures if record.tests.get(test) == exercise}
+            own = {test: failures[test] for test in failures if results.tests.get(test) == exercise}
             if exercise == INTEGRATION and len(own) < len(failures):
                 continue  # it fails for what went wrong before
             if own and exercise in submission.untouched:
                 untouched.append(submission.student)
-            elif own and (labels := which(failures, exercise, record.released, known)):
+            elif own and (labels := which(failures, exercise, results.released, known)):
                 matched[tuple(labels)].append(submission.student)
             elif own:
-                said = dict.fromkeys(sentence(f.pattern, f.detail) for f in own.values())
-                other[tuple(said)].append(submission.student)
+                sentences = dict.fromkeys(sentence(f.pattern, f.detail) for f in own.values())
+                other[tuple(sentences)].append(submission.student)
         if matched or other or untouched:
             found.append(Mistakes(exercise, _made(matched), _made(other), untouched))
     return sorted(found, key=lambda m: (-m.students, -len(m.untouched)))
@@ -354,10 +355,10 @@ def _made(students: Mapping[tuple[str, ...], list[str]]) -> list[Made]:
     return sorted(made, key=lambda m: (-len(m.students), m.labels))
 
 
-def kinds(record: Record) -> list[tuple[str, list[str]]]:
+def kinds(results: ClassResults) -> list[tuple[str, list[str]]]:
     """`(remark without its particulars, students)`, the commonest first."""
     found: dict[str, list[str]] = defaultdict(list)
-    for submission in record.graded:
+    for submission in results.graded:
         for remark in submission.remarks:
             kind = re.sub(r"\d+(?:[.,]\d+)*|`[^`]*`|'[^']*'|\"[^\"]*\"", "…", plain(remark, LONGEST_SENTENCE))
             if submission.student not in found[kind]:
@@ -375,20 +376,20 @@ def submissions(n: int) -> str:
     return f"{n} submission{'' if n == 1 else 's'}"
 
 
-def lead(record: Record, tests: Sequence[Loss], mistakes: Sequence[Mistakes]) -> list[str]:
+def lead(results: ClassResults, tests: Sequence[Loss], mistakes: Sequence[Mistakes]) -> list[str]:
     """What the page says, in a few sentences."""
-    scores = [s.score for s in record.graded]
-    most = f"{number(record.max_score)} points"
-    if not scores and not record.submitted:
+    scores = [s.score for s in results.graded]
+    most = f"{number(results.max_score)} points"
+    if not scores and not results.submitted:
         return ["Nobody has submitted this assignment yet: there is nothing to analyse."]
     if not scores:
         return [
-            f"{submissions(len(record.submitted))} waited to be graded when this page was made: "
-            f"run `make autograde ASSIGNMENT={record.name}` first."
+            f"{submissions(len(results.submitted))} waited to be graded when this page was made: "
+            f"run `make autograde ASSIGNMENT={results.name}` first."
         ]
     if len(scores) == 1:
         sentences = [f"One submission is graded. It has {number(scores[0])} of {most}."]
-    elif min(scores) >= record.max_score:
+    elif min(scores) >= results.max_score:
         sentences = [f"All {submissions(len(scores))} have all {most}."]
     else:
         half = statistics.median(scores)
@@ -413,12 +414,12 @@ def lead(record: Record, tests: Sequence[Loss], mistakes: Sequence[Mistakes]) ->
     return sentences
 
 
-def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: datetime.datetime) -> str:
-    """The whole page as HTML. `no_bank` says why there are no known mistakes, where there are none."""
-    tests, mistakes = losses(record, by_test=True), mistakes_made(record, known)
-    scores = [s.score for s in record.graded]
-    exercises = list(dict.fromkeys(record.tests.values()))
-    seconds = {s.student: s.seconds for s in record.graded if s.seconds is not None}
+def page(results: ClassResults, known: Sequence[Mistake], missing: str | None, made: datetime.datetime) -> str:
+    """The whole page as HTML. `missing` says why there are no known mistakes, or not all, where that is so."""
+    tests, mistakes = losses(results, by_test=True), mistakes_made(results, known)
+    scores = [s.score for s in results.graded]
+    exercises = list(dict.fromkeys(results.tests.values()))
+    seconds = {s.student: s.seconds for s in results.graded if s.seconds is not None}
     labels: dict[str, list[str]] = defaultdict(list)
     for m in mistakes:
         for entry in m.known:
@@ -427,37 +428,38 @@ def page(record: Record, known: Sequence[Mistake], no_bank: str | None, made: da
         for student in (name for entry in m.unknown for name in entry.students):
             labels[student].append(f"{m.exercise}: no known mistake")
     values = dict(
-        record=record,
+        results=results,
         made=made,
-        lead=lead(record, tests, mistakes),
+        lead=lead(results, tests, mistakes),
         scores=scores,
         mean=statistics.mean(scores) if scores else None,
         median=statistics.median(scores) if scores else None,
-        perfect=sum(score >= record.max_score for score in scores),
-        blank=[s.student for s in record.graded if {*exercises} - {INTEGRATION} <= s.untouched],
-        late=[s.student for s in record.graded if s.late],
-        unjudged=[s.student for s in record.graded if not s.verdicts],
-        histogram=Histogram.of(scores, record.max_score) if len(scores) > 2 and record.max_score else None,
-        exercises=losses(record, by_test=False),
+        perfect=sum(score >= results.max_score for score in scores),
+        blank=[s.student for s in results.graded if {*exercises} - {INTEGRATION} <= s.untouched],
+        late=[s.student for s in results.graded if s.late],
+        unjudged=[s.student for s in results.graded if not s.verdicts],
+        histogram=Histogram.of(scores, results.max_score) if len(scores) > 2 and results.max_score else None,
+        exercises=losses(results, by_test=False),
         tests=tests,
         mistakes=mistakes,
-        no_bank=no_bank,
-        remarks=kinds(record),
+        missing=missing,
+        compared=bool(known) or not missing,
+        remarks=kinds(results),
         seconds=seconds,
         typical=statistics.median(seconds.values()) if seconds else None,
         slowest=sorted(seconds, key=lambda student: -seconds[student])[:3],
         labels=labels,
-        listed=[s for s in record.graded if s.reaches],
+        listed=[s for s in results.graded if s.reaches],
     )
     return render("analytics", values, {"plain": plain, "students": students, "submissions": submissions})
 
 
-def compare(api: NbGraderAPI, record: Record) -> tuple[list[Mistake], str | None]:
-    """The known mistakes, or why there are none."""
-    if not any(s.failures for s in record.graded):
+def compare(api: NbGraderAPI, results: ClassResults) -> tuple[list[Mistake], str | None]:
+    """The known mistakes, and why there are none, or not all, where that is so."""
+    if not any(s.failures for s in results.graded):
         return [], None
     try:
-        return read_mistakes(api, record.name), None
+        return read_mistakes(api, results.name)
     except NoBank as reason:
         return [], str(reason)
 
@@ -467,13 +469,15 @@ def analytics_command(api: NbGraderAPI, arguments: argparse.Namespace) -> None:
     assignment = arguments.assignment
     if assignment in api.get_source_assignments():
         term.update(api, [assignment])  # penalties follow from manual scores, which may be new
-    record = read_record(api, assignment)
-    known, no_bank = compare(api, record)
-    if no_bank:
-        print(no_bank)
+    results = read_class(api, assignment)
+    known, missing = compare(api, results)
+    if missing:
+        print(missing)
     path = arguments.to or Path(f"{assignment}-analytics.html")
-    write_whole(path, page(record, known, no_bank, datetime.datetime.now()).encode())
-    print(f"{' '.join(lead(record, losses(record, by_test=True), mistakes_made(record, known)))}\nThe page is {path}.")
+    write_whole(path, page(results, known, missing, datetime.datetime.now()).encode())
+    print(
+        f"{' '.join(lead(results, losses(results, by_test=True), mistakes_made(results, known)))}\nThe page is {path}."
+    )
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:

@@ -1,4 +1,4 @@
-"""What the marks of a bank's answers were made from, as digests: when one changes, that answer is played again.
+"""What the outcomes of a bank's answers were made from, as digests: when one changes, that answer is played again.
 
 A digest covers the answer with its bank's helpers, the released code that runs before and in the exercise's tests, what
 of `solutions` and `labkit` they reach, the words that judging puts failures into, and the pins of the libraries they
@@ -10,14 +10,15 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.banks.reach import bare
+from course.banks.bank import bank_texts
+from course.banks.reach import bare, statements
 from course.judging.reference import reference
 from course.notebook import kind_of, test_cells
 from labkit.notebook import INTEGRATION, facts
@@ -29,22 +30,12 @@ WORDING = ("course/banks/play.py", "course/notebook.py", "course/judging/message
 OPENING, IMPORTS = "given-course-", "given-course-imports"
 
 
-@dataclass(frozen=True)
-class Text:
-    """An answer of a bank as text, and all else that the bank's module offers its answers."""
-
-    exercise: str
-    label: str
-    definition: str
-    support: str
-
-
 def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
     """`{(exercise, label): SHA-256 in hex}` for each wrong answer of the assignment's bank.
 
     `root` holds `tests/` and `solutions/`; `source` is the assembled notebook, with private tests or without.
     """
-    reach = _Reach(root)
+    reach = Reach(root, OURS, without="labkit.testing")  # that is part of WORDING
     wording = [bare(p.read_text("utf-8")) for pattern in WORDING for p in sorted(ROOT.glob(pattern))]
     pins = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text("utf-8")))
     exercises: dict[str, str] = {}
@@ -52,7 +43,7 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
     for text in bank_texts(root / "tests" / "topics" / name / "wrong.py"):
         if text.exercise not in exercises:
             exercises[text.exercise] = _tested(source, text.exercise)
-        parts = [bare(text.support), bare(text.definition), exercises[text.exercise]]
+        parts = [bare("\n".join(text.support)), bare(text.code), exercises[text.exercise]]
         parts += reach.of(parts, [(facts(source).get("reference", ""), lent) for lent in _lent(source, text.exercise)])
         imported = set(re.findall(r"(?m)^\s*(?:import|from) (\w+)", "\n".join(parts)))
         parts += [f"{library}=={pins[library]}" for library in sorted(imported & set(pins))]
@@ -61,28 +52,10 @@ def digests(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str]
     return found
 
 
-def bank_texts(path: Path) -> list[Text]:
-    """The answers of a bank of wrong answers, read without running it."""
-    module = path.read_text("utf-8")
-    support: list[str] = []
-    answers: list[tuple[str, str, str]] = []
-    for node, text in _pieces(module):
-        marks = [d for d in getattr(node, "decorator_list", ()) if isinstance(d, ast.Call)]
-        marks = [d for d in marks if isinstance(d.func, ast.Name) and d.func.id == "wrong"]
-        for mark in marks:
-            (label,) = (ast.literal_eval(k.value) for k in mark.keywords if k.arg == "mistake")
-            known_as = [ast.unparse(k.value) for k in mark.keywords if k.arg == "name"]
-            definition = "\n".join(text.splitlines()[node.lineno - (node.end_lineno or 0) - 1 :])  # no decorators
-            answers.append((ast.literal_eval(mark.args[0]), label, "\n".join([definition, *known_as])))
-        if not marks:
-            support.append(text)
-    return [Text(*answer, "\n".join(support)) for answer in answers]
-
-
 def _tested(source: NotebookNode, exercise: str) -> str:
     """The code that decides what the tests of an exercise say: all but other tests, run cells and unused imports."""
     tests = {test.id: test for test in test_cells(source)}
-    kept: list[str] = []
+    pieces: list[str] = []
     imports = ""
     for cell in source.cells:
         if cell.cell_type != "code" or kind_of(cell) == "run" or facts(cell).get("private"):
@@ -92,14 +65,14 @@ def _tested(source: NotebookNode, exercise: str) -> str:
         elif cell.id in tests:
             test = tests[cell.id]
             of_it = test.exercise in (exercise, INTEGRATION)
-            kept += [text for node, text in _pieces(cell.source) if of_it or not _is_test(node)]
+            pieces += [text for node, text in statements(cell.source) if of_it or not _is_test(node)]
             if of_it:
-                kept.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
+                pieces.append(json.dumps([test.exercise, test.replaces, test.lends], sort_keys=True))
         elif not cell.id.startswith(OPENING):
-            kept.append(cell.source)
-    code = bare("\n".join(kept))
+            pieces.append(cell.source)
+    code = bare("\n".join(pieces))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    used = [text for node, text in _pieces(imports) if names & _bound(node)]
+    used = [text for node, text in statements(imports) if names & _bound(node)]
     return "\n".join([*used, code])
 
 
@@ -117,38 +90,41 @@ def _bound(node: ast.stmt) -> set[str]:
     return {alias.asname or alias.name.split(".")[0] for alias in names}
 
 
-def _pieces(text: str) -> Iterator[tuple[ast.stmt, str]]:
-    """A module's statements and their lines."""
-    lines = text.splitlines()
-    for node in ast.parse(text).body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        yield node, "\n".join(lines[first - 1 : node.end_lineno])
+class Reach:
+    """Finds what code reaches in our own packages, below `root`: definitions, with what these reach in turn.
 
+    Modules whose names begin with one of `without` are passed over.
+    """
 
-class _Reach:
-    """Finds what code reaches in our own packages: definitions, with what these reach in turn."""
-
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, packages: tuple[str, ...], without: str | tuple[str, ...]):
+        self.root, self.packages, self.without = root, packages, without
         self.read: dict[tuple[str, str], str] = {}
 
-    def of(self, texts: list[str], named: list[tuple[str, str]]) -> list[str]:
+    def of(self, texts: list[str], named: Iterable[tuple[str, str]] = ()) -> list[str]:
         """The definitions that some code reaches, and those that are named as (module, name), in a fixed order."""
         found: dict[tuple[str, str], str] = {}
-        waiting = [*named, *(use for text in texts for use in _uses(text))]
+        waiting = [*named, *(use for text in texts for use in self.uses(text))]
         while waiting:
             use = waiting.pop()
-            if use not in found and not use[0].startswith("labkit.testing"):  # part of WORDING
-                found[use] = self.source(*use)
-                waiting += _uses(found[use])
+            if use not in found and not ".".join(use).startswith(self.without):
+                found[use] = self.definition(*use)
+                waiting += self.uses(found[use])
         return [text for _, text in sorted(found.items())]
 
-    def source(self, module: str, name: str) -> str:
+    def uses(self, text: str) -> Iterator[tuple[str, str]]:
+        """(module, name) for each definition that code uses; of a module that it uses otherwise the whole."""
+        for package, name, attributes in _uses(text, self.packages):
+            if attributes and self.root.joinpath(*package.split("."), f"{name}.py").is_file():
+                yield from ((f"{package}.{name}", attribute) for attribute in attributes)
+            else:
+                yield package, name
+
+    def definition(self, module: str, name: str) -> str:
         if (module, name) not in self.read:
-            self.read[module, name] = self._source(module, name)
+            self.read[module, name] = self._definition(module, name)
         return self.read[module, name]
 
-    def _source(self, module: str, name: str) -> str:
+    def _definition(self, module: str, name: str) -> str:
         path = self.root.joinpath(*module.split("."))
         if path.with_suffix(".py").is_file():
             return bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
@@ -157,14 +133,24 @@ class _Reach:
 
 
 @functools.lru_cache(maxsize=4096)
-def _uses(text: str) -> tuple[tuple[str, str], ...]:
-    """(module, name) for each definition of our packages that code names."""
-    found: list[tuple[str, str]] = []
-    for node in ast.walk(ast.parse(text)):
+def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """(module, name, attributes) for what code names of our packages; no attributes where it is used without them."""
+    tree = ast.parse(text)
+    found: list[tuple[str, str, tuple[str, ...]]] = []
+    names = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    dotted: dict[str, list[str]] = defaultdict(list)
+    for node in ast.walk(tree):
         match node:
-            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] in OURS:
-                found += ((module, alias.name) for alias in names)
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+                dotted[name].append(attribute)
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases) if module.split(".")[0] in packages:
+                for alias in aliases:
+                    bound = alias.asname or alias.name
+                    attributes = dotted[bound] if len(dotted[bound]) == names[bound] else []
+                    found.append((module, alias.name, tuple(sorted(set(attributes)))))
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
-                if package in OURS:
-                    found.append((f"{package}.{module}", name))
+                if package in packages:
+                    found.append((f"{package}.{module}", name, ()))
     return tuple(found)

@@ -96,16 +96,16 @@ class Exercise:
 
 
 @dataclass(frozen=True)
-class Part:
+class Block:
     """One piece of the notebook as the page shows it."""
 
     kind: str  # code, prose, given (folded) or test
     anchor: str = ""
     title: str = ""
-    source: Markup = field(default_factory=Markup)
+    html: Markup = field(default_factory=Markup)
     outputs: tuple[tuple[str, str], ...] = ()
     exercise: Exercise | None = None
-    parts: tuple["Part", ...] = ()  # of a fold
+    blocks: tuple["Block", ...] = ()  # of a fold
 
 
 class Grades(GetGrades):
@@ -171,8 +171,8 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
     for exercise in exercises:
         exercise.likely = names.get("likely", {}).get(exercise.name, "")
     remarks = facts(nb, REPORT).get("remarks")
-    told = [plain(remark, LONGEST_MESSAGE) for remark in remarks] if isinstance(remarks, list) else []
-    failure = why_ungraded(nb, exercises, told)
+    sentences = [plain(remark, LONGEST_MESSAGE) for remark in remarks] if isinstance(remarks, list) else []
+    failure = why_ungraded(nb, exercises, sentences)
     title = facts(source if source is not None else nb).get("title")
     values = dict(
         title=plain(title or names["assignment"], 200),
@@ -181,12 +181,12 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
         score=names["score"],
         most=names["max_score"],
         failure=failure,
-        remarks=[remark for remark in told if remark != failure],
+        remarks=[remark for remark in sentences if remark != failure],
         lateness=lateness(names),
         summary="" if failure else summary(exercises),
         first=None if failure else first_to_fix(exercises),
         exercises=exercises,
-        parts=read_notebook(nb, source, exercises),
+        blocks=read_notebook(nb, source, exercises),
     )
     return render("feedback", values)
 
@@ -305,10 +305,10 @@ def dependents(nb: NotebookNode) -> dict[str, set[str]]:
     for cell in nb.cells:
         if is_exercise(cell):
             name, direct = name_of(cell), set(facts(cell).get("uses", ()))
-            # A notebook's order is the order of need: what the parts need is known already.
-            uses[name] = direct.union(*(uses.get(part, set()) for part in direct)) - {name}
-            for part in uses[name]:
-                users.setdefault(part, set()).add(name)
+            # A notebook's order is the order of need: what these need is known already.
+            uses[name] = direct.union(*(uses.get(needed, set()) for needed in direct)) - {name}
+            for needed in uses[name]:
+                users.setdefault(needed, set()).add(name)
     return users
 
 
@@ -335,14 +335,14 @@ def summary(exercises: list[Exercise]) -> str:
     if passed == len(states):
         whole = all(e.state == "passed" for e in exercises)
         return "Everything passes." if whole else "Each exercise passes on its own; all together they do not."
-    told = [f"{passed} of {many(len(states), 'exercise')} {'passes' if passed == 1 else 'pass'} all tests"]
+    clauses = [f"{passed} of {many(len(states), 'exercise')} {'passes' if passed == 1 else 'pass'} all tests"]
     if lost:
-        told.append(f"{lost} lost points")
+        clauses.append(f"{lost} lost points")
     if blank:
-        told.append(f"{blank} {'is' if blank == 1 else 'are'} blank")
+        clauses.append(f"{blank} {'is' if blank == 1 else 'are'} blank")
     if waiting:
-        told.append(f"{waiting} {'waits' if waiting == 1 else 'wait'} for your instructor")
-    return f"{told[0]}." if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}."
+        clauses.append(f"{waiting} {'waits' if waiting == 1 else 'wait'} for your instructor")
+    return f"{clauses[0]}." if len(clauses) == 1 else f"{', '.join(clauses[:-1])} and {clauses[-1]}."
 
 
 def when(moment: datetime | None, zone: tzinfo = UTC) -> str:
@@ -360,61 +360,61 @@ def lasting(length: timedelta) -> str:
 
 def lateness(names: Mapping[str, Any]) -> list[str]:
     """What was late, what was granted and what it cost, in sentences."""
-    told = []
+    sentences = []
     late, penalty, extension = names.get("late") or 0, names.get("late_penalty") or 0, names.get("extension")
     if extension:
         due = when(names.get("due"), names.get("zone", UTC))
-        told.append(f"You had an extension of {lasting(extension)}: yours was due on {due}.")
+        sentences.append(f"You had an extension of {lasting(extension)}: yours was due on {due}.")
     if late > 0:
-        told.append(f"Handed in {lasting(timedelta(seconds=late))} after the deadline.")
+        sentences.append(f"Handed in {lasting(timedelta(seconds=late))} after the deadline.")
     if penalty > 0:
         before = names["score"] + penalty
         taken = f"{number(penalty)} point{'' if penalty == 1 else 's'}"
-        told.append(
+        sentences.append(
             f"For the delay {taken} {'is' if penalty == 1 else 'are'} taken off the {number(before)} you earned."
         )
     elif late > 0:
-        told.append("Nothing is taken off for that.")
-    return told
+        sentences.append("Nothing is taken off for that.")
+    return sentences
 
 
 # -------------------------------------------------------------------------------------------------------- the notebook
 
 
-def read_notebook(nb: NotebookNode, source: NotebookNode | None, exercises: list[Exercise]) -> list[Part]:
+def read_notebook(nb: NotebookNode, source: NotebookNode | None, exercises: list[Exercise]) -> list[Block]:
     """The notebook's cells: the student's in full, what was given folded, tests as they were released."""
     by_anchor = {exercise.anchor: exercise for exercise in exercises}
     ours = {cell.get("id"): cell.source for cell in source.cells} if source is not None else {}
-    parts: list[Part] = []
-    folded: list[Part] = []
+    blocks: list[Block] = []
+    folded: list[Block] = []
     for place, cell in enumerate(nb.cells):
         anchor, marks = f"cell-{place}", marks_of(cell)
         if is_answer(cell):
-            part = answer(cell, anchor, by_anchor.get(anchor))
+            block = answer(cell, anchor, by_anchor.get(anchor))
         elif is_graded(cell):
-            part = released_test(cell, anchor)
+            block = released_test(cell, anchor)
         elif marks.get("locked"):
-            part = Part("given", anchor, name_of(cell), python(without_hidden(cell) or ""), tuple(shown(cell)))
+            block = Block("given", anchor, name_of(cell), python(without_hidden(cell) or ""), tuple(shown(cell)))
         elif cell.cell_type == "code":
-            part = Part("code", anchor, "", python(cell.source), tuple(shown(cell)))
+            block = Block("code", anchor, "", python(cell.source), tuple(shown(cell)))
         else:
-            part = Part("prose", anchor, "", prose(cell.source))
+            block = Block("prose", anchor, "", prose(cell.source))
             if kind_of(cell) == "task":
                 continue  # the exercise's own heading says the same
-        if part.kind in ("given", "test") or (part.kind == "prose" and ours.get(cell.get("id")) == cell.source):
-            folded.append(part)
+        if block.kind in ("given", "test") or (block.kind == "prose" and ours.get(cell.get("id")) == cell.source):
+            folded.append(block)
             continue
-        parts += fold(folded)
+        blocks += fold(folded)
         folded = []
-        parts.append(part)
-    return parts + fold(folded)
+        blocks.append(block)
+    return blocks + fold(folded)
 
 
-def answer(cell: NotebookNode, anchor: str, exercise: Exercise | None) -> Part:
+def answer(cell: NotebookNode, anchor: str, exercise: Exercise | None) -> Block:
     """A cell that the student wrote."""
     if cell.cell_type == "code":
-        return Part("code", anchor, name_of(cell), python(cell.source), tuple(shown(cell)), exercise)
-    return Part("prose", anchor, name_of(cell), prose(cell.source), (), exercise)
+        return Block("code", anchor, name_of(cell), python(cell.source), tuple(shown(cell)), exercise)
+    return Block("prose", anchor, name_of(cell), prose(cell.source), (), exercise)
 
 
 def without_hidden(cell: NotebookNode) -> str | None:
@@ -430,18 +430,18 @@ def without_hidden(cell: NotebookNode) -> str | None:
     return str(visible.source).strip("\n") if lines or not removed else None
 
 
-def released_test(cell: NotebookNode, anchor: str) -> Part:
+def released_test(cell: NotebookNode, anchor: str) -> Block:
     """A test cell as it was released: hidden tests taken out, and none of what it raised."""
     visible = without_hidden(cell)
-    source = python(visible) if visible is not None else Markup("")
-    return Part("test", anchor, PRIVATE_TITLE if facts(cell).get("private") else words(name_of(cell)), source)
+    html = python(visible) if visible is not None else Markup("")
+    return Block("test", anchor, PRIVATE_TITLE if facts(cell).get("private") else words(name_of(cell)), html)
 
 
-def fold(parts: list[Part]) -> list[Part]:
+def fold(blocks: list[Block]) -> list[Block]:
     """What stands between two cells of the student's, as one fold."""
-    if not parts:
+    if not blocks:
         return []
     names = {"prose": "text", "given": "given code", "test": "tests"}
-    kinds = [name for kind, name in names.items() if any(part.kind == kind for part in parts)]
+    kinds = [name for kind, name in names.items() if any(block.kind == kind for block in blocks)]
     title = kinds[0] if len(kinds) == 1 else f"{', '.join(kinds[:-1])} and {kinds[-1]}"
-    return [Part("fold", parts[0].anchor, title[0].upper() + title[1:], parts=tuple(parts))]
+    return [Block("fold", blocks[0].anchor, title[0].upper() + title[1:], blocks=tuple(blocks))]

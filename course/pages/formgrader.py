@@ -51,10 +51,14 @@ async def autograde(root: Path, assignment: str, student: str) -> dict[str, Any]
     """Run the grading command of the course at `root` for one student; the answer is as `NbGraderAPI.autograde`'s."""
     command = [sys.executable, "-m", "course.grading", "autograde", f"--student={student}", "--", assignment]
     process = await asyncio.create_subprocess_exec(*command, cwd=root, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
-    shown, told = (text.decode(errors="replace").strip() for text in await process.communicate())
+    printed, errors = (text.decode(errors="replace").strip() for text in await process.communicate())
     if process.returncode == 0:
-        return {"success": True, "log": shown}
-    return {"success": False, "log": shown, "error": told or f"The grading command ended with {process.returncode}."}
+        return {"success": True, "log": printed}
+    return {
+        "success": False,
+        "log": printed,
+        "error": errors or f"The grading command ended with {process.returncode}.",
+    }
 
 
 class AutogradeButton(apihandlers.AutogradeHandler):

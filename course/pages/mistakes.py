@@ -1,10 +1,10 @@
 """Which known mistake a failing submission makes.
 
 `tests/topics/<name>/wrong.py` holds wrong answers as students write them, each with a public label. Each was played
-into the assembled notebook (`course.pages.record`); what its exercise's tests then said is its mark, kept in
-`tests/topics/<name>/mistakes.json`. A submission whose tests say the same made the same mistake. Where several answers
-leave the same mark, the values that visible tests report, and the integration test, may tell them apart; else the
-answer is "one of these".
+into the assembled notebook (`course.pages.record`); how its exercise's tests then failed is its outcome, which
+`tests/topics/<name>/mistakes.json` holds. A submission whose tests say the same made the same mistake. Where several
+answers have the same outcome, the values that visible tests report, and the integration test, may tell them apart; else
+the answer is "one of these".
 """
 
 import functools
@@ -35,31 +35,31 @@ Failures = Mapping[str, Failure]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer of the bank and the marks it leaves: one where no seed matters, else one for each way to fail."""
+    """A wrong answer of the bank and its outcomes: one where no seed matters, else one for each way to fail."""
 
     exercise: str
     label: str
-    marks: tuple[dict[str, Failure], ...]
+    outcomes: tuple[dict[str, Failure], ...]
     digest: str = ""
-    """Of what the marks were made from."""
+    """Of what the outcomes were made from."""
 
     def fails_as(self, failures: Failures, tests: set[str]) -> bool:
         """Whether it fails the same of these tests, for the same reasons."""
-        return any(_patterns(mark, tests) == _patterns(failures, tests) for mark in self.marks)
+        return any(_patterns(outcome, tests) == _patterns(failures, tests) for outcome in self.outcomes)
 
     def may_fail_as(self, failures: Failures, tests: set[str]) -> bool:
         """Whether each of these tests, taken by itself, did the same under some seed."""
-        said = [_patterns(mark, tests) for mark in self.marks]
+        known = [_patterns(outcome, tests) for outcome in self.outcomes]
         now = _patterns(failures, tests)
-        return bool(now) and all(any(mark.get(test) == now.get(test) for mark in said) for test in tests)
+        return bool(now) and all(any(outcome.get(test) == now.get(test) for outcome in known) for test in tests)
 
     def steady(self, test: str) -> bool:
         """Whether a test says the same of it whatever the seed."""
-        return len({_detail(mark, test) for mark in self.marks}) == 1
+        return len({_detail(outcome, test) for outcome in self.outcomes}) == 1
 
     def reports(self, failures: Failures, tests: set[str]) -> bool:
         """Whether these tests, which must be steady, meet the same values."""
-        return all(_detail(self.marks[0], test) == _detail(failures, test) for test in tests)
+        return all(_detail(self.outcomes[0], test) == _detail(failures, test) for test in tests)
 
 
 def _patterns(failures: Failures, tests: set[str]) -> dict[str, str]:
@@ -125,14 +125,14 @@ def read_record(root: Path, name: str) -> list[Mistake]:
 
 
 def known_mistakes(root: Path, name: str, source: NotebookNode) -> list[Mistake]:
-    """The mistakes whose marks were made from what is there now. Nothing is played, so this takes no time.
+    """The mistakes whose outcomes were made from what is there now. Nothing is played, so this takes no time.
 
     `root` is the repository, `source` the assembled notebook, with private tests or without.
 
     Raises:
         NoBank: there is no bank, or nothing that its record holds is up to date.
     """
-    now = _digests(root, name, json.dumps(source, sort_keys=True), bank_of(root, name).read_bytes())
+    now = _digests_now(root, name, source)
     current = [m for m in read_record(root, name) if now.get((m.exercise, m.label)) == m.digest]
     if not current:
         raise NoBank(
@@ -140,6 +140,25 @@ def known_mistakes(root: Path, name: str, source: NotebookNode) -> list[Mistake]
             f"`make mistakes ASSIGNMENT={name}` brings it up to date."
         )
     return current
+
+
+def stale_part(root: Path, name: str, source: NotebookNode) -> str | None:
+    """One sentence on the known mistakes that nothing is compared with, as their entries are of another version.
+
+    None where the whole record is up to date. Arguments and errors are those of `known_mistakes`.
+    """
+    known, bank = known_mistakes(root, name, source), _digests_now(root, name, source)
+    if len(known) == len(bank):
+        return None
+    return (
+        f"{len(bank) - len(known)} of the {len(bank)} known mistakes are left out, as the record "
+        f"(tests/topics/{name}/mistakes.json) is of another version of them: `make mistakes ASSIGNMENT={name}` brings "
+        "it up to date."
+    )
+
+
+def _digests_now(root: Path, name: str, source: NotebookNode) -> dict[tuple[str, str], str]:
+    return _digests(root, name, json.dumps(source, sort_keys=True), bank_of(root, name).read_bytes())
 
 
 @functools.lru_cache(maxsize=8)  # the same for all students of a class

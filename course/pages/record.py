@@ -40,21 +40,21 @@ from labkit.testing.answers import graded_with
 SEEDS = ("1", "2", "3", "4", "5")
 
 
-def marks(source: NotebookNode, answer: Answer, seeds: Sequence[str] = SEEDS) -> tuple[dict[str, Failure], ...]:
+def outcomes(source: NotebookNode, answer: Answer, seeds: Sequence[str] = SEEDS) -> tuple[dict[str, Failure], ...]:
     """How the tests of its exercise and the integration test fail with an answer, in each way that some seed brings."""
     tests = [test for test in test_cells(source) if test.exercise in (answer.exercise, INTEGRATION)]
     found: list[dict[str, Failure]] = []
     for seed in seeds:
         # No seed changes what visible tests say.
         played = tests if not found else [test for test in tests if test.hidden]
-        mark = {**(found[0] if found else {})}
+        outcome = {**(found[0] if found else {})}
         for test in played:
-            mark.pop(test.id, None)
+            outcome.pop(test.id, None)
         with graded_with(seed):
-            said = play(source, answer.names, only={test.name for test in played}, through_codec=True)
-        mark |= Words(source).of({f"test-{test}": error for test, error in said.items() if error})
-        found.append(mark)
-    return tuple(mark for n, mark in enumerate(found) if mark not in found[:n])
+            errors = play(source, answer.names, only={test.name for test in played}, through_codec=True)
+        outcome |= Words(source).of({f"test-{test}": error for test, error in errors.items() if error})
+        found.append(outcome)
+    return tuple(outcome for n, outcome in enumerate(found) if outcome not in found[:n])
 
 
 class Words:
@@ -78,17 +78,17 @@ def record(root: Path, names: Iterable[str]) -> dict[str, int]:
     for name in names:
         now = digests(root, name, _source(root, name))
         known = {(m.exercise, m.label): m for m in read_record(root, name)}
-        kept = {key: known[key] for key in now if key in known and known[key].digest == now[key]}
-        todo = [(root, name, key) for key in now if key not in kept]
+        current = {key: known[key] for key in now if key in known and known[key].digest == now[key]}
+        todo = [(root, name, key) for key in now if key not in current]
         played[name] = len(todo)
         pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)))
         try:
             shown = tqdm(pool.map(_played, todo), total=len(todo), desc=f"{name}: answers played", disable=not todo)
-            for (_, _, key), mark in zip(todo, shown, strict=True):
-                kept[key] = Mistake(*key, mark, now[key])
+            for (_, _, key), found in zip(todo, shown, strict=True):
+                current[key] = Mistake(*key, found, now[key])
         finally:  # what was played before an interruption is not lost
             pool.shutdown(cancel_futures=True)
-            entries = [wire.encode(kept[key]) for key in now if key in kept]  # a line each, for readable changes
+            entries = [wire.encode(current[key]) for key in now if key in current]  # a line each, for readable changes
             write_whole(record_of(root, name), b"[\n" + b",\n".join(entries) + b"\n]\n")
     return played
 
@@ -103,7 +103,7 @@ def _played(task: tuple[Path, str, tuple[str, str]]) -> tuple[dict[str, Failure]
     torch.set_num_threads(1)  # one process a core
     _load(bank_of(root, name), f"tests.topics.{name}.wrong")
     (answer,) = (a for a in bank("wrong", name) if (a.exercise, a.label) == key)
-    return marks(_source(root, name), answer)
+    return outcomes(_source(root, name), answer)
 
 
 def _load(path: Path, module: str) -> ModuleType:

@@ -2,9 +2,11 @@
 
 Data is None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict with any hashable of these as keys,
 tensors, torch dtypes, and config dataclasses (by name and fields); further what answers often give in place of these,
-so that a test can name it: numpy arrays and scalars, bytearray, Fraction and Decimal. What else a student's side holds,
-such as a module, crosses as a handle: a text that only that side can turn back into the object. Nothing is pickled, and
-reading a message runs no code but the reader's own dataclass constructors, so a student's bytes can be read anywhere.
+so that a test can name it: numpy arrays and scalars, bytearray, Fraction and Decimal, ranges and a dict's views. What
+else a student's side holds, such as a module, crosses as a handle: a text that only that side can turn back into the
+object. An iterator is such an object, as it may never end; its type's name crosses beside its handle. Nothing is
+pickled, and reading a message runs no code but the reader's own dataclass constructors, so a student's bytes can be
+read anywhere.
 
 A message is the length of its JSON part (8 bytes, little-endian), the JSON, and its tensors in safetensors format. In
 the JSON, None, booleans, texts, finite floats, ints below 2**63 and lists stand for themselves; everything else is an
@@ -14,10 +16,12 @@ object with one key that says what it is.
 import base64
 import binascii
 import dataclasses
+import itertools
 import json
 import math
+import types
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, ItemsView, Iterable, KeysView, ValuesView
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain, islice
@@ -54,6 +58,20 @@ _SCALARS = frozenset(
     ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32")
 )
 _DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
+
+_EMPTY: dict[Any, Any] = {}
+_KEYS, _VALUES, _ITEMS = type(_EMPTY.keys()), type(_EMPTY.values()), type(_EMPTY.items())
+_BUILT_IN: tuple[Iterable[Any], ...] = ([], (), set(), "", b"", _EMPTY, _EMPTY.values(), _EMPTY.items(), range(0))
+ITERATORS: dict[str, type] = {
+    iterator.__name__: iterator
+    for iterator in (
+        *(types.GeneratorType, enumerate, filter, map, reversed, zip),
+        *(type(iter(items)) for items in _BUILT_IN),
+        *(type(reversed([])), type(iter(int, 0))),
+        *(kind for kind in vars(itertools).values() if hasattr(kind, "__next__")),
+    )
+}
+"""Python's own iterators by their names. No other names cross: one that the student chose could tell a test's input."""
 
 Classes = Callable[[str], type | None]
 
@@ -148,6 +166,15 @@ class _Writer:
             return {"frozenset": self.row(value, depth)}
         if isinstance(value, dict):
             return {"dict": [self.row(value.keys(), depth), self.row(value.values(), depth)]}
+        if isinstance(value, _KEYS):
+            return {"dict_keys": self.row(value, depth)}
+        if isinstance(value, _VALUES):
+            return {"dict_values": self.row(value, depth)}
+        if isinstance(value, _ITEMS):
+            return {"dict_items": [self.row([key for key, _ in value], depth), self.row([v for _, v in value], depth)]}
+        if kind is range:
+            self.count(value[: MAX_ITEMS + 1])  # which takes no time, and len() knows no longer ones
+            return {"range": [self.tree(part, depth + 1) for part in (value.start, value.stop, value.step)]}
         if isinstance(value, Tensor):
             return {"tensor": self.tensor(value)}
         if kind is torch.dtype:
@@ -161,7 +188,7 @@ class _Writer:
                 f"{_described(value)} cannot be sent; tests and answers exchange numbers, texts, bytes, lists, tuples, "
                 "sets, dicts, tensors and config dataclasses"
             )
-        return {"handle": name}
+        return {"iterator": [name, kind.__name__]} if ITERATORS.get(kind.__name__) is kind else {"handle": name}
 
     def row(self, values: Collection, depth: int) -> Any:
         """A container's items. Token ids, texts and pairs of ids come in thousands, so rows of them are taken whole."""
@@ -247,10 +274,11 @@ def _described(value: Any) -> str:
 # ------------------------------------------------------------------------------------------------------------ reading
 
 
-def decode(data: bytes, *, classes: Classes = no_classes, handle: Callable[[str], Any] | None = None) -> Any:
+def decode(data: bytes, *, classes: Classes = no_classes, handle: Callable[..., Any] | None = None) -> Any:
     """The value of a message. Raises CodecError for bytes that are no message, whatever they hold.
 
-    What `handle` raises passes through.
+    `handle` gives what stands for an object of the other side: by its handle, and if it is an iterator by the name that
+    it has in ITERATORS too. What it raises passes through.
     """
     if len(data) > MAX_BYTES:
         raise CodecError(f"a message of {len(data):,} bytes is more than the {MAX_BYTES:,} that are read")
@@ -294,7 +322,7 @@ def _no_constant(text: str) -> None:
 
 
 class _Reader:
-    def __init__(self, tensors: dict[str, Tensor], classes: Classes, handle: Callable[[str], Any] | None):
+    def __init__(self, tensors: dict[str, Tensor], classes: Classes, handle: Callable[..., Any] | None):
         self.tensors, self.classes, self.handle = tensors, classes, handle
         self.items = self.large = 0
 
@@ -330,7 +358,10 @@ class _Reader:
     def count(self, trees: Any) -> None:
         if type(trees) is not list:
             raise CodecError("the message is malformed: a row is no list")
-        self.items += len(trees)
+        self.count_items(len(trees))
+
+    def count_items(self, number: int) -> None:
+        self.items += number
         if self.items > MAX_ITEMS:
             raise CodecError(f"the message has more than {MAX_ITEMS:,} items")
 
@@ -413,6 +444,25 @@ class _Reader:
             found.update(some)
         return found
 
+    def read_dict_keys(self, inner: Any, depth: int) -> KeysView:
+        keys = self.row(inner, depth)
+        _check_hashes(keys)
+        return dict.fromkeys(keys).keys()
+
+    def read_dict_values(self, inner: Any, depth: int) -> ValuesView:
+        return dict(enumerate(self.row(inner, depth))).values()
+
+    def read_dict_items(self, inner: Any, depth: int) -> ItemsView:
+        return self.read_dict(inner, depth).items()
+
+    def read_range(self, inner: Any, depth: int) -> range:
+        start, stop, step = (self.value(part, depth + 1) for part in inner)
+        if {type(start), type(stop), type(step)} != {int}:
+            raise CodecError("the message is malformed: not a range")
+        found = range(start, stop, step)
+        self.count_items(len(found[: MAX_ITEMS + 1]))
+        return found
+
     def hashed(self, items: list) -> set:
         found: set = set()
         _check_hashes(items)
@@ -442,11 +492,19 @@ class _Reader:
         return cls(**{k: self.value(v, depth + 1) for k, v in fields.items()})
 
     def read_handle(self, inner: Any, depth: int) -> Any:
+        return self.found(_text(inner))
+
+    def read_iterator(self, inner: Any, depth: int) -> Any:
+        name, kind = inner
+        if _text(kind) not in ITERATORS:
+            raise CodecError("the message is malformed: not an iterator of Python's")
+        return self.found(_text(name), kind)
+
+    def found(self, *handle: str) -> Any:
         if self.handle is None:
             raise CodecError("the message holds a handle where none is expected")
-        name = _text(inner)
         try:
-            return self.handle(name)
+            return self.handle(*handle)
         except Exception as error:
             raise _HandleError(error) from None
 

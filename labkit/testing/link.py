@@ -8,7 +8,7 @@ import builtins
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from labkit.testing import codec
@@ -84,14 +84,17 @@ class Link:
     def config_class(self, name: str) -> type | None:
         return config_class(self.namespace, name)
 
-    def _held(self, handle: str) -> "Remote":
-        """An object that the student's side holds: its handle is a number, as a name could tell a test's input on."""
+    def _held(self, handle: str, iterator: str = "") -> "Held":
+        """An object that the student's side holds: its handle is a number, as a name could tell a test's input on.
+
+        `iterator` is the name of its type if it is an iterator.
+        """
         if re.fullmatch(r"#[0-9]{1,9}", handle) is None:
             raise codec.CodecError("an object in it has a name in place of a number")
-        return Remote(self, handle)
+        return (_iterators(iterator) if iterator else Remote)(self, handle)
 
     def handle_of(self, value: Any) -> str | None:
-        return value._handle if type(value) is Remote and value._link is self else None
+        return value._handle if isinstance(value, Held) and value._link is self else None
 
     def session(self, replaces: Mapping[str, list[str]], parts: Mapping[str, str]) -> "RemoteSession":
         return RemoteSession(self, dict(replaces), dict(parts))
@@ -100,7 +103,7 @@ class Link:
 def _name_in(arguments: tuple) -> str:
     """The notebook's name that a request is about, where it is about one."""
     for value in arguments:
-        if type(value) is Remote and not value._handle.startswith("#"):
+        if isinstance(value, Held) and not value._handle.startswith("#"):
             return value._handle.split(".")[0]
         if type(value) is tuple and (name := _name_in(value)):
             return name
@@ -125,28 +128,16 @@ class RemoteSession:
         self.link.ask("end")
 
 
-class Remote:
-    """Something of the student's, seen from the judge's side: call it, call its methods, iterate over it, pass it on.
-
-    Its attributes are not data: read them through methods (`state_dict`) or `labkit.testing.probes`. It is not
-    compared,
-    measured, counted or taken for true or false either, so that no object, however made, satisfies a test.
-    """
+class Held:
+    """Something that the student's side holds, by its handle."""
 
     __slots__ = ("_handle", "_link")
 
     def __init__(self, link: Link, handle: str):
         self._link, self._handle = link, handle
 
-    def __getattr__(self, name: str) -> "Remote":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Remote(self._link, f"{self._handle}.{name}")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._link.ask("call", self, args, kwargs)
-
-    def __iter__(self):
+    def _steps(self) -> Iterator[Any]:
+        """Its items, one by one, as iterating over it on the student's side gives them; not without end."""
         match self._link.ask("iterate", self):
             case (iterator,):
                 pass
@@ -161,6 +152,56 @@ class Remote:
                 case _:
                     raise UnreadableAnswer("the answer cannot be read")
         raise UnreadableAnswer(f"the answer gives more than {MAX_STEPS:,} items, one by one: does it ever end?")
+
+
+class RemoteIterator(Held):
+    """An iterator of Python's own that an answer returned; its class has the name of the iterator's (`_iterators`).
+
+    A test can take its items, and name it in place of what was wanted. Else it is the plain object that it is where no
+    process lies between: equal to nothing, of no length, without items by number.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, link: Link, handle: str):
+        super().__init__(link, handle)
+        self._items = self._steps()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._items)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object>"
+
+
+@functools.cache
+def _iterators(name: str) -> type[RemoteIterator]:
+    """The class of the iterators whose type has a name in `codec.ITERATORS`."""
+    return type(name, (RemoteIterator,), {"__slots__": (), "__module__": codec.ITERATORS[name].__module__})
+
+
+class Remote(Held):
+    """Something of the student's, seen from the judge's side: call it, call its methods, iterate over it, pass it on.
+
+    Its attributes are not data: read them through methods (`state_dict`) or `labkit.testing.probes`. It is not
+    compared, measured, counted or taken for true or false either, so that no object, however made, satisfies a test.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> "Remote":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Remote(self._link, f"{self._handle}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._link.ask("call", self, args, kwargs)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._steps()
 
     def __repr__(self) -> str:
         return f"<the student's {self._handle[:100]}>"
@@ -183,7 +224,7 @@ def probe(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def ask(*args: Any, **kwargs: Any) -> Any:
-        link = next((a._link for a in (*args, *kwargs.values()) if type(a) is Remote), None)
+        link = next((a._link for a in (*args, *kwargs.values()) if isinstance(a, Held)), None)
         return function(*args, **kwargs) if link is None else link.ask("probe", function.__name__, args, kwargs)
 
     return ask

@@ -9,6 +9,7 @@ answers under one other seed.
 import functools
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
@@ -16,11 +17,12 @@ from nbformat import NotebookNode
 from course import ROOT
 from course.assemble.assembler import Assembler
 from course.assemble.source import assignments
-from course.banks.bank import Answer, bank
+from course.banks.bank import Answer, AnswerText, bank, bank_texts
 from course.banks.play import play, points
 from course.judging.messages import GAP
 from course.judging.verdict import Failure
 from course.pages.mistakes import Mistake, read_record
+from labkit.notebook import defined
 from labkit.testing.answers import graded_with
 from tests.support import proofs
 
@@ -113,7 +115,7 @@ def test_the_blank_notebook_earns_nothing(name: str, through_codec: bool):
 def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Answer):
     """By the record, which tests/pages/test_record.py holds to what it was made from."""
     tests = {f"test-{test}" for test in cells_of(name)[answer.exercise]}
-    for failed in record_of(name)[answer.exercise, answer.label].marks:
+    for failed in record_of(name)[answer.exercise, answer.label].outcomes:
         own = [failure for test, failure in failed.items() if test in tests]
         assert own, "it loses no points in its own exercise"
         messages = [failure.detail for failure in own]
@@ -195,3 +197,27 @@ def test_every_exercise_has_its_answers(name: str):
         if exercise.replaces:
             calls = [a for a in mistakes if "asks you to write what that call does" in a.says]
             assert calls, f"{exercise.name}: one wrong answer calls what the exercise replaces and draws the refusal"
+
+
+@pytest.mark.parametrize("kind", ["wrong", "right"])
+@pytest.mark.parametrize("name", assignments())
+def test_a_bank_read_as_text_holds_the_same_answers(name: str, kind: str):
+    texts = bank_texts(ROOT / "tests" / "topics" / name / f"{kind}.py")
+    assert [(text.exercise, text.label) for text in texts] == [(a.exercise, a.label) for a in bank(kind, name)]
+    for text, answer in zip(texts, bank(kind, name), strict=True):
+        assert answer.name in defined(text.code)
+
+
+def test_an_answer_as_text_has_its_own_decorators_and_the_name_it_answers_under(tmp_path: Path):
+    path = tmp_path / "wrong.py"
+    path.write_text(
+        "import torch\n\nLIMIT = 3\n\n\n"
+        '@wrong("a", mistake="one", says="x", name="f")\n@wrong("b", mistake="two", says="y")\n'
+        "@torch.no_grad()\ndef g(x):\n    return LIMIT  # the most\n"
+    )
+    support = ("import torch", "LIMIT = 3")
+    definition = "@torch.no_grad()\ndef g(x):\n    return LIMIT  # the most"
+    assert bank_texts(path) == [
+        AnswerText("b", "two", definition, support),
+        AnswerText("a", "one", f"{definition}\nf = g", support),
+    ]

@@ -28,6 +28,29 @@ def test_every_record_is_that_of_a_bench_and_its_effects_clear_their_bars():
                 assert least < mean < most, row["effect"]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in effects.RECORDS.glob("*.json")))
+def test_a_record_is_of_todays_code(name):
+    record = json.loads((effects.RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+    assert record.get("digest") == effects.digest(name), (
+        f"what bench/records/{name}.json was measured on has changed: run `{record['command']}` and commit the record"
+    )
+
+
+@pytest.mark.parametrize("text", ["from solutions.small import f\nf()\n", "from solutions import small\nsmall.f()\n"])
+def test_a_digest_sees_the_functions_that_are_measured_and_no_others(tmp_path, monkeypatch, text):
+    bench, reference = tmp_path / "bench" / "small.py", tmp_path / "solutions" / "small.py"
+    for path in (bench, reference):
+        path.parent.mkdir()
+    bench.write_text(text)
+    code = "def f():\n    return 1\n\n\ndef g():\n    return 2\n"
+    monkeypatch.setattr(effects, "ROOT", tmp_path)
+    found = []
+    for now in (code, code.replace("return 2", "return 3"), f"# more\n{code}", code.replace("return 1", "return 3")):
+        reference.write_text(now)
+        found.append(effects.digest("small"))
+    assert found[0] == found[1] == found[2] != found[3]
+
+
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
     shutil.copytree(effects.RECORDS, tmp_path / "records")
@@ -38,7 +61,9 @@ def copy(tmp_path, monkeypatch):
 
 def test_a_bench_notes_its_figures(copy):
     effects.note("gpt", {"the reference": [0.9] * 10 + [1.0] * 10})
-    row = json.loads((copy / "records" / "gpt.json").read_text())["rows"][0]
+    record = json.loads((copy / "records" / "gpt.json").read_text())
+    assert record["digest"] == effects.digest("gpt") != effects.digest("scale")
+    row = record["rows"][0]
     figures = [row[name] for name in ("mean", "standard deviation", "least", "most", "deviations from the bar")]
     assert figures == ["0.950", "0.051", "0.900", "1.000", "4.9"]
     assert "| the reference | above 0.7 | 0.950 | 0.051 |" in (copy / "effects.md").read_text()

@@ -607,6 +607,27 @@ def test_deep_folders_and_many_files(hand_in: Callable[..., Received], tmp_path:
     told(received, "more than the 100 files")
 
 
+def test_a_folder_that_may_not_be_read_costs_itself_only(
+    hand_in: Callable[..., Received], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "submission"
+    for name in ("closed", "open"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "words.txt").write_text(name)
+    scandir = os.scandir
+
+    def may_not_be_read(path: Path) -> Any:  # root may read everything
+        if path == folder / "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", may_not_be_read)
+    received = hand_in(lambda n: None)
+    assert answer(received) == ANSWER
+    assert received.files == {"open/words.txt": b"open"}
+    assert received.remarks == ["Your folder closed cannot be read. It was left out."]
+
+
 # ---------------------------------------------------------------------------------------------------------- properties
 
 values = st.recursive(

@@ -195,6 +195,32 @@ def test_what_grading_accepts_is_checked_too(course, assembled, released, capsys
     assert "Visible tests: 10 of 10 points." in out and out.count("passed") == 5
 
 
+@pytest.mark.parametrize("comment", ["", "# my answer is above\n"])
+def test_a_blank_stub_does_not_take_an_answer_above_it_away(course, assembled, released, capsys, comment):
+    """As when graded: tests/judging/test_elsewhere.py."""
+    answers = solved(assembled)
+    bits, stub = answers.pop("exercise-bits"), source(released, "exercise-bits")
+
+    def change(notebook):
+        ids = [cell.id for cell in notebook.cells]
+        notebook.cells.insert(ids.index("exercise-chunks"), nbformat.v4.new_code_cell(bits))
+
+    course(answers | {"exercise-bits": comment + stub}, change)
+    assert check.main(["toy"]) == 0
+    assert "  passed  bits          1 of 1 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["test-norm", "prose-start-1"])
+def test_what_answers_an_exercise_in_part_or_after_its_tests_leaves_its_stub(course, released, place):
+    def change(notebook):
+        ids = [cell.id for cell in notebook.cells]
+        text = "def bits_of(p): ..." if place == "prose-start-1" else "def chunks(items, size): ..."
+        notebook.cells.insert(ids.index(place), nbformat.v4.new_code_cell(text))
+
+    read = check.read(course(change=change))
+    assert all(source(read, name) == source(released, name) for name in ("exercise-bits", "exercise-chunks"))
+
+
 def test_a_lost_exercise_and_a_broken_half_are_named(course, assembled, capsys):
     def change(notebook):
         put(notebook, "exercise-bits", "exercise-bits", "1 / 0", "upper-half")

@@ -25,21 +25,21 @@ from course.judging.verdict import Failure, Verdict, verdict_of
 from course.pages import analytics
 from course.pages.analytics import (
     CannotAnalyse,
+    ClassResults,
     Histogram,
-    Record,
     Submission,
     analytics_command,
     kinds,
     losses,
     mistakes_made,
     page,
-    read_record,
+    read_class,
     with_example,
 )
 from course.pages.digests import digests
 from course.pages.mistakes import Mistake, NoBank, known_mistakes, record_of, which
 from course.pages.mistakes import tests_of as exercises_of
-from course.pages.record import Words, marks
+from course.pages.record import Words, outcomes
 from labkit.notebook import INTEGRATION, REPORT
 from tests.support import outside
 from tests.support.made_up_class import BLANK, hand_in, judged, make_class, make_course, source_of
@@ -89,18 +89,18 @@ def test_every_answer_of_a_bank_is_recognised(known: list[Mistake]) -> None:
     tests = exercises_of(source_of(NAME))
     alone = 0
     for made in known:
-        for mark in made.marks:
-            found = which(mark, made.exercise, tests, known)
+        for outcome in made.outcomes:
+            found = which(outcome, made.exercise, tests, known)
             assert made.label in found, f"{made.exercise}: {made.label} was taken for {found}"
-        alone += which(made.marks[0], made.exercise, tests, known) == [made.label]
+        alone += which(made.outcomes[0], made.exercise, tests, known) == [made.label]
     assert alone > 0.8 * len(known), "most mistakes should be told apart from all others"
 
 
 def test_an_answer_is_recognised_under_a_seed_that_the_bank_was_not_played_with(known: list[Mistake]) -> None:
     tests = exercises_of(source_of(NAME))
     for answer in {answer.exercise: answer for answer in bank("wrong", NAME)}.values():
-        (mark,) = marks(source_of(NAME), answer, seeds=["2026"])
-        found = which(mark, answer.exercise, tests, known)
+        (outcome,) = outcomes(source_of(NAME), answer, seeds=["2026"])
+        found = which(outcome, answer.exercise, tests, known)
         assert answer.label in found, f"{answer.exercise}: {answer.label} was taken for {found}"
 
 
@@ -120,8 +120,8 @@ def fails(**said: str) -> dict[str, Failure]:
     }
 
 
-def mistake(label: str, *marks: dict[str, Failure], exercise: str = "a") -> Mistake:
-    return Mistake(exercise, label, marks)
+def mistake(label: str, *outcomes: dict[str, Failure], exercise: str = "a") -> Mistake:
+    return Mistake(exercise, label, outcomes)
 
 
 def test_a_mistake_is_known_by_the_tests_it_fails_and_why() -> None:
@@ -202,13 +202,13 @@ def submission(
     return Submission(student, sum(earned), late, verdicts, frozenset(untouched), remarks, seconds)
 
 
-def record(*graded: Submission, waiting: Sequence[str] = (), enrolled: int = 0) -> Record:
+def results(*graded: Submission, waiting: Sequence[str] = (), enrolled: int = 0) -> ClassResults:
     submitted = frozenset({s.student for s in graded} | set(waiting))
-    return Record("toy", "A toy", 8, TESTS, max(enrolled, len(submitted)), submitted, graded)
+    return ClassResults("toy", "A toy", 8, TESTS, max(enrolled, len(submitted)), submitted, graded)
 
 
 def test_what_cost_points_hardest_first() -> None:
-    klass = record(
+    klass = results(
         submission("ann", 2, 1, 1, 4),
         submission("bob", 0, 1, 1, 0, said="no mask"),
         submission("cyd", 0, 0, 1, 0, untouched=["a"]),
@@ -221,8 +221,8 @@ def test_what_cost_points_hardest_first() -> None:
         ("a-any", 1, 4, 25),
     ]
     integration, a, a_any = by_test
-    assert (a.students, a.untouched, dict(a.said)) == (["bob", "cyd"], ["cyd"], {"no mask": ["bob"]})
-    assert (integration.follows, dict(integration.said)) == (["bob", "cyd"], {"together": ["dan"]})
+    assert (a.students, a.untouched, dict(a.sentences)) == (["bob", "cyd"], ["cyd"], {"no mask": ["bob"]})
+    assert (integration.follows, dict(integration.sentences)) == (["bob", "cyd"], {"together": ["dan"]})
     assert a_any.untouched == ["cyd"]
     exercises = losses(klass, by_test=False)
     assert [(e.name, e.points, e.lost, e.students) for e in exercises] == [
@@ -232,7 +232,7 @@ def test_what_cost_points_hardest_first() -> None:
 
 
 def test_who_made_which_mistake() -> None:
-    klass = record(
+    klass = results(
         submission("ann", 0, 1, 1, 0, said="no mask"),
         submission("bob", 0, 1, 1, 0, said="no mask"),
         submission("cyd", 0, 1, 1, 4, said="odd"),
@@ -252,12 +252,12 @@ def test_words_that_are_mostly_gaps_get_an_example() -> None:
     assert with_example("weight … should multiply the vector", "weight 3") == "weight … should multiply the vector"
     assert with_example("wrong", "wrong: 3") == "wrong"
     verdict = Verdict("test-a", "a", 2, 0, detail="'x' becomes 'y'", pattern="… becomes …")
-    klass = record(Submission("ann", 0, False, {"test-a": verdict}, frozenset(), [], None))
+    klass = results(Submission("ann", 0, False, {"test-a": verdict}, frozenset(), [], None))
     assert losses(klass, by_test=True)[0].properties == [("… becomes … For example: 'x' becomes 'y'", ["ann"])]
 
 
 def test_remarks_are_counted_by_kind() -> None:
-    klass = record(
+    klass = results(
         submission("ann", 2, 1, 1, 4, remarks=["Cell 3 did not end within 30 seconds.", "No file `a.csv`."]),
         submission("bob", 2, 1, 1, 4, remarks=["Cell 12 did not end within 30 seconds."]),
     )
@@ -287,37 +287,37 @@ def test_the_histogram_counts_each_score_once(scores: list[float], most: float, 
 @pytest.mark.parametrize(
     ("klass", "sentences", "absent"),
     [
-        (record(enrolled=3), ["Nobody has submitted this assignment yet"], ["Scores", "Every submission"]),
-        (record(waiting=["ann"]), ["1 submission waited to be graded", "make autograde ASSIGNMENT=toy"], ["Scores"]),
+        (results(enrolled=3), ["Nobody has submitted this assignment yet"], ["Scores", "Every submission"]),
+        (results(waiting=["ann"]), ["1 submission waited to be graded", "make autograde ASSIGNMENT=toy"], ["Scores"]),
         (
-            record(submission("ann", 2, 1, 0, 0)),
+            results(submission("ann", 2, 1, 0, 0)),
             ["One submission is graded. It has 3 of 8 points.", "too few for a distribution", "b lost", "1 student"],
             ["median of", "Half of"],
         ),
         (
-            record(submission("ann", 2, 1, 1, 4), submission("bob", 2, 1, 1, 4)),
+            results(submission("ann", 2, 1, 1, 4), submission("bob", 2, 1, 1, 4)),
             ["All 2 submissions have all 8 points. No test cost anybody a point.", "8 and 8 of 8 points"],
             ["Mistakes", "hardest"],
         ),
         (
-            record(*(submission(f"s{n}", 2, 1, 1, 4) for n in range(30))),
+            results(*(submission(f"s{n}", 2, 1, 1, 4) for n in range(30))),
             ["All 30 submissions have all 8 points.", "30 of 30 have all 8 points; the lowest score is 8"],
             ["Mistakes", "hardest"],
         ),
         (
-            record(*(submission(f"s{n}", 0, 0, 0, 0, untouched=["a", "b"]) for n in range(3))),
+            results(*(submission(f"s{n}", 0, 0, 0, 0, untouched=["a", "b"]) for n in range(3))),
             ["left blank 3", "3 students left the exercise blank", "left it blank"],
             ["no known mistake:"],
         ),
         (
-            record(Submission("ann", 3, False, {}, frozenset(), [], None)),
+            results(Submission("ann", 3, False, {}, frozenset(), [], None)),
             ["Whose notebook has no verdicts", "One submission is graded. It has 3 of 8 points."],
             ["Mistakes", "seconds to grade"],
         ),
     ],
     ids=["nobody", "waiting", "one", "two perfect", "all perfect", "all blank", "no verdicts"],
 )
-def test_small_and_odd_classes_read_well(klass: Record, sentences: list[str], absent: list[str]) -> None:
+def test_small_and_odd_classes_read_well(klass: ClassResults, sentences: list[str], absent: list[str]) -> None:
     html = page(klass, [], None, NOW)
     Balanced(html)
     text = text_of(html)
@@ -330,7 +330,7 @@ def test_small_and_odd_classes_read_well(klass: Record, sentences: list[str], ab
 
 def test_the_page_asks_for_nothing_and_runs_nothing() -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e"
-    klass = record(
+    klass = results(
         *(submission(f"{evil}{n}", 0, 1, 1, 0, said=evil, remarks=[evil], late=True) for n in range(4)),
         waiting=[evil],
     )
@@ -346,17 +346,40 @@ def test_the_page_asks_for_nothing_and_runs_nothing() -> None:
 
 
 def test_the_figure_says_in_words_what_it_shows() -> None:
-    klass = record(submission("ann", 2, 1, 1, 4), submission("bob", 0, 1, 1, 0), submission("cyd", 0, 1, 1, 0))
+    klass = results(submission("ann", 2, 1, 1, 4), submission("bob", 0, 1, 1, 0), submission("cyd", 0, 1, 1, 0))
     text = text_of(page(klass, [], None, NOW))
     assert "Bar chart of 3 scores: 2 with 2 to less than 3, 1 with 7 to 8; the median is 2." in text
     assert "score (points)" in text and "1 of 3 have all 8 points; the lowest score is 2." in text
 
 
 def test_without_a_bank_the_page_says_so() -> None:
-    klass = record(submission("ann", 0, 1, 1, 0, said="no mask"))
+    klass = results(submission("ann", 0, 1, 1, 0, said="no mask"))
     text = text_of(page(klass, [], "The repository has no bank.", NOW))
     assert "The repository has no bank. Failing submissions are therefore grouped by what the tests say." in text
     assert "no known mistake: no mask" in text
+
+
+def test_where_part_of_the_record_is_stale_page_and_command_say_so(
+    klass: NbGraderAPI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "class"
+    shutil.copytree(klass.coursedir.root, root)
+    path = root / "tests" / "topics" / NAME / "wrong.py"
+    path.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "topics" / NAME / "wrong.py", path)
+    mistakes = [Mistake(*key, (), digest) for key, digest in digests(root, NAME, source_of(NAME)).items()]
+    written = tmp_path / "page.html"
+    for stale, sentences in (
+        (2, [f"2 of the {len(mistakes)} known mistakes are left out", "make mistakes ASSIGNMENT=tokenizer"]),
+        (0, []),
+    ):
+        entries = [replace(m, digest="another") for m in mistakes[:stale]] + mistakes[stale:]
+        record_of(root, NAME).write_bytes(wire.encode(entries))
+        run(open_course(root), NAME, "--to", str(written))
+        for text in (text_of(written.read_text()), capsys.readouterr().out):
+            assert all(sentence in text for sentence in sentences)
+            assert ("left out, as the record" in text) == bool(sentences)
+        assert "A submission is counted under a known mistake if" in text_of(written.read_text())
 
 
 # ------------------------------------------------------------------------------------- from a gradebook on the disk
@@ -377,8 +400,8 @@ def klass(tmp_path_factory: pytest.TempPathFactory) -> NbGraderAPI:
     return api
 
 
-def test_the_record_is_what_gradebook_and_notebooks_say(klass: NbGraderAPI) -> None:
-    read = read_record(klass, NAME)
+def test_the_results_are_what_gradebook_and_notebooks_say(klass: NbGraderAPI) -> None:
+    read = read_class(klass, NAME)
     most = read.max_score
     assert (read.title, read.enrolled, len(read.submitted), read.ungraded) == (
         source_of(NAME).metadata.course.title,
@@ -400,10 +423,10 @@ def test_the_scores_are_after_penalties_and_by_hand(klass: NbGraderAPI) -> None:
         before, grade.manual_score = grade.score, 1
         gradebook.db.commit()
     try:
-        ann, bob, *_ = read_record(klass, NAME).graded
-        assert ann.score == read_record(klass, NAME).max_score - 1.5
+        ann, bob, *_ = read_class(klass, NAME).graded
+        assert ann.score == read_class(klass, NAME).max_score - 1.5
         lost = sum(v.points - v.earned for v in bob.verdicts.values())
-        assert bob.score == read_record(klass, NAME).max_score - lost + 1 - before
+        assert bob.score == read_class(klass, NAME).max_score - lost + 1 - before
     finally:
         with klass.gradebook as gradebook:
             gradebook.find_submission_notebook(NAME, NAME, "ann").late_submission_penalty = 0
@@ -418,7 +441,7 @@ def test_the_command_writes_the_page(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(analytics, "read_mistakes", lambda api, name: known)
+    monkeypatch.setattr(analytics, "read_mistakes", lambda api, name: (known, None))
     run(klass, NAME, "--to", str(tmp_path / "page.html"))
     text = text_of((tmp_path / "page.html").read_text())
     assert "submitted 5 of 6 not graded 1 left blank 1 late 1" in text
@@ -474,13 +497,13 @@ def test_a_damaged_graded_notebook_is_no_reason_to_stop(klass: NbGraderAPI, tmp_
     try:
         for text in ("", "[]", "{", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'):
             path.write_text(text)
-            Balanced(page(read_record(klass, NAME), [], None, NOW))
+            Balanced(page(read_class(klass, NAME), [], None, NOW))
     finally:
         path.write_text(kept)
 
 
 def test_a_class_of_sixty(tmp_path: Path, known: list[Mistake]) -> None:
-    read = read_record(make_class(tmp_path, NAME, 60), NAME)
+    read = read_class(make_class(tmp_path, NAME, 60), NAME)
     html = page(read, known, None, NOW)
     Balanced(html)
     made = mistakes_made(read, known)

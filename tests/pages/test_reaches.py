@@ -5,7 +5,7 @@ import datetime
 import pytest
 from nbformat import NotebookNode
 
-from course.pages.analytics import Record, Submission, page
+from course.pages.analytics import ClassResults, Submission, page
 from course.pages.reaches import Reach, reaches
 from tests.support import outside
 
@@ -69,10 +69,11 @@ def test_the_page_lists_them_for_the_instructor() -> None:
     ann = Submission("ann", 1.0, False, {}, frozenset(), [], None, found)
     bob = Submission("bob", 1.0, False, {}, frozenset(), [], None)
     html = page(
-        Record("toy", "A toy", 1, {}, 2, frozenset(["ann", "bob"]), [ann, bob]), [], None, datetime.datetime.now()
+        ClassResults("toy", "A toy", 1, {}, 2, frozenset(["ann", "bob"]), [ann, bob]), [], None, datetime.datetime.now()
     )
     assert "Lines worth reading" in html and "It costs nothing to be listed" in html
     assert "return torch.ops.aten.mul(x, 2) # &lt;b&gt;" in html
     assert "in a cell of their own" in html
-    honest = page(Record("toy", "A toy", 1, {}, 1, frozenset(["bob"]), [bob]), [], None, datetime.datetime.now())
+    alone = ClassResults("toy", "A toy", 1, {}, 1, frozenset(["bob"]), [bob])
+    honest = page(alone, [], None, datetime.datetime.now())
     assert "Lines worth reading" not in honest

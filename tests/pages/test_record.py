@@ -15,7 +15,7 @@ from course.pages import digests as module
 from course.pages import record as recording
 from course.pages.digests import digests
 from course.pages.mistakes import Mistake, NoBank, known_mistakes, read_record, record_of
-from course.pages.record import marks, record
+from course.pages.record import outcomes, record
 from tests.support.made_up_class import source_of
 
 NAME = "tokenizer"
@@ -49,10 +49,10 @@ def test_an_entry_of_the_record_played_again_says_the_same(name: str) -> None:
     answers = bank("wrong", name)
     answer = answers[datetime.date.today().toordinal() % len(answers)]  # another one each day
     (kept,) = (m for m in read_record(ROOT, name) if (m.exercise, m.label) == (answer.exercise, answer.label))
-    again = Mistake(kept.exercise, kept.label, marks(source_of(name), answer))
-    tests = {test for mark in (*kept.marks, *again.marks) for test in mark}
-    assert all(again.fails_as(mark, tests) for mark in kept.marks)
-    assert all(kept.fails_as(mark, tests) for mark in again.marks)
+    again = Mistake(kept.exercise, kept.label, outcomes(source_of(name), answer))
+    tests = {test for outcome in (*kept.outcomes, *again.outcomes) for test in outcome}
+    assert all(again.fails_as(outcome, tests) for outcome in kept.outcomes)
+    assert all(kept.fails_as(outcome, tests) for outcome in again.outcomes)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_only_what_changed_is_played(toy: Path) -> None:
     first = record_of(toy, "toy_bank").read_bytes()
     known = known_mistakes(toy, "toy_bank", source_of(NAME))
     assert [(m.exercise, m.label) for m in known] == [FIRST, NOTHING]
-    assert all("test-best-pair" in mark for mark in known[0].marks)
+    assert all("test-best-pair" in outcome for outcome in known[0].outcomes)
     assert record(toy, ["toy_bank"]) == {"toy_bank": 0}
     assert record_of(toy, "toy_bank").read_bytes() == first
     path = toy / "tests" / "topics" / "toy_bank" / "wrong.py"

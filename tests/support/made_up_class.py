@@ -52,7 +52,7 @@ def record_of(name: str) -> dict[tuple[str, str], Mistake]:
 
 def said_of(name: str, exercise: str, label: str, seed: str) -> dict[str, dict]:
     """`{test cell: what the judge would write down}` for the tests that a bank's answer fails, in a way by the seed."""
-    ways = record_of(name)[exercise, label].marks
+    ways = record_of(name)[exercise, label].outcomes
     return {test: asdict(failure) for test, failure in ways[int(seed) % len(ways)].items()}
 
 

@@ -49,9 +49,7 @@ class Proof:
         Comments are not in it.
         """
         parts = [*map(bare, self.code), *reached(self.code, ROOT).values(), *pins()]
-        words = {word for part in parts for word in re.findall(r"""["']([\w-]+)["']""", part)}
-        parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoints() if path.stem in words]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return digest_of(parts)
 
     def record(self) -> dict[str, Any]:
         """What was written when it was proved last; empty if it never was."""
@@ -70,6 +68,13 @@ class Proof:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         record = {"digest": self.digest(), "proved": datetime.date.today().isoformat(), **found}
         write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def digest_of(parts: list[str]) -> str:
+    """A digest of pieces of code, and of the checkpoints that they name."""
+    words = {word for part in parts for word in re.findall(r"""["']([\w-]+)["']""", part)}
+    weights = [hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoints() if path.stem in words]
+    return hashlib.sha256("\0".join([*parts, *weights]).encode()).hexdigest()
 
 
 def pins() -> list[str]:

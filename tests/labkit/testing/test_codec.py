@@ -1,9 +1,11 @@
 """What crosses between tests and answers arrives as it was; bytes that are no message are refused and run nothing."""
 
 import contextlib
+import itertools
 import json
 import math
 from collections import OrderedDict, namedtuple
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -13,8 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.testing import codec
+from labkit.testing import checks, codec, link
 from labkit.testing.codec import CodecError, decode, encode
+from labkit.testing.link import Link, Remote, UnreadableAnswer
+from labkit.testing.student import Student
 
 DTYPES = [
     torch.bool,
@@ -53,6 +57,8 @@ def same(a, b) -> bool:
         return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, KeysView | ValuesView | ItemsView):
+        return same(list(a), list(b))
     if isinstance(a, dict):
         return len(a) == len(b) and all(
             same(k, m) and same(v, w) for (k, v), (m, w) in zip(a.items(), b.items(), strict=True)
@@ -132,6 +138,10 @@ others = (
     | st.integers(0, 2**64 - 1).map(np.uint64)
     | st.floats(width=32, allow_nan=False).map(np.float32)
     | st.booleans().map(np.bool_)
+    | st.builds(range, st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 3))
+    | st.dictionaries(hashables, atoms, max_size=4).flatmap(
+        lambda d: st.sampled_from([d.keys(), d.values(), d.items()])
+    )
 )
 
 
@@ -214,6 +224,101 @@ def test_other_objects_cross_as_handles():
         decode(message)
 
 
+ITERATORS = {
+    "generator": "(2 * x for x in [1, 2])",
+    "map": "map(int, [2, 4])",
+    "filter": "filter(None, [2, 0, 4])",
+    "zip": "zip([2, 4], 'ab')",
+    "enumerate": "enumerate([2, 4])",
+    "reversed": "reversed((4, 2))",
+    "list_reverseiterator": "reversed([4, 2])",
+    "dict_keyiterator": "iter({2: 1, 4: 1})",
+}
+OTHERS = {
+    "dict_keys": "{2: 1, 4: 1}.keys()",
+    "dict_values": "{1: 2, 2: 4}.values()",
+    "dict_items": "{2: 'a', 4: 'b'}.items()",
+    "range": "range(2, 5, 2)",
+    "ndarray": "np.array([2, 4])",
+    "bytearray": "bytearray([2, 4])",
+}
+
+
+def answer_both_ways(body: str):
+    """An answer of the student's that returns something, as a test meets it: directly, and from another process."""
+    namespace: dict = {"itertools": itertools, "np": np}
+    exec(f"def f():\n    return {body}", namespace)
+    return namespace["f"], Remote(Link(Student(namespace).handle, {}), "f")
+
+
+def what_is_said(test: str, f) -> str:
+    """What a line of a test says of an answer."""
+    try:
+        exec(test, {"f": f, "torch": torch, "checks": checks, "Iterator": Iterator})
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "passed"
+
+
+@pytest.mark.parametrize(("name", "body"), (ITERATORS | OTHERS).items(), ids=str)
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert isinstance(f(), list), f'the merges should be a list, and you return a {type(f()).__name__}'",
+        "assert isinstance(f(), Iterator), f'an iterator is wanted, not {type(f())}'",
+        "assert list(f()) == [2, 4], f'{list(f())} should be [2, 4]'",
+        "assert f() is None or f() != {2: 4}, 'it is'",
+        "assert 4 in f(), f'{[*f()]} lacks 4'",
+        "assert sum(f()) == 6, 'the sum'",
+        "assert bool(f()), 'it is empty'",
+        "len(f())",
+        "f()[1:0]",
+        "f().shape",
+        "f() < 1",
+        "next(f())",
+        "next(iter(f()))",
+        "torch.tensor(f())",
+        "f'{f():.2f}'",
+        "checks.check_tensor(f(), torch.ones(2), 'hint')",
+        "checks.check_number(f(), 2, 'hint')",
+    ],
+)
+def test_of_what_an_answer_gives_a_test_says_the_same_both_ways(name: str, body: str, test: str):
+    directly, through_codec = (what_is_said(test, f) for f in answer_both_ways(body))
+    assert through_codec == directly
+    if "should be a list" in test:
+        assert directly == f"AssertionError: the merges should be a list, and you return a {name}"
+
+
+def test_an_iterator_is_taken_once_and_stays_what_it_is(monkeypatch):
+    _, f = answer_both_ways("itertools.count(5)")
+    numbers = f()
+    assert type(numbers).__name__ == "count"
+    assert list(itertools.islice(numbers, 3)) == [5, 6, 7] and next(numbers) == 8
+    assert numbers == numbers and numbers not in (f(), 5) and repr(numbers) == "<count object>"
+    monkeypatch.setattr(link, "MAX_STEPS", 50)
+    with pytest.raises(UnreadableAnswer, match="more than 50 items, one by one: does it ever end"):
+        list(f())
+
+
+def test_an_iterator_of_a_students_class_keeps_its_name_to_itself():
+    _, f = answer_both_ways("type('input_7', (), {'__iter__': lambda s: s, '__next__': lambda s: 1})()")
+    assert type(f()) is Remote
+    with pytest.raises(CodecError, match="not an iterator of Python's"):
+        decode(message('{"iterator":["#1","input_7"]}'), handle=lambda *handle: handle)
+    assert decode(message('{"iterator":["#1","zip"]}'), handle=lambda *handle: handle) == ("#1", "zip")
+
+
+@pytest.mark.parametrize("value", [range(10**7), range(10**30), range(-(2**20_000), 0, 2**19_999), [range(10**6)] * 3])
+def test_long_ranges_are_neither_sent_nor_read(value):
+    with pytest.raises(CodecError, match="cannot be sent"):
+        encode(value)
+    parts = '{"range":[0,10000000,1]}', '{"range":[0,{"int":"0x1000000000000000000"},1]}', '{"range":[0,1,0]}'
+    for tree in parts:
+        with pytest.raises(CodecError):
+            decode(message(tree))
+
+
 @pytest.mark.parametrize("value", [lambda: 1, object(), 1j, torch.nn.Linear(1, 1), Sizes(1), int])
 def test_what_is_no_data_is_refused_in_words(value):
     with pytest.raises(CodecError, match="cannot be sent"):
@@ -268,6 +373,8 @@ HOSTILE = [
     *('{"config":["Sizes",{"width":1}]}', '{"config":[["Sizes"],{}]}', '{"handle":5}', '{"handle":"#1"}'),
     *('{"fraction":[2,4]}', '{"fraction":[1,0]}', '{"fraction":[1]}', '{"fraction":[0.5,1]}', '{"bytearray":5}'),
     *('{"decimal":"1e5"}', '{"decimal":"1E+99999"}', '{"decimal":5}', '{"decimal":"x"}', '{"array":["0","float32"]}'),
+    *('{"dict_keys":[[1]]}', '{"dict_values":5}', '{"dict_items":[[1],[2,3]]}', '{"iterator":["#1","zip"]}'),
+    *('{"range":[0,1]}', '{"range":[0,true,1]}', '{"range":[0.5,1,1]}', '{"iterator":["#1"]}', '{"iterator":5}'),
     *('{"scalar":["int8",300]}', '{"scalar":["object",1]}', '{"scalar":["int8","x"]}', '{"scalar":1}'),
     *("[" * 100_000, "[" * 100 + "]" * 100, "9" * 5000, '{"set":' * 200 + "1" + "}" * 200),
 ]
