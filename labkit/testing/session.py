@@ -24,14 +24,14 @@ class Session:
         self,
         namespace: dict,
         replaces: Mapping[str, list[str]],
-        parts: Mapping[str, str],
+        lends: Mapping[str, str],
         sources: Mapping[str, str] | None = None,
     ):
         self.namespace = namespace
-        self.replaces, self.parts, self.sources = replaces, parts, sources
+        self.replaces, self.lends, self.sources = replaces, lends, sources
         self.before: dict[str, Any] = {}
         self.guards: list[Guard] = []
-        self.kept: list[str] = []  # parts that stayed the student's
+        self.not_lent: list[str] = []  # names in `lends` that stayed the student's
         self.settings = contextlib.ExitStack()
 
     def begin(self) -> None:
@@ -41,11 +41,11 @@ class Session:
             self.settings = settings.pop_all()
 
     def _begin(self) -> None:
-        for name, module in self.parts.items():
+        for name, module in self.lends.items():
             try:
                 reference = self.reference(name, module)
             except (ImportError, AttributeError):
-                self.kept.append(name)
+                self.not_lent.append(name)
                 continue
             self.before[name] = self.namespace.get(name)
             self.namespace[name] = reference
