@@ -193,9 +193,10 @@ def reason(outcome: dict[str, Any]) -> str:
     """Why nbgrader failed, in one line, from the log of one of `NbGraderAPI`'s commands."""
     text = f"{outcome.get('error', '')}\n{outcome.get('log', '')}"
     errors = re.findall(r"^\s*(?:\[\w+\] )?((?:\w+\.)*\w+(?:Error|Exception))(?::? (.*))?$", text, re.MULTILINE)
-    told = [(name.rpartition(".")[2], message) for name, message in errors if not name.endswith("NbGraderException")]
-    if told:
-        return ": ".join(told[-1])
+    errors = [(name, message) for name, message in errors if not name.endswith("NbGraderException")]
+    if errors:
+        name, message = errors[-1]
+        return f"{name.split('.')[-1]}: {message}"
     complaints = _complaints(text)
     return complaints[0] if complaints else "nbgrader gave no reason"
 

@@ -33,6 +33,7 @@ from labkit.notebook import (
     grade_id,
     is_blank,
     is_exercise,
+    is_given,
     is_test,
     is_untouched,
     key_of,
@@ -42,6 +43,8 @@ from labkit.terminal import print_everything
 
 # Laptops differ: a cell may take this many times what the whole notebook takes where it was written.
 PATIENCE = 3
+GIVEN_SECONDS = 600
+"""What the course's own cells may take at least: they import torch, and install it where it is missing."""
 # What an exercise says that still raises the NotImplementedError it came with.
 BLANK = "not written yet"
 
@@ -121,7 +124,7 @@ def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
     seconds = PATIENCE * notebook.metadata.course.seconds
     client = NotebookClient(
         notebook,
-        timeout=seconds,
+        timeout_func=lambda cell: max(seconds, GIVEN_SECONDS) if is_given(cell) else seconds,
         allow_errors=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},

@@ -61,6 +61,11 @@ def is_exercise(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and bool(marks_of(cell).get("solution"))
 
 
+def is_given(cell: NotebookNode) -> bool:
+    """Whether this cell is the course's own and gives no points."""
+    return cell.cell_type == "code" and bool(marks_of(cell)) and not is_exercise(cell) and not is_test(cell)
+
+
 def is_test(cell: NotebookNode) -> bool:
     """Whether this cell gives points for what stands in others."""
     return cell.cell_type == "code" and bool(marks_of(cell).get("grade")) and not marks_of(cell).get("solution")

@@ -32,10 +32,10 @@ UNMARKED = re.compile(r"(prose|run|task)-")
 
 @dataclass(frozen=True)
 class Renewed:
-    """The new notebook, what is to be said of it, and whether it differs from the old one."""
+    """The new notebook, the remarks on it, and whether it differs from the old one."""
 
     notebook: NotebookNode
-    told: list[str]
+    remarks: list[str]
     changed: bool
 
 
@@ -43,7 +43,7 @@ def renew(old: NotebookNode, new: NotebookNode) -> Renewed:
     """The release `new` with what the student wrote in `old`; neither is changed.
 
     The course's cells are the release's. A student's answer replaces the blank exercise, a prediction the blank guess,
-    and own cells follow the cell that they followed. What has no place any more becomes an own cell or is told.
+    and own cells follow the cell that they followed. What has no place any more becomes an own cell or gets a remark.
     """
     return _Renewal(old, new).run()
 
@@ -52,7 +52,7 @@ def renew(old: NotebookNode, new: NotebookNode) -> Renewed:
 class _Renewal:
     old: NotebookNode
     new: NotebookNode
-    told: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     own: dict[str | None, list[NotebookNode]] = field(default_factory=dict)  # by the course's cell they follow
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class _Renewal:
             elif released.cell_type == "code" and not marks_of(released):
                 cell.source = _with_predictions(released.source, predictions)
                 if self.blank(student.source) != self.blank(released.source):
-                    self.told.append(
+                    self.remarks.append(
                         f"The cell {key} differs from yours by more than your predictions: the new one is in place, "
                         "and yours stands below it as text."
                     )
@@ -88,27 +88,29 @@ class _Renewal:
                 if not marks_of(released):
                     rewritten += 1
                 elif marks_of(student).get("checksum") == marks_of(released).get("checksum", ""):
-                    self.told.append(f"You had changed {key}, which is the course's; its own text is back.")
+                    self.remarks.append(f"You had changed {key}, which is the course's; its own text is back.")
                 elif not key.startswith("given-course-"):  # what the assembler writes is nothing to read again
                     corrected.append(key)
             cells += [cell, *self.own.get(key, ())]
         if corrected:
-            self.told.append(f"Corrected: {', '.join(corrected)}.")
+            self.remarks.append(f"Corrected: {', '.join(corrected)}.")
         if added:
-            self.told.append(f"New, or put back where you had deleted it: {', '.join(added)}.")
+            self.remarks.append(f"New, or put back where you had deleted it: {', '.join(added)}.")
         if rewritten:
-            self.told.append(
+            self.remarks.append(
                 f"The course's text changed in {rewritten} of its cells. What you may have written into them is in the "
                 "old file only."
             )
         asked = {m["name"] for cell in self.new.cells for m in GUESS.finditer(cell.source)}
         for name in sorted(predictions.keys() - asked):
-            self.told.append(f"Your prediction `{name} = {predictions[name]}` is no longer asked for and was left out.")
+            self.remarks.append(
+                f"Your prediction `{name} = {predictions[name]}` is no longer asked for and was left out."
+            )
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(self.new.metadata))
         notebook.nbformat_minor = 5
         nbformat.validate(notebook)
         changed = _texts(notebook) != _texts(self.old) or self.old.metadata.get(COURSE) != self.new.metadata[COURSE]
-        return Renewed(notebook, self.told, changed)
+        return Renewed(notebook, self.remarks, changed)
 
     def sort(self, current: dict[str, NotebookNode]) -> tuple[dict[str, NotebookNode], dict[str, str]]:
         """The student's version of each of the course's cells, and their predictions; the others go to `own`."""
@@ -132,14 +134,14 @@ class _Renewal:
             elif is_exercise(cell):
                 if key not in current:
                     kept = "" if is_untouched(cell) else "; your answer is kept as a cell of your own"
-                    self.told.append(f"The exercise {_name(key)} is no longer in the assignment{kept}.")
+                    self.remarks.append(f"The exercise {_name(key)} is no longer in the assignment{kept}.")
                 if not is_untouched(cell):
                     self.keep(cell, place)
             elif marks_of(cell) or UNMARKED.match(key):
                 if key in current and cell.source.strip() != current[key].source.strip():
                     self.keep(cell, place)  # a copy that the student made to try things
                 elif key not in current and cell.cell_type == "code":
-                    self.told.append(f"The cell {key} is no longer in the assignment.")
+                    self.remarks.append(f"The cell {key} is no longer in the assignment.")
                     predictions |= self.predictions(cell.source)
             else:
                 self.keep(cell, place)
@@ -169,13 +171,13 @@ class _Renewal:
         released, key = cell.source, key_of(cell)
         if is_untouched(student):
             if student.source.strip() != released.strip():
-                self.told.append(f"The task of {_name(key)} was corrected; you had not begun it.")
+                self.remarks.append(f"The task of {_name(key)} was corrected; you had not begun it.")
             return []
         cell.source = student.source
         before, after = marks_of(student).get("checksum"), marks_of(cell).get("checksum")
         if before is None or before == after or student.source.strip() == released.strip():
             return []
-        self.told.append(
+        self.remarks.append(
             f"The task of {_name(key)} was corrected: your answer is kept as it was, and the new text stands above it. "
             "Compare the two."
         )
@@ -263,7 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"A file cannot be used: {error}. Your notebook was not changed.", file=sys.stderr)
         return 1
     print(f"{path} is the new release, with your answers. The file as it was: {copy}")
-    print("\n".join(f"- {sentence}" for sentence in renewed.told))
+    print("\n".join(f"- {sentence}" for sentence in renewed.remarks))
     return 0
 
 

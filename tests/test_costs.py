@@ -68,6 +68,16 @@ def test_groups_are_dealt_whole_and_the_longest_first(tmp_path: Path, workers: i
     assert all(cost["kind"] == "fast" and cost["processor"] > 0 and cost["wall"] > 0 for cost in measured.values())
 
 
+def test_what_a_running_process_below_has_computed_counts() -> None:
+    work = "import sys\nsum(range(20_000_000))\nprint(flush=True)\nsys.stdin.read()"
+    between = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {work!r}])"
+    before = costs.processor_seconds()
+    with subprocess.Popen([sys.executable, "-c", between], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        running = costs.processor_seconds()
+    assert before + 0.1 < running <= costs.processor_seconds()
+
+
 def test_the_page_adds_up() -> None:
     tests = {
         "tests/banks/test_banks.py::test_a[gpt]": {"kind": "fast", "processor": 40.0, "wall": 50.0},

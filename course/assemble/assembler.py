@@ -97,7 +97,7 @@ class Assembler:
             {
                 COURSE: {
                     **header,
-                    "minutes": sum(e.cell.marks["minutes"] for e in self.exercises.values()),
+                    "minutes": sum(e.cell.options["minutes"] for e in self.exercises.values()),
                     "exercises": len(self.exercises),
                     "reference": self.module,
                 },
@@ -109,7 +109,7 @@ class Assembler:
         return notebook
 
     def survey(self, header: dict, cells: list[Cell]) -> None:
-        """Read the marks of all cells before any is written: ids, points, which test belongs to which exercise."""
+        """Read the options of all cells before any is written: ids, points, which test belongs to which exercise."""
         seen: set[tuple[str, str]] = set()
         total = private = 0
         for cell in cells:
@@ -121,14 +121,14 @@ class Assembler:
                 defines = [
                     a.name for n in ast.parse(cell.source).body if isinstance(n, ast.ImportFrom) for a in n.names
                 ]
-                exercise = Exercise(cell.name, cell, defines, cell.marks.get("replaces", "").split())
+                exercise = Exercise(cell.name, cell, defines, cell.options.get("replaces", "").split())
                 if cell.name == INTEGRATION:
                     cell.refuse(f"`{INTEGRATION}` is the name of the integration test; rename the exercise")
                 self.exercises[cell.name] = exercise
                 self.owner.update({name: cell.name for name in defines})
             if cell.kind == "test":
-                total += cell.marks["points"]
-                private += cell.marks["points"] if cell.private else 0
+                total += cell.options["points"]
+                private += cell.options["points"] if cell.private else 0
                 if cell.of == INTEGRATION and any(n == INTEGRATION and k == "done" for k, n in seen):
                     cell.refuse("there is an integration test already; an assignment has one")
                 if cell.of == INTEGRATION:
@@ -136,7 +136,7 @@ class Assembler:
                 elif cell.of not in self.exercises:
                     cell.refuse(f"no exercise `{cell.of}` comes before it; name one with of=, or `{INTEGRATION}`")
                 else:
-                    self.exercises[cell.of].points += cell.marks["points"]
+                    self.exercises[cell.of].points += cell.options["points"]
                     self.exercises[cell.of].tests.append(cell.name)
         for exercise in self.exercises.values():
             for call in exercise.replaces:
@@ -183,22 +183,22 @@ class Assembler:
         self.names.check(cell, source)
         self.names.note(cell, source)
         if cell.kind == "run":
-            return [nbformat.v4.new_code_cell(source, id=identity, metadata=dict(cell.marks))]
+            return [nbformat.v4.new_code_cell(source, id=identity, metadata=dict(cell.options))]
         if cell.kind == "given":
             return [graded_cell(cell.kind, cell.name, source)]
         if cell.kind == "exercise":
             return self.exercise_cells(self.exercises[cell.name], source)
-        return [graded_cell(cell.kind, cell.name, source, cell.marks["points"], self.about_test(cell, functions))]
+        return [graded_cell(cell.kind, cell.name, source, cell.options["points"], self.about_test(cell, functions))]
 
     def exercise_cells(self, exercise: Exercise, source: str) -> list[NotebookNode]:
         """An exercise's cell, after one line of prose: difficulty, importance, minutes, points, what it uses."""
-        marks = exercise.cell.marks
+        options = exercise.cell.options
         uses = {self.owner[n] for name in exercise.defines for n in self.names.reads[name] if n in self.owner}
         in_order = sorted(uses - {exercise.name}, key=list(self.exercises).index)
         parts = [
-            f"difficulty {marks['difficulty']} of 5",
-            f"importance {marks['importance']} of 5",
-            f"about {marks['minutes']} minutes",
+            f"difficulty {options['difficulty']} of 5",
+            f"importance {options['importance']} of 5",
+            f"about {options['minutes']} minutes",
             f"{exercise.points} point{'s' if exercise.points != 1 else ''}",
             *(["uses " + ", ".join(in_order)] if in_order else []),
         ]
@@ -245,8 +245,8 @@ class Assembler:
             self.name,
             title,
             exercises=len(self.exercises),
-            points=sum(cell.marks["points"] for cell in cells if cell.kind == "test" and not cell.private),
-            minutes=sum(e.cell.marks["minutes"] for e in self.exercises.values()),
+            points=sum(cell.options["points"] for cell in cells if cell.kind == "test" and not cell.private),
+            minutes=sum(e.cell.options["minutes"] for e in self.exercises.values()),
             repository=repository,
             root=self.root,
         )

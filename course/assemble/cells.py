@@ -14,12 +14,12 @@ def run_text(cell: Cell) -> str:
     if not isinstance(guard, ast.If) or guard.orelse or ast.unparse(guard.test) != "__name__ == '__main__'":
         cell.refuse('a run cell is one `if __name__ == "__main__":` block')
     # Lines inside a string of several lines belong to the string: they keep their indentation.
-    kept: set[int] = set()
+    in_text: set[int] = set()
     for node in ast.walk(guard):
         if isinstance(node, ast.Constant | ast.JoinedStr) and last_line(node) > node.lineno:
-            kept |= set(range(node.lineno + 1, last_line(node) + 1))
+            in_text |= set(range(node.lineno + 1, last_line(node) + 1))
     numbered = list(enumerate(cell.source.splitlines(), 1))[guard.lineno :]
-    return "\n".join(line if n in kept else line.removeprefix("    ") for n, line in numbered).strip("\n")
+    return "\n".join(line if n in in_text else line.removeprefix("    ") for n, line in numbered).strip("\n")
 
 
 def functions_of(cell: Cell, have: set[str]) -> list[ast.FunctionDef]:

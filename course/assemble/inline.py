@@ -49,7 +49,7 @@ class Inliner:
             texts: dict[int, str] = {}
             for name in names:
                 self.bring_imports(cell, name, node.lineno)
-                given = cell.marks.get("given_methods", "").split()
+                given = cell.options.get("given_methods", "").split()
                 text = definitions.exercise_text(name, given) if cell.kind == "exercise" else definitions.text_of(name)
                 if mark := next((m for m in MARKS if m in definitions.text_of(name)), None):
                     definitions.refuse(definitions.binds[name], f"`{mark}` is written by the assembler; take it out")

@@ -1,4 +1,4 @@
-"""An assignment as its author wrote it: `course/assignments/<name>.py` in cells, each with its marks checked."""
+"""An assignment as its author wrote it: `course/assignments/<name>.py` in cells, each with its options checked."""
 
 import ast
 import re
@@ -16,8 +16,8 @@ from labkit.notebook import INTEGRATION
 MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME")
 """nbgrader's marks, which the assembler writes and no source may hold."""
 
-# The marks each kind of cell takes: name -> type; the required ones first.
-CELL_MARKS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
+# The options each kind of cell takes: name -> type; the required ones first.
+CELL_OPTIONS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
     "given": ({}, {}),
     "exercise": (
         {"difficulty": int, "importance": int, "minutes": int},
@@ -28,7 +28,7 @@ CELL_MARKS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
 }
 KIND_OF_VALUE = {int: "a whole number", str: "a text", list: "a list of texts"}
 # jupytext notes the blank lines between cells here.
-IGNORED_MARKS = {"title", "lines_to_next_cell"}
+IGNORED_OPTIONS = {"title", "lines_to_next_cell"}
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Cell:
 
     kind: str  # prose, given, exercise, test or run
     name: str  # its id, "" for prose and run
-    marks: dict
+    options: dict
     source: str
-    line: int  # of its mark in the file
+    line: int  # of its marker in the file
     text_line: int  # of its first line of text
     path: Path  # the file it stands in
     private: bool = False  # whether it comes from course/private
@@ -51,7 +51,7 @@ class Cell:
     @property
     def of(self) -> str:
         """The exercise that a test cell tests, or `INTEGRATION`."""
-        return self.marks.get("of", self.name)
+        return self.options.get("of", self.name)
 
     def refuse(self, what: str, line: int | None = None) -> NoReturn:
         """Raise AssemblyError with the place; `line` counts from 1 in the cell's text."""
@@ -86,7 +86,7 @@ def read(name: str, root: Path, *, private: bool = False) -> tuple[dict, list[Ce
 
 
 def parse(text: str, path: Path) -> tuple[NotebookNode, list[Cell]]:
-    """A file in percent format as jupytext reads it, and its cells with their marks checked."""
+    """A file in percent format as jupytext reads it, and its cells with their options checked."""
     for number, line in enumerate(text.splitlines(), 1):
         if mark := next((m for m in MARKS if m in line), None):
             raise AssemblyError(
@@ -96,8 +96,8 @@ def parse(text: str, path: Path) -> tuple[NotebookNode, list[Cell]]:
     places = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"# %%( |$)", line)]
     if len(places) != len(notebook.cells):
         raise AssemblyError(
-            f"{shown(path)}: {len(notebook.cells)} cells but {len(places)} `# %%` marks; "
-            "every cell, also the first, begins with a mark."
+            f"{shown(path)}: {len(notebook.cells)} cells but {len(places)} `# %%` markers; "
+            "every cell, also the first, begins with a marker."
         )
     lines = text.splitlines()
     return notebook, [read_cell(raw, place, lines, path) for raw, place in zip(notebook.cells, places, strict=True)]
@@ -114,10 +114,10 @@ def with_private(cells: list[Cell], path: Path) -> list[Cell]:
     for cell in extra:
         if cell.kind != "test":
             cell.refuse('a private file holds test cells only; write test="..." of="..." points=1')
-        if "of" not in cell.marks:
-            cell.refuse("the mark `of` is missing; name the exercise that it tests")
+        if "of" not in cell.options:
+            cell.refuse("the option `of` is missing; name the exercise that it tests")
         cell.private = True
-        of = cell.marks["of"]
+        of = cell.options["of"]
         places = [n for n, c in enumerate(merged) if c.kind == "test" and c.of == of]
         if not places or of == INTEGRATION:
             names = [c.name for c in cells if c.kind == "exercise"]
@@ -127,41 +127,41 @@ def with_private(cells: list[Cell], path: Path) -> list[Cell]:
 
 
 def read_cell(raw: NotebookNode, line: int, lines: list[str], path: Path) -> Cell:
-    marks = {k: v for k, v in raw.metadata.items() if k not in IGNORED_MARKS}
+    options = {k: v for k, v in raw.metadata.items() if k not in IGNORED_OPTIONS}
     title = raw.metadata.get("title")
     text_line = line + 1
     while text_line < len(lines) and not lines[text_line - 1].strip():
         text_line += 1
     if raw.cell_type == "markdown":
-        cell = Cell("prose", "", marks, raw.source, line, text_line, path)
-        if marks or title:
-            cell.refuse("a prose cell takes no marks")
+        cell = Cell("prose", "", options, raw.source, line, text_line, path)
+        if options or title:
+            cell.refuse("a prose cell takes no options")
         return cell
-    kinds = [k for k in CELL_MARKS if k in marks]
+    kinds = [k for k in CELL_OPTIONS if k in options]
     if title == "run" and not kinds:
         kinds = ["run"]
     elif title:
         kinds = []
     if raw.cell_type != "code" or len(kinds) != 1:
-        cell = Cell("code", "", marks, raw.source, line, text_line, path)
+        cell = Cell("code", "", options, raw.source, line, text_line, path)
         cell.refuse('mark it as one of given="...", exercise="...", test="..." or run')
     kind = kinds[0]
-    name = marks.pop(kind, "")
-    cell = Cell(kind, name, marks, raw.source, line, text_line, path)
-    required, optional = CELL_MARKS[kind]
-    for mark, value in marks.items():
-        expected = required.get(mark) or optional.get(mark)
+    name = options.pop(kind, "")
+    cell = Cell(kind, name, options, raw.source, line, text_line, path)
+    required, optional = CELL_OPTIONS[kind]
+    for option, value in options.items():
+        expected = required.get(option) or optional.get(option)
         if expected is None:
-            cell.refuse(f"unknown mark `{mark}`; it takes {', '.join([*required, *optional]) or 'none'}")
+            cell.refuse(f"unknown option `{option}`; it takes {', '.join([*required, *optional]) or 'none'}")
         if type(value) is not expected:
-            cell.refuse(f"`{mark}` is {value!r}; write {KIND_OF_VALUE[expected]}")
-    for mark in required:
-        if mark not in marks:
-            cell.refuse(f"the mark `{mark}` is missing")
-    for mark in ("difficulty", "importance"):
-        if mark in marks and not 1 <= marks[mark] <= 5:
-            cell.refuse(f"`{mark}` is {marks[mark]}; it goes from 1 to 5")
-    if kind == "test" and marks["points"] < 1:
+            cell.refuse(f"`{option}` is {value!r}; write {KIND_OF_VALUE[expected]}")
+    for option in required:
+        if option not in options:
+            cell.refuse(f"the option `{option}` is missing")
+    for option in ("difficulty", "importance"):
+        if option in options and not 1 <= options[option] <= 5:
+            cell.refuse(f"`{option}` is {options[option]}; it goes from 1 to 5")
+    if kind == "test" and options["points"] < 1:
         cell.refuse("a test is worth at least one point")
     if kind != "run" and not (isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)):
         cell.refuse(f"the id {name!r} has to be lower-case words joined by hyphens")

@@ -78,10 +78,10 @@ class Answers:
         cell = cell or exercise
         of = [exercise] if exercise != INTEGRATION else list(self.replaces)
         replaces = {name: list(calls) for e in of for name, calls in self.replaces.get(e, {}).items()}
-        parts = dict.fromkeys(self.lends.get(cell, ()), self.reference)
+        lends = dict.fromkeys(self.lends.get(cell, ()), self.reference)
         namespace = sys._getframe(1).f_globals
         link = next((v._link for v in list(namespace.values()) if type(v) is Remote), None)
-        session = link.session(replaces, parts) if link else Session(namespace, replaces, parts)
+        session = link.session(replaces, lends) if link else Session(namespace, replaces, lends)
         return _Judging(exercise, cell, session, self.failed)
 
 
@@ -110,7 +110,7 @@ class _Judging:
         failures.add(self.cell)
         error.__traceback__ = _shortened(trace, isinstance(error, ReplacedCall))
         first = [e for e, cells in self.failed.items() if cells and e != self.exercise]
-        if first and (self.session.kept or self.exercise == INTEGRATION):
+        if first and (self.session.not_lent or self.exercise == INTEGRATION):
             error.add_note(f"This test also uses your answer to {first[0]}, whose own test fails: fix that first.")
 
 

@@ -96,8 +96,8 @@ class Link:
     def handle_of(self, value: Any) -> str | None:
         return value._handle if isinstance(value, Held) and value._link is self else None
 
-    def session(self, replaces: Mapping[str, list[str]], parts: Mapping[str, str]) -> "RemoteSession":
-        return RemoteSession(self, dict(replaces), dict(parts))
+    def session(self, replaces: Mapping[str, list[str]], lends: Mapping[str, str]) -> "RemoteSession":
+        return RemoteSession(self, dict(replaces), dict(lends))
 
 
 def _name_in(arguments: tuple) -> str:
@@ -113,16 +113,16 @@ def _name_in(arguments: tuple) -> str:
 class RemoteSession:
     """A `Session` on the student's side."""
 
-    def __init__(self, link: Link, replaces: dict, parts: dict):
-        self.link, self.replaces, self.parts = link, replaces, parts
-        self.kept: list[str] = []
+    def __init__(self, link: Link, replaces: dict, lends: dict):
+        self.link, self.replaces, self.lends = link, replaces, lends
+        self.not_lent: list[str] = []
 
     def begin(self) -> None:
         self.link.asked = ""
         known = self.link.reference
-        sources = None if known is None else {name: known[name] for name in self.parts if name in known}
+        sources = None if known is None else {name: known[name] for name in self.lends if name in known}
         names = [name for name in self.link.namespace if self.link.config_class(name)]
-        self.kept = self.link.ask("begin", self.replaces, self.parts, sources, names)
+        self.not_lent = self.link.ask("begin", self.replaces, self.lends, sources, names)
 
     def end(self) -> None:
         self.link.ask("end")

@@ -16,22 +16,22 @@ from labkit.testing.refusals import Guard, namespaces_of
 class Session:
     """What `answers` does to one namespace, and how it is undone.
 
-    `sources` gives the reference of each part as source text, where its module is not to be had; a part that is not
-    in it stays the student's.
+    `lends` maps names to the module that holds the reference of each. Where that is not to be had, `sources` gives it as
+    text; a name that is not in it stays the student's.
     """
 
     def __init__(
         self,
         namespace: dict,
         replaces: Mapping[str, list[str]],
-        parts: Mapping[str, str],
+        lends: Mapping[str, str],
         sources: Mapping[str, str] | None = None,
     ):
         self.namespace = namespace
-        self.replaces, self.parts, self.sources = replaces, parts, sources
+        self.replaces, self.lends, self.sources = replaces, lends, sources
         self.before: dict[str, Any] = {}
         self.guards: list[Guard] = []
-        self.kept: list[str] = []  # parts that stayed the student's
+        self.not_lent: list[str] = []  # names in `lends` that stayed the student's
         self.settings = contextlib.ExitStack()
 
     def begin(self) -> None:
@@ -41,11 +41,11 @@ class Session:
             self.settings = settings.pop_all()
 
     def _begin(self) -> None:
-        for name, module in self.parts.items():
+        for name, module in self.lends.items():
             try:
                 reference = self.reference(name, module)
             except (ImportError, AttributeError):
-                self.kept.append(name)
+                self.not_lent.append(name)
                 continue
             self.before[name] = self.namespace.get(name)
             self.namespace[name] = reference

@@ -87,12 +87,12 @@ class Student:
     def do_probe(self, name: str, args: tuple, kwargs: dict) -> Any:
         return getattr(probes, name)(*args, **kwargs)
 
-    def do_begin(self, replaces: dict, parts: dict, sources: dict | None, config_names: list[str]) -> list[str]:
+    def do_begin(self, replaces: dict, lends: dict, sources: dict | None, config_names: list[str]) -> list[str]:
         self.config_names = frozenset(config_names)
-        session = Session(self.namespace, replaces, parts, sources)
+        session = Session(self.namespace, replaces, lends, sources)
         self.sessions.append(session)
         session.begin()
-        return session.kept
+        return session.not_lent
 
     def do_end(self) -> None:
         self.sessions.pop().end()

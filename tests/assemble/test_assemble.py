@@ -304,7 +304,7 @@ REFUSALS = {
     ),
     "a hidden mark in the assignment": (A, "# Rows $x$", "# ### END HIDDEN TESTS\n# Rows $x$", "`END HIDDEN TESTS`"),
     "a mark in the solutions": (S, "# SECRET too", "# ### END SOLUTION", "`END SOLUTION`"),
-    "an unknown mark": (A, 'test="bits" points=1', 'test="bits" points=1 hard=1', "unknown mark `hard`"),
+    "an unknown option": (A, 'test="bits" points=1', 'test="bits" points=1 hard=1', "unknown option `hard`"),
     "a missing mark": (A, "difficulty=1 importance=1 minutes=5", "difficulty=1 minutes=5", "`importance` is missing"),
     "a mark of another type": (
         A,
@@ -380,11 +380,11 @@ REFUSALS = {
         "a run cell is one",
     ),
     "invalid Python": (A, "def example():", "def example(:", r"toy.py:\d+.*valid Python"),
-    "a prose cell with marks": (
+    "a prose cell with options": (
         A,
         "# %% [markdown]\n# Now",
         '# %% [markdown] given="x"\n# Now',
-        "prose cell takes no marks",
+        "prose cell takes no options",
     ),
     "text before the first cell": (
         A,
@@ -580,8 +580,8 @@ def test_changing_a_private_test_changes_the_source_notebook(tmp_path):
 PRIVATE_REFUSALS = {
     "an exercise that is none": ('of="norm"', 'of="form"', "there is no exercise `form` to test; of= is one of centre"),
     "the integration test": ('of="norm"', 'of="integration"', "there is no exercise `integration` to test"),
-    "no exercise": (' of="norm"', "", "the mark `of` is missing"),
-    "no points": (" points=2", "", "the mark `points` is missing"),
+    "no exercise": (' of="norm"', "", "the option `of` is missing"),
+    "no points": (" points=2", "", "the option `points` is missing"),
     "a name that shows": (
         "test_norm_of_nothing_hidden",
         "test_norm_of_nothing",

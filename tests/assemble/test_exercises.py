@@ -30,7 +30,7 @@ def bodies(name: str) -> set[str]:
     solutions = Definitions(ROOT / "solutions" / f"{name}.py")
     lines: set[str] = set()
     for exercise in made.exercises.values():
-        given = exercise.cell.marks.get("given_methods", "").split()
+        given = exercise.cell.options.get("given_methods", "").split()
         for definition in exercise.defines:
             for function in methods(solutions.binds[definition]):
                 if function.name not in given:

@@ -109,7 +109,7 @@ def test_answers_predictions_and_own_cells_are_kept_in_the_new_release(old, corr
 
 
 def test_it_says_what_changed(old, corrected):
-    told = renew(old, corrected).told
+    told = renew(old, corrected).remarks
     assert "Corrected: test-double." in told
     assert "New, or put back where you had deleted it: test-double-again." in told
     assert any(t.startswith("The course's text changed in 1 of its cells.") for t in told)
@@ -129,7 +129,7 @@ def test_predictions_alone_leave_no_copy(old):
     assert find(renewed.notebook, "run-half-1").source == (
         "seen = 12  # your guess: a number\nheard = 'a lot'  # your guess\nprint(seen, heard)"
     )
-    assert renewed.told == []
+    assert renewed.remarks == []
 
 
 def test_a_second_renewal_changes_nothing(old, corrected):
@@ -150,8 +150,8 @@ def test_a_changed_task_stands_above_the_answer_until_the_answer_is_renewed(old,
     assert find(renewed.notebook, "exercise-double").source == "def double(x):\n    return x + x"
     # what was not begun is simply the new one
     assert find(renewed.notebook, "exercise-half").source == corrected.cells[5].source
-    assert any("double was corrected: your answer is kept" in t for t in renewed.told)
-    assert "The task of half was corrected; you had not begun it." in renewed.told
+    assert any("double was corrected: your answer is kept" in t for t in renewed.remarks)
+    assert "The task of half was corrected; you had not begun it." in renewed.remarks
 
 
 def test_an_exercise_that_is_gone_becomes_an_own_cell(old, corrected):
@@ -160,22 +160,22 @@ def test_an_exercise_that_is_gone_becomes_an_own_cell(old, corrected):
     kept = next(c for c in renewed.notebook.cells if c.source == "def double(x):\n    return x + x")
     assert "nbgrader" not in kept.metadata
     assert "The exercise double is no longer in the assignment; your answer is kept as a cell of your own." in (
-        renewed.told
+        renewed.remarks
     )
-    assert "The cell test-double is no longer in the assignment." in renewed.told
+    assert "The cell test-double is no longer in the assignment." in renewed.remarks
 
 
 def test_an_untouched_exercise_that_is_gone_is_not_kept(old, corrected):
     corrected.cells = [c for c in corrected.cells if not c.id.endswith("-half")]
     renewed = renew(old, corrected)
-    assert "The exercise half is no longer in the assignment." in renewed.told
+    assert "The exercise half is no longer in the assignment." in renewed.remarks
     assert "def half" not in "".join(c.source for c in renewed.notebook.cells)
 
 
 def test_a_prediction_that_is_no_longer_asked_for_is_told(old, corrected):
     corrected.cells[-1].source = "heard = None  # your guess"
     renewed = renew(old, corrected)
-    assert "Your prediction `seen = 12` is no longer asked for and was left out." in renewed.told
+    assert "Your prediction `seen = 12` is no longer asked for and was left out." in renewed.remarks
     assert find(renewed.notebook, "run-half-1").source == "heard = 'a lot'  # your guess"
 
 
@@ -203,7 +203,7 @@ def test_a_deleted_exercise_comes_back_blank(old, corrected):
     old.cells = [c for c in old.cells if c.id != "exercise-double"]
     renewed = renew(old, corrected)
     assert "NotImplementedError" in find(renewed.notebook, "exercise-double").source
-    assert any("exercise-double" in t for t in renewed.told)
+    assert any("exercise-double" in t for t in renewed.remarks)
     assert "mine" in [c.id for c in renewed.notebook.cells]
 
 
@@ -211,7 +211,7 @@ def test_a_given_cell_that_the_student_changed_is_the_courses_again(old, correct
     old.cells[0].source += "\nimport os"
     renewed = renew(old, corrected)
     assert find(renewed.notebook, "given-setup").source == "import math"
-    assert "You had changed given-setup, which is the course's; its own text is back." in renewed.told
+    assert "You had changed given-setup, which is the course's; its own text is back." in renewed.remarks
 
 
 def test_a_notebook_without_cell_ids_is_renewed_too(old, corrected):
@@ -268,7 +268,7 @@ def test_windows_line_ends_are_no_changes(here, old, corrected, capsys):
     here.write_text(nbformat.writes(old))
     assert main(["toy"]) == 0
     told = [line.removeprefix("- ") for line in capsys.readouterr().out.splitlines()[1:]]
-    assert told == expected.told
+    assert told == expected.remarks
     assert [c.source for c in renewing.read(here).cells] == [c.source for c in expected.notebook.cells]
 
 

@@ -4,19 +4,13 @@ It takes the steps of course/deploy/README.md in a temporary folder, needs root 
 """
 
 import contextlib
-import grp
-import os
-import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -25,11 +19,12 @@ import requests
 from course.up import free_port
 from tests.long import local_hub
 from tests.long.local_hub import first_exercise, marks
+from tests.support.users import in_the_name_of, needs_root, run_as, shared_python, users
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.alone,  # its hub listens where the shipped settings say
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may make system users and start servers in their names"),
+    needs_root,
 ]
 
 DEPLOY = local_hub.ROOT / "course" / "deploy"
@@ -46,58 +41,6 @@ c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = {password!r}
 c.Authenticator.allowed_users = set({users!r})
 """
-
-
-def in_the_name_of(name: str, **environment: str) -> dict[str, Any]:
-    """What makes a process that user's: id, group, home, and nothing else of this process's environment."""
-    user = pwd.getpwnam(name)
-    return {
-        "user": user.pw_uid,
-        "group": user.pw_gid,
-        "extra_groups": [],
-        "env": {"HOME": user.pw_dir, "USER": name, "PATH": "/usr/bin:/bin", **environment},
-    }
-
-
-def run_as(name: str, command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a system user."""
-    options = in_the_name_of(name, **environment)
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
-
-
-def everybody_can_read(path: Path) -> bool:
-    """Whether other users reach this file: every folder above it lets them pass."""
-    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
-
-
-def shared_python(base: Path) -> Path:
-    """A Python that all users can run and that has what the course needs (step 1 of the README).
-
-    Where this one lies under somebody's home, a system Python of the same version gets an environment that finds the
-    packages of this one.
-    """
-    site = Path(next(path for path in sys.path if path.endswith("site-packages")))
-    if everybody_can_read(Path(sys.executable)):
-        return Path(sys.executable)
-    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    system = shutil.which(version, path="/usr/bin:/usr/local/bin")
-    if system is None or not everybody_can_read(site):
-        pytest.skip(f"other users can run neither {sys.executable} nor a {version} in /usr/bin with its packages")
-    folder = base / "venv"
-    subprocess.run([system, "-m", "venv", "--without-pip", str(folder)], check=True)
-    (folder / "lib" / version / "site-packages" / "course.pth").write_text(
-        f"import site; site.addsitedir({str(site)!r})\n"
-    )
-    for name in ("share/jupyter", "etc/jupyter"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).symlink_to(Path(sys.prefix) / name)
-    python = folder / "bin" / "python"
-    for name in ("alembic", "configurable-http-proxy"):
-        (entry,) = entry_points(group="console_scripts", name=name)
-        script = folder / "bin" / name
-        script.write_text(f"#!{python}\nfrom {entry.module} import {entry.attr}\n{entry.attr}()\n")
-        script.chmod(0o755)
-    return python
 
 
 @dataclass(frozen=True)
@@ -119,36 +62,15 @@ class Server:
         return self.base / "server" / "exchange" / "llm" / "inbound"
 
 
-@contextlib.contextmanager
-def accounts(base: Path) -> Iterator[None]:
-    """The users and groups of the test, for as long as it runs (step 2)."""
-    new_groups = [name for name in GROUPS if name not in {group.gr_name for group in grp.getgrall()}]
-    (base / "home").mkdir()
-    try:
-        for name in new_groups:
-            subprocess.run(["groupadd", name], check=True)
-        for group, members in GROUPS.items():
-            for name in members:
-                home = base / "home" / name
-                command = ["useradd", "--create-home", "--home-dir", str(home), "--groups", group, name]
-                subprocess.run([*command, "--shell", "/bin/bash"], check=True)
-                home.chmod(0o700)
-        yield
-    finally:
-        for name in USERS:
-            subprocess.run(["userdel", name], check=False, capture_output=True)
-        for name in new_groups:
-            subprocess.run(["groupdel", name], check=False, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Steps 1 to 6 of the README, in a temporary folder that other users can enter."""
     base = Path(tempfile.mkdtemp(prefix="llm-class-"))
     base.chmod(0o755)
     try:
-        with accounts(base):
-            python = shared_python(base)
+        (base / "home").mkdir()
+        with users(base / "home", GROUPS):
+            python = shared_python(base / "venv")
             subprocess.run(["sh", str(DEPLOY / "prepare.sh"), TEACHER, str(base / "server")], check=True)
             course = local_hub.copy_course(base / "home" / TEACHER / "llm-course", ASSIGNMENT)
             subprocess.run(["chown", "-R", f"{TEACHER}:", str(course)], check=True)

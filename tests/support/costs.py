@@ -4,13 +4,16 @@ A group is what one worker runs together, because it shares what is dear to make
 file for one topic. `tests/costs.json` holds what each group took when it was last measured (`python -m bench.proof`).
 """
 
+import contextlib
 import json
+import os
 import re
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -63,9 +66,22 @@ class ByGroup(LoadScopeScheduling):
 
 
 def processor_seconds() -> float:
-    """What this process and the children it has waited for have computed so far."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    """What this process and all that it has started, whether ended or still running, have computed so far."""
+    waited_for = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(used.ru_utime + used.ru_stime for used in waited_for)
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds += sum(psutil.Process(pid).cpu_times()[:4])  # its own, and that of children it has waited for
+    return seconds
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The running processes below one. Linux tells them; psutil looks at all processes there are, for every test."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text(encoding="ascii").split()):
+                yield child
+                yield from descendants(child)
 
 
 class Costs:

@@ -1,0 +1,53 @@
+"""What the sandbox and the writer promise holds for an ordinary user too, wherever their copy of the course lies.
+
+It makes such a user, needs root for that, and removes it again.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from course import ROOT
+from tests.support.sandboxed import needs_sandbox
+from tests.support.toy_course import copy_code
+from tests.support.users import needs_root, run_as, shared_python, users
+
+pytestmark = [pytest.mark.long, needs_root]
+
+NAME = "llm-test-learner"
+PROVED = ("tests/sandbox", "tests/gradebook/test_writer.py")
+
+
+@pytest.fixture(params=["/home", "/srv", tempfile.gettempdir()])
+def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A copy of the course in the user's home, which lies below one of the usual folders."""
+    needs_sandbox()
+    folder = Path(tempfile.mkdtemp(prefix="llm-test-", dir=request.param))
+    folder.chmod(0o755)
+    try:
+        with users(folder, {NAME: [NAME]}):
+            root = folder / NAME / "llm-course"
+            copy_code(root)
+            for name in ("tests", "bench"):
+                shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(ROOT / "pyproject.toml", root)
+            subprocess.run(["chown", "-R", f"{NAME}:", str(root)], check=True)
+            yield root
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_sandbox_and_the_writer_serve_an_ordinary_user(copy: Path) -> None:
+    python = shared_python(copy / ".venv")
+    done = run_as(
+        NAME,
+        [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long", *PROVED],
+        copy,
+        COURSE_REQUIRE_SANDBOX="1",
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
