@@ -414,7 +414,7 @@ def lead(results: ClassResults, tests: Sequence[Loss], mistakes: Sequence[Mistak
     return sentences
 
 
-def page(results: ClassResults, known: Sequence[Mistake], missing: str | None, made: datetime.datetime) -> str:
+def page(results: ClassResults, known: Sequence[Mistake], missing: str | None, moment: datetime.datetime) -> str:
     """The whole page as HTML. `missing` says why there are no known mistakes, or not all, where that is so."""
     tests, mistakes = losses(results, by_test=True), mistakes_made(results, known)
     scores = [s.score for s in results.graded]
@@ -429,7 +429,7 @@ def page(results: ClassResults, known: Sequence[Mistake], missing: str | None, m
             labels[student].append(f"{m.exercise}: no known mistake")
     values = dict(
         results=results,
-        made=made,
+        moment=moment,
         lead=lead(results, tests, mistakes),
         scores=scores,
         mean=statistics.mean(scores) if scores else None,
