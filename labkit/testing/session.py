@@ -16,8 +16,8 @@ from labkit.testing.refusals import Guard, namespaces_of
 class Session:
     """What `answers` does to one namespace, and how it is undone.
 
-    `lends` maps names to the module that holds the reference of each. Where that is not to be had, `sources` gives it as
-    text; a name that is not in it stays the student's.
+    `lends` maps names to the module that holds the reference of each. Where that is not to be had, `sources` gives it
+    as text; a name that is not in it stays the student's.
     """
 
     def __init__(
