@@ -56,7 +56,7 @@ MAX_ABSENT = 10
 _TEST_SHARE, _SLOW_SHARE = 1 / 4, 1 / 50
 # What the judge's own part in a test may use of the processor, as shares of the time for one submission: at first, and
 # once a test of its exercise used more.
-_BUSY_SHARE, _BUSY_AGAIN_SHARE = 1 / 4, 1 / 20
+_BUSY_SHARE, _BUSY_AGAIN_SHARE = 1 / 8, 1 / 20
 _BUSY = signal.SIGPROF
 # Beyond the submission's time: for the judge's own work on what a student returned.
 _OWN_SECONDS = 10.0

@@ -117,5 +117,5 @@ def test_a_test_that_an_answer_keeps_busy_is_stopped():
     result = judged(source, handed_in(source, {"exercise-busy": "def busy():\n    return 2"}), seconds=SECONDS)
     assert earned(result) == {"busy": 0, "busy-any": 0, "after": 1, "after-any": 1}
     told = "What your code returned kept this test busy for {}: is it very large?"
-    assert verdicts(result)["busy"].message == told.format("3 seconds")
+    assert verdicts(result)["busy"].message == told.format("2 seconds")
     assert verdicts(result)["busy-any"].message == told.format("1 second"), "the next of the exercise gets less"
