@@ -15,8 +15,7 @@ from pathlib import Path
 
 from course import ROOT
 from course.banks.mutants import NOT_REACHED
-from course.banks.reach import PACKAGES, bare
-from course.pages.digests import Reach
+from course.reach import PACKAGES, Reach, bare
 from labkit.files import write_whole
 from tests.support.proofs import digest_of, pins
 

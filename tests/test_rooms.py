@@ -14,7 +14,7 @@ PACKAGES = ("labkit", "solutions", "book", "course", "tests", "bench")
 MAY_IMPORT = {"labkit": set(), "solutions": {"labkit"}, "book": {"labkit", "solutions"}, "course": {"labkit"}}
 COURSE_MAY_IMPORT = ("labkit.testing", "labkit.notebook", "labkit.files")
 # Each room of the course may import those before it, and itself.
-ROOMS = ("notebook", "assemble", "banks", "sandbox", "judging", "gradebook", "pages", "deploy")
+ROOMS = ("reach", "notebook", "assemble", "banks", "sandbox", "judging", "gradebook", "pages", "deploy")
 COMMANDS = ("course.grading", "course.up", "course.nbgrader_config")
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course.banks.reach import statements
+from course.reach import statements
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from course.assemble.source import assignments
 from course.banks.equivalent import USES, difference, equivalents
 from course.banks.mutate import Mutant, mutants
 from course.banks.play import play, without_hidden_tests
-from course.banks.reach import bare, reached
 from course.notebook import kind_of, test_cells
+from course.reach import Reach, bare
 from labkit.files import write_whole
 from labkit.notebook import INTEGRATION, name_of
 
@@ -79,8 +79,8 @@ class MutantPlayer:
         """Of all that the fate of a mutant depends on: comments and prose apart."""
         code = [c.source for c in self.notebook.cells if c.cell_type == "code" and kind_of(c) != "run"]
         digest = hashlib.sha256()
-        modules = reached(code, packages=("labkit", "solutions"), without=NOT_REACHED)
-        for text in [*map(bare, code), *modules.values()]:
+        reach = Reach(ROOT, ("labkit", "solutions"), NOT_REACHED)
+        for text in [*map(bare, code), *reach.of(code)]:
             digest.update(text.encode())
         for mutant in self.mutants:
             digest.update(mutant.source.encode())

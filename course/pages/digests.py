@@ -6,21 +6,17 @@ import. Comments, prose, other exercises' tests and private tests have no part i
 """
 
 import ast
-import functools
 import hashlib
 import json
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course import ROOT
 from course.banks.bank import bank_texts
-from course.banks.reach import bare, statements
-from course.judging.reference import reference
 from course.notebook import kind_of, test_cells
+from course.reach import Reach, bare, statements
 from labkit.notebook import INTEGRATION, facts
 
 OURS = ("solutions", "labkit")
@@ -88,69 +84,3 @@ def _is_test(node: ast.stmt) -> bool:
 def _bound(node: ast.stmt) -> set[str]:
     names = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
     return {alias.asname or alias.name.split(".")[0] for alias in names}
-
-
-class Reach:
-    """Finds what code reaches in our own packages, below `root`: definitions, with what these reach in turn.
-
-    Modules whose names begin with one of `without` are passed over.
-    """
-
-    def __init__(self, root: Path, packages: tuple[str, ...], without: str | tuple[str, ...]):
-        self.root, self.packages, self.without = root, packages, without
-        self.read: dict[tuple[str, str], str] = {}
-
-    def of(self, texts: list[str], named: Iterable[tuple[str, str]] = ()) -> list[str]:
-        """The definitions that some code reaches, and those that are named as (module, name), in a fixed order."""
-        found: dict[tuple[str, str], str] = {}
-        waiting = [*named, *(use for text in texts for use in self.uses(text))]
-        while waiting:
-            use = waiting.pop()
-            if use not in found and not ".".join(use).startswith(self.without):
-                found[use] = self.definition(*use)
-                waiting += self.uses(found[use])
-        return [text for _, text in sorted(found.items())]
-
-    def uses(self, text: str) -> Iterator[tuple[str, str]]:
-        """(module, name) for each definition that code uses; of a module that it uses otherwise the whole."""
-        for package, name, attributes in _uses(text, self.packages):
-            if attributes and self.root.joinpath(*package.split("."), f"{name}.py").is_file():
-                yield from ((f"{package}.{name}", attribute) for attribute in attributes)
-            else:
-                yield package, name
-
-    def definition(self, module: str, name: str) -> str:
-        if (module, name) not in self.read:
-            self.read[module, name] = self._definition(module, name)
-        return self.read[module, name]
-
-    def _definition(self, module: str, name: str) -> str:
-        path = self.root.joinpath(*module.split("."))
-        if path.with_suffix(".py").is_file():
-            return bare(reference(path.with_suffix(".py"), [name]).get(name, ""))
-        whole = path / f"{name}.py"  # `from solutions import gpt`
-        return bare(whole.read_text("utf-8")) if whole.is_file() else ""
-
-
-@functools.lru_cache(maxsize=4096)
-def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """(module, name, attributes) for what code names of our packages; no attributes where it is used without them."""
-    tree = ast.parse(text)
-    found: list[tuple[str, str, tuple[str, ...]]] = []
-    names = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    dotted: dict[str, list[str]] = defaultdict(list)
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
-                dotted[name].append(attribute)
-    for node in ast.walk(tree):
-        match node:
-            case ast.ImportFrom(module=str(module), names=aliases) if module.split(".")[0] in packages:
-                for alias in aliases:
-                    bound = alias.asname or alias.name
-                    attributes = dotted[bound] if len(dotted[bound]) == names[bound] else []
-                    found.append((module, alias.name, tuple(sorted(set(attributes)))))
-            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=package), attr=module), attr=name):
-                if package in packages:
-                    found.append((f"{package}.{module}", name, ()))
-    return tuple(found)

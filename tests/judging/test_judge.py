@@ -23,8 +23,9 @@ from course.banks.play import blanked, play
 from course.judging import wire
 from course.judging.judge import judge
 from course.judging.messages import told
-from course.judging.reference import reference, references
+from course.judging.reference import references
 from course.judging.verdict import Judged, failed
+from course.reach import definitions
 from labkit.notebook import REPORT, facts, is_test
 from labkit.testing import codec
 from labkit.testing.link import Link, NoData, Remote, UnreadableAnswer
@@ -472,7 +473,7 @@ def test_slices_hold_what_a_definition_reaches_and_no_more(tmp_path: Path):
         "import math\nimport os\nA, B = 1, 2\n\ndef helper(x):\n    return math.sqrt(x) + A\n\n"
         "@staticmethod\ndef wanted(x):\n    return helper(x)\n\ndef answer(x):\n    return wanted(x)\n"
     )
-    (text,) = reference(topic, ["wanted", "missing"]).values()
+    (text,) = definitions(topic, ["wanted", "missing"]).values()
     assert "os" not in text
     assert "answer" not in text
     space: dict = {}

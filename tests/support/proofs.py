@@ -23,7 +23,8 @@ from nbformat import NotebookNode
 from book.execute import page_notebook
 from course import ROOT
 from course.assemble.assembler import Assembler
-from course.banks.reach import bare, reached
+from course.notebook import test_cells
+from course.reach import PACKAGES, Reach, bare, reached
 from labkit.files import write_whole
 from tests.support import site
 
@@ -33,23 +34,25 @@ JUDGING = "import course.judging.grader, course.judging.judge_process"
 
 @dataclass(frozen=True)
 class Proof:
-    """Something that holds for one topic or page, as long as `code` and what it reaches stay the same."""
+    """Something that holds for one topic or page, as long as `code` and what it uses stay the same."""
 
     kind: str
     name: str
     code: tuple[str, ...]
+    whole: tuple[str, ...] = ()
+    """Imports of modules that belong to it whole, with all that these import."""
 
     @property
     def path(self) -> Path:
         return KEPT / self.name / f"{self.kind}.json"
 
     def digest(self) -> str:
-        """A digest of the code, the modules of the house that it reaches, their checkpoints, and the pins.
+        """A digest of the code, the definitions of the house that it reaches, their checkpoints, and the pins.
 
         Comments are not in it.
         """
-        parts = [*map(bare, self.code), *reached(self.code, ROOT).values(), *pins()]
-        return digest_of(parts)
+        definitions = Reach(ROOT, PACKAGES).of(self.code)
+        return digest_of([*map(bare, self.code), *definitions, *reached(self.whole).values(), *pins()])
 
     def record(self) -> dict[str, Any]:
         """What was written when it was proved last; empty if it never was."""
@@ -100,8 +103,11 @@ def chapter(name: str) -> Proof:
     return Proof("chapter", name, code_of(page_notebook(name)))
 
 
-def _assignment(kind: str, name: str, *more: str) -> Proof:
-    return Proof(kind, name, (*code_of(Assembler(name).build()), f"import solutions.{name}", *more))
+def _assignment(kind: str, name: str, *more: str, whole: tuple[str, ...] = ()) -> Proof:
+    notebook = Assembler(name).build()
+    lent = sorted({name for test in test_cells(notebook) for name in test.lends})
+    lends = [f"from solutions.{name} import {', '.join(lent)}"] if lent else []
+    return Proof(kind, name, (*code_of(notebook), *lends, *more), whole)
 
 
 def solved(name: str) -> Proof:
@@ -110,9 +116,9 @@ def solved(name: str) -> Proof:
 
 
 def _banks(name: str) -> list[str]:
-    return [
-        (ROOT / "tests" / "topics" / name / f"{kind}.py").read_text(encoding="utf-8") for kind in ("wrong", "right")
-    ]
+    """The text of a topic's banks, and how answers are played."""
+    paths = [ROOT / "tests" / "topics" / name / f"{kind}.py" for kind in ("wrong", "right")]
+    return [*(path.read_text(encoding="utf-8") for path in paths), "from course.banks.play import play"]
 
 
 def seeds(name: str) -> Proof:
@@ -122,7 +128,7 @@ def seeds(name: str) -> Proof:
 
 def variants(name: str) -> Proof:
     """Every variant of a submission earns what plain nbgrader gives it."""
-    return _assignment("variants", name, *_banks(name), JUDGING)
+    return _assignment("variants", name, *_banks(name), whole=(JUDGING,))
 
 
 def all_of_them() -> list[tuple[str, str]]:
