@@ -243,7 +243,12 @@ class _Pair:
                 stderr=self.log,
                 cwd=self.folder or "/",
                 # Not the caller's sys.path: its first entry is whatever folder a script lies in.
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path()])},
+                env={
+                    **os.environ,
+                    **ONE_THREAD,
+                    "PYTHONHASHSEED": "0",  # a test that goes through a set meets the same order when graded again
+                    "PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path()]),
+                },
                 start_new_session=True,  # a Ctrl-C is for the command alone, which then ends this
             )
         modules = [*ALWAYS_NEEDED, *modules_of(assignment.notebook)]

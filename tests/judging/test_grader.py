@@ -97,6 +97,12 @@ def test_the_judge_has_what_the_tests_import_and_one_thread(warm: Grader) -> Non
     assert told["environment"]["TOKENIZERS_PARALLELISM"] == "false"
 
 
+def test_sets_have_the_same_order_in_every_judge(warm: Grader) -> None:
+    with stand_in.stand_in(stand_in.assignment()) as another:
+        hashes = [facts(grader.judge(submission(), seed=5))["hash of a word"] for grader in (warm, another)]
+    assert hashes[0] == hashes[1]
+
+
 def test_random_numbers_depend_on_the_seed_alone(warm: Grader) -> None:
     one, two, again = (facts(warm.judge(submission(), seed=s))["drawn"] for s in (5, 2**62 + 6, 5))
     assert one == again

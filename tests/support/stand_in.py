@@ -73,6 +73,7 @@ def judge(
         "seed": seed,
         "seconds": seconds * crowding,
         "drawn": [float(torch.rand(())), float(numpy.random.rand())],
+        "hash of a word": hash("word"),
         "files": order.get("files", []),
         "environment": dict(os.environ),
         "modules": sorted(sys.modules),
