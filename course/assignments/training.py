@@ -592,8 +592,12 @@ def test_accumulate_gives_the_gradient_of_the_batch():
         assert abs(loss - want_loss) < 1e-5, hint
         hint = f"with {pieces} pieces the gradient is not the batch's: forget the last one, and weigh pieces by rows"
         found = trainer.gradients()
+        missing = sorted(want.keys() - found.keys())
+        assert not missing, (
+            f"{missing[0]} gets no gradient: accumulate should call `backward` on the loss of each piece"
+        )
         for name, gradient in want.items():
-            check_tensor(found.get(name), gradient, hint, tolerance=1e-5)
+            check_tensor(found[name], gradient, hint, tolerance=1e-5)
 
 
 # %% test="trainer-step" of="trainer" points=3

@@ -586,6 +586,14 @@ class Trainer(solutions.training.Trainer):
         return total
 
 
+@wrong("trainer", mistake="does not go backward", says="gets no gradient")
+class Trainer(solutions.training.Trainer):
+    def accumulate(self, inputs, targets, pieces):
+        self.optimizer.zero_grad()
+        with torch.no_grad():
+            return loss_of(self.model, inputs, targets).item()
+
+
 @wrong("trainer", mistake="returns a tensor", says="use item()")
 class Trainer(solutions.training.Trainer):
     def accumulate(self, inputs, targets, pieces):
