@@ -521,7 +521,7 @@ def narrow(low, high, start, end, total):
     return low + step * start, high if end == total else low + step * end - 1
 
 
-@wrong("narrow", mistake="rounds the lower end up", says="leave a gap or overlap")
+@wrong("narrow", mistake="rounds the lower end up", says="rounded down to 13")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low - (-size * start // total), low + size * end // total - 1
