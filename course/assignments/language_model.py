@@ -20,7 +20,7 @@ import random
 import re
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -520,7 +520,7 @@ def test_guess_ranks_by_hand():
     assert found == [1, 3, 3], f"{found}: the least likely of three symbols is hit at guess 3"
     found = [int(rank) for rank in guess_ranks(torch.tensor([[0.25] * 4] * 4), torch.arange(4))]
     assert found == [1, 2, 3, 4], f"{found}: among equally likely symbols the smaller id is guessed first"
-    tied = torch.tensor([[0.2, 0.3, 0.2, 0.3]] * 4)
+    tied = torch.tensor([[0.2, 0.3, 0.2, 0.3, 0.0]] * 4)
     found = [int(rank) for rank in guess_ranks(tied, torch.arange(4))]
     assert found == [3, 1, 4, 2], f"{found}: symbols 1 and 3 are the likeliest and come first, then 0 and 2"
 
@@ -823,15 +823,15 @@ def test_encoder_names_a_quarter_inside():
         assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbol {symbol} of [1, 3]: {in_bits(found)}; {hint}"
 
 
-def check_uncodable():
-    """Assert that a symbol without a frequency is refused."""
+def test_encoder_refuses_what_cannot_be_coded():
     hint = "a symbol without a frequency, or with frequency 0, cannot be coded"
     for frequencies, symbol in (([1, 0, 1], 1), ([1, 1], 2), ([1, 1], -1)):
-        check_refused(hint, Encoder().encode, frequencies, symbol)
-
-
-def test_encoder_refuses_what_cannot_be_coded():
-    check_uncodable()
+        encoder = Encoder()
+        encoder.encode([2, 1, 1], 1)
+        check_refused(hint, encoder.encode, frequencies, symbol)
+        found = in_bits(encoder.finish())
+        hint_after = "after the refusal the encoder should be as before: check the symbol before you narrow"
+        assert found == "10010000", f"symbol 1 of [2, 1, 1] is 10, then 01 ends the code, not {found}: {hint_after}"
 
 
 # %% test="encoder-exact" of="encoder" points=2
@@ -899,6 +899,16 @@ def test_encoder_at_the_middle_for_long_hidden():
     check_long_middle(30 + fresh_seed() % 20)
 
 
+def test_encoder_refuses_hidden():
+    steps = random_steps(fresh_seed(), 4, 50, 5)
+    encoder = Encoder()
+    for table, symbol in steps:
+        check_refused("a symbol of frequency 0 cannot be coded", encoder.encode, [3, 0, 4], 1)
+        check_refused("a symbol without a frequency cannot be coded", encoder.encode, table, 4)
+        encoder.encode(table, symbol)
+    assert encoder.finish() == exact_code(steps), "a refused symbol leaves something behind in the encoder"
+
+
 # %% test="encoder-length" of="encoder" points=1
 def test_the_code_is_as_long_as_the_surprise():
     steps = random_steps(5, 12, TOTAL, 400)
@@ -956,19 +966,30 @@ def check_read(steps, hint):
     assert found == [symbol for _, symbol in steps], f"{hint}: other symbols come out than went in"
 
 
-def check_at_the_edges(times):
-    """Assert that symbols without a part, beginnings of parts and long open bits are read rightly."""
-    gap = [1, 0, 2, 0, 0, 1, 0]
-    check_read([(gap, symbol) for symbol in (2, 5, 0, 2, 2, 0, 5)], "symbols of frequency 0 have no part")
-    found = decoded((WHOLE // 3).to_bytes(4, "big"), [[1, 2]])
-    assert found == [1], "a code at the very beginning of a part belongs to that part: mind how narrow rounds"
-    check_read(around_the_middle(times, 2), "an interval that shrinks around the middle for long")
+def check_ends_of_parts(table):
+    """Assert that the first and the last number of each symbol's part are read as this symbol."""
+    ends = [0, *accumulate(table)]
+    first = [WHOLE * end // ends[-1] for end in ends]
+    for symbol in range(len(table)):
+        hint = "belongs to that part: mind how narrow rounds, and keep to whole numbers"
+        found = decoded(first[symbol].to_bytes(4, "big"), [table])
+        assert found == [symbol], f"a code at the very beginning of a part {hint}"
+        found = decoded((first[symbol + 1] - 1).to_bytes(4, "big"), [table])
+        assert found == [symbol], f"a code at the very end of a part {hint}"
+
+
+def check_gaps(symbols):
+    """Assert that symbols of frequency 0 are passed over."""
+    check_read([([1, 0, 2, 0, 0, 1, 0], symbol) for symbol in symbols], "symbols of frequency 0 have no part")
 
 
 def test_decoder_reads_exact_codes():
     for size, total, length in ((2, 3, 20), (5, 1000, 20), (3, 7, 1)):
         check_read(random_steps(0, size, total, length), "random tables")
-    check_at_the_edges(10)
+    for table in ([1, 2], [1, 1, 1], [1, 1, 1, 1], [TOTAL // 2, TOTAL // 2]):
+        check_ends_of_parts(table)
+    check_gaps([2, 5, 0, 2, 2, 0, 5])
+    check_read(around_the_middle(10, 2), "an interval that shrinks around the middle for long")
 
 
 def test_decoder_reads_exact_codes_hidden():
@@ -978,7 +999,11 @@ def test_decoder_reads_exact_codes_hidden():
 
 
 def test_decoder_at_the_edges_hidden():
-    check_at_the_edges(30 + fresh_seed() % 20)
+    seed = fresh_seed()
+    for size, total in ((5, 11), (40, TOTAL)):
+        check_ends_of_parts(random_steps(seed, size, total, 1)[0][0])
+    check_gaps(random.Random(seed).choices([0, 2, 5], k=7))
+    check_read(around_the_middle(30 + seed % 20, 2), "an interval that shrinks around the middle for long")
 
 
 # %% [markdown]

@@ -39,7 +39,7 @@ def markov_entropy(of, draw):
 same(
     "markov-entropy",
     "if (p.sum(dim=1) - 1).abs().max() > 1e-4: -> if (p.sum(dim=1) - 1).abs().max() >= 1e-4:",
-    why="the difference is never 1e-4 itself: near 1 a float64 is a multiple of 2^-53, and 1e-4 is none",
+    why="the difference is never 1e-4 itself: no two float64 numbers near 1 lie exactly that far apart",
 )
 same(
     "markov-entropy",
