@@ -31,7 +31,8 @@ from labkit import checkpoint
 from labkit.testing import checks, probes
 from labkit.testing.checks import check_refused, token_ids
 from labkit.testing.answers import fresh_seed
-from labkit.testing.oracles import library_beams, library_gpt2, library_probabilities, library_text, library_tokenizer
+from labkit.testing.oracles import library_beams, library_distinct, library_gpt2, library_probabilities
+from labkit.testing.oracles import library_text, library_tokenizer
 from labkit.predictions import compare_prediction
 from solutions.generation import require_prompt
 from solutions.gpt import GPT, GPTConfig, load_gpt2
@@ -40,26 +41,18 @@ from solutions.gpt import GPT, GPTConfig, load_gpt2
 # %% given="model"
 @dataclass(eq=False, repr=False)
 class LoadedGPT(GPT):
-    """The GPT that tests hand to your functions: made of its sizes and weights, and otherwise like any GPT.
-
-    It counts in `positions` how many positions it has read, those of every text of a batch.
-    """
+    """The GPT that tests hand to your functions: made of its sizes and weights, and otherwise like any GPT."""
 
     config: GPTConfig
     weights: dict
-    positions: int = 0
 
     def __post_init__(self):
         super().__init__(self.config)
         self.to(self.weights["token_embedding.weight"].dtype).load_state_dict(self.weights)
         self.eval().requires_grad_(False)
-        self.blocks[0].mlp.up.register_forward_hook(self.count)
 
     def initialize(self):
         """The weights are given: there is nothing to draw."""
-
-    def count(self, layer, inputs, output):
-        self.positions += output.shape[:-1].numel()
 
 
 # %% given="helpers"
@@ -356,15 +349,20 @@ def test_greedy_writes_like_transformers():
     check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
 
 
+def check_likeliest(theirs, got, start):
+    """Assert that the tokens from `start` on are the likeliest that a model with a context of 5 can tell."""
+    for i in range(start, got.shape[1]):
+        want = theirs(got[:, i - 5 : i]).logits[:, -1].argmax(-1)
+        hint = f"with a context of 5, token {i} should be the likeliest after the 5 tokens before it"
+        check_text(got[:, i], want, hint)
+
+
 def test_greedy_reads_the_last_tokens():
     config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
     theirs, prompt = random_gpt2(config, 14), token_ids(15, 11, 40, 7)
     got = within_context(greedy, loaded(theirs, config), prompt, 3)
     assert got.shape == (40, 10), "7 tokens of prompt and 3 new ones make (40, 10)"
-    for i in (7, 8, 9):
-        want = theirs(got[:, i - 5 : i]).logits[:, -1].argmax(-1)
-        hint = f"with a context of 5, token {i} should be the likeliest after the 5 tokens before it"
-        check_text(got[:, i], want, hint)
+    check_likeliest(theirs, got, 7)
 
 
 # %% test="greedy-eos" of="greedy" points=1
@@ -388,10 +386,11 @@ def test_greedy_waits_for_the_others():
 # %% test="greedy-long" of="greedy" points=1
 def test_greedy_beyond_the_context_hidden():
     config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    model, prompt = loaded(random_gpt2(config, fresh_seed()), config), token_ids(fresh_seed(), 11, 40, 9)
-    got, want = within_context(greedy, model, prompt, 7), within_context(greedy, model, prompt[:, -5:], 7)
+    theirs, prompt = random_gpt2(config, fresh_seed()), token_ids(fresh_seed(), 11, 40, 9)
+    model = loaded(theirs, config)
+    got = within_context(greedy, model, prompt, 7)
     assert got.shape == (40, 16), "a prompt longer than the context stays in the result whole"
-    check_text(got[:, 9:], want[:, 5:], "only the last `context` tokens should be read, at positions 0 and up")
+    check_likeliest(theirs, got, 9)
     check_refused("a prompt without tokens leaves nothing to continue", greedy, model, prompt[:, :0], 3)
     assert torch.equal(greedy(model, prompt, 0), prompt), "no new tokens were asked for: the prompt should come back"
     check_kept(greedy, model, prompt, 2)
@@ -460,10 +459,11 @@ def test_sample_draws_from_the_probabilities_hidden():
 
 def test_sample_beyond_the_context_hidden():
     config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    model, prompt = loaded(random_gpt2(config, fresh_seed()), config), token_ids(fresh_seed(), 11, 30, 9)
-    got, want = within_context(sample, model, prompt, 7, k=1), greedy(model, prompt[:, -5:], 7)
+    theirs, prompt = random_gpt2(config, fresh_seed()), token_ids(fresh_seed(), 11, 30, 9)
+    model = loaded(theirs, config)
+    got = within_context(sample, model, prompt, 7, k=1)
     assert got.shape == (30, 16), "a prompt longer than the context stays in the result whole"
-    check_text(got[:, 9:], want[:, 5:], "only the last `context` tokens should be read, at positions 0 and up")
+    check_likeliest(theirs, got, 9)
     check_refused("a prompt without tokens leaves nothing to continue", sample, model, prompt[:, :0], 3)
     check_kept(sample, model, prompt, 2)
 
@@ -863,17 +863,46 @@ def test_write_is_greedy_without_a_seed():
     check_text(got, library_text(theirs, prompt, 18, do_sample=False), hint)
 
 
-def test_write_reads_each_position_once():
-    config = GPTConfig(vocab_size=11, context=64, d_model=4, n_head=1, n_layer=1)
-    model = loaded(random_gpt2(config, 62), config)
-    got, after = probes.after_call(write, model, token_ids(63, 11, 2, 8), 40)
-    assert isinstance(got, torch.Tensor) and got.shape == (2, 48), "8 tokens of prompt and 40 new ones make (2, 48)"
-    read = after[0].positions / 2
+def write_watched(model, prompt, n_tokens):
+    """The text that your `write` makes, and how many positions of each text a layer of the model has read.
+
+    That layer's weights stay with the test. Whenever the layer is to read something, the test notes it, says what comes
+    out, and calls `write` again.
+    """
+    layer, answers = "blocks.0.mlp.up", []
+    own = model.get_submodule(layer)
+    without = {f"{layer}.{name}": torch.zeros_like(tensor) for name, tensor in own.state_dict().items()}
+    while True:
+        asks, found = probes.until_asked(
+            write, LoadedGPT(model.config, model.weights | without), layer, answers, prompt, n_tokens
+        )
+        if not asks:
+            return found, sum(x.shape[:-1].numel() for x, _ in answers) / len(prompt)
+        answers.append((found, own(found)))
+
+
+def check_reads_once(seed):
+    """Assert that `write` reads 8 tokens of prompt, and then each new token alone."""
+    # So wide a layer cannot be worked out from what it makes of as few positions.
+    config = GPTConfig(vocab_size=11, context=24, d_model=48, n_head=2, n_layer=1)
+    theirs, prompt = random_gpt2(config, seed), token_ids(seed + 1, 11, 2, 8)
+    got, read = write_watched(loaded(theirs, config), prompt, 12)
+    assert isinstance(got, torch.Tensor) and got.shape == (2, 20), "8 tokens of prompt and 12 new ones make (2, 20)"
     assert read > 0, "the model has read nothing: let its own blocks compute"
-    assert read <= 48, (
-        f"for a text of 48 tokens {read:.0f} positions were read; without a cache it would be 1,100: read the prompt "
+    assert read <= 20, (
+        f"for a text of 20 tokens {read:.0f} positions were read; without a cache it would be 162: read the prompt "
         "once, then each new token alone"
     )
+    hint = "each new token should be the likeliest after all tokens before it"
+    check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
+
+
+def test_write_reads_each_position_once():
+    check_reads_once(62)
+
+
+def test_write_reads_each_position_of_any_text_once_hidden():
+    check_reads_once(fresh_seed())
 
 
 # %% test="write-any" of="write" points=2
@@ -957,10 +986,13 @@ def test_greedy_text_repeats_and_drawn_text_does_not():
     n = starts.shape[1]
     likeliest = write(model, starts, 80)[:, n:]
     drawn = write(model, starts, 80, p=0.9, seed=1)[:, n:]
-    of_likeliest, of_drawn = rep_n(likeliest, 4).mean().item(), rep_n(drawn, 4).mean().item()
+    # A 4-gram that is not new to its text stood there before.
+    of_likeliest, of_drawn = (
+        1 - sum(library_distinct(text, 4) for text in ids) / len(ids) for ids in (likeliest, drawn)
+    )
     assert of_likeliest > 0.25, f"{of_likeliest:.0%} of the 4-grams that greedy writes are repeats; ours are above 40%"
     assert of_drawn < 0.03, f"{of_drawn:.1%} of the 4-grams drawn with p = 0.9 are repeats; ours are below 1%"
-    varied, dull = float(distinct_n(drawn, 2)), float(distinct_n(likeliest, 2))
+    varied, dull = library_distinct(drawn, 2), library_distinct(likeliest, 2)
     assert varied > 1.3 * dull, (
         f"drawn texts have {varied:.0%} different pairs, greedy ones {dull:.0%}: that is no contrast"
     )

@@ -25,6 +25,7 @@ from labkit.testing import checks, probes
 from labkit.testing.checks import token_ids
 from labkit.fit import decay_groups
 from labkit.testing.answers import fresh_seed
+from labkit.testing.oracles import library_mixture
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPTConfig
 from solutions.training import GPT3_MIXTURE, GPT3_TOKENS
@@ -361,6 +362,22 @@ def test_optimizer_takes_torchs_steps():
         check_tensor(ours, theirs, "not torch's parameters after 4 steps: does each parameter keep its own moments?")
 
 
+def check_passed_over(parameters, gradients):
+    """Assert that parameters are torch's after steps in some of which one has no gradient."""
+    want = probes.optimize(torch.optim.AdamW, parameters, gradients, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
+    got = probes.optimize(AdamW, parameters, gradients, lr=0.1)
+    for i, (ours, theirs) in enumerate(zip(got, want, strict=True)):
+        hint = "has no gradient in some steps: pass it over, decay and moments too"
+        if all(row[i] is not None for row in gradients):
+            hint = "has a gradient in every step, and another has not: go on to the next after passing that over"
+        check_tensor(ours, theirs, f"parameter {i} {hint}")
+
+
+def test_optimizer_passes_over_what_has_no_gradient():
+    parameters = [numbers(43, 3), numbers(44, 2, 2)]
+    check_passed_over(parameters, [[None if i == 1 else numbers(45, 3), numbers(46 + i, 2, 2)] for i in range(3)])
+
+
 # %% test="optimizer-any" of="optimizer" points=2
 def mixed_gradients(seed, n):
     """Gradients for three parameters over n steps; the second has none in every other step."""
@@ -388,14 +405,9 @@ def test_optimizer_has_groups_hidden():
     check_tensor(got[1], want[1], hint)
 
 
-def test_optimizer_passes_over_what_has_no_gradient_hidden():
+def test_optimizer_passes_over_any_parameter_hidden():
     seed = fresh_seed()
-    parameters = [numbers(seed, 2, 3), numbers(seed + 1, 4), numbers(seed + 2, 1)]
-    rows = mixed_gradients(seed + 10, 5)
-    want = probes.optimize(torch.optim.AdamW, parameters, rows, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
-    got = probes.optimize(AdamW, parameters, rows, lr=0.1)
-    hint = "a parameter without a gradient in some steps comes out wrong: pass it over, decay and moments too"
-    check_tensor(got[1], want[1], hint)
+    check_passed_over([numbers(seed, 2, 3), numbers(seed + 1, 4), numbers(seed + 2, 1)], mixed_gradients(seed + 10, 5))
 
 
 def test_optimizer_keeps_its_moments_in_its_state_hidden():
@@ -489,10 +501,15 @@ def test_clipping_keeps_the_direction():
 
 
 def test_clipping_leaves_small_gradients():
-    gradients = [numbers(60, 2, 3, scale=0.01), numbers(61, 4, scale=0.01)]
-    _, (after, _) = probes.after_call(clip_gradients, gradients, 1.0)
-    for got, want in zip(after, gradients, strict=True):
-        check_tensor(got, want, "gradients below the bound should stay as they are: clipping never makes them longer")
+    # The norm of the second is 5: a bound little above it leaves them alone as one far above does.
+    for gradients in (
+        [numbers(60, 2, 3, scale=0.01), numbers(61, 4, scale=0.01)],
+        [torch.tensor([3.0]).double(), torch.tensor([[4.0]]).double()],
+    ):
+        _, (after, _) = probes.after_call(clip_gradients, gradients, 6.0)
+        for got, want in zip(after, gradients, strict=True):
+            hint = "gradients below the bound should stay as they are: clipping never makes them longer"
+            check_tensor(got, want, hint)
 
 
 # %% test="clip-gradients-any" of="clip-gradients" points=2
@@ -550,10 +567,15 @@ def two_texts(seed):
     return [token_ids(seed, 11, 50), token_ids(seed + 1, 11, 90)]
 
 
-def gradients_of(weights, inputs, targets):
-    """Loss and gradients of a batch, computed at once by a model with these weights."""
-    model = DropoutGPT(small_run().model, 0.0)
-    model.load_state_dict(weights)
+def first_model(config):
+    """The model that a run of this config begins with."""
+    torch.manual_seed(config.seed)
+    return DropoutGPT(config.model, config.dropout)
+
+
+def gradients_of(config, inputs, targets):
+    """Loss and gradients of a batch at the first weights of a run, computed at once."""
+    model = first_model(config)
     loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
     loss.backward()
     return loss.item(), {name: p.grad for name, p in model.named_parameters()}
@@ -562,38 +584,48 @@ def gradients_of(weights, inputs, targets):
 def test_accumulate_gives_the_gradient_of_the_batch():
     trainer = Trainer(small_run(), two_texts(70))
     inputs, targets = token_ids(71, 11, 5, 6), token_ids(72, 11, 5, 6)
-    want_loss, want = gradients_of(trainer.weights(), inputs, targets)
+    want_loss, want = gradients_of(small_run(), inputs, targets)
     for pieces in (1, 5, 2):
         loss = trainer.accumulate(inputs, targets, pieces)
         assert isinstance(loss, float), f"the loss should be a float, not {type(loss).__name__}: use item()"
         hint = f"the loss of a batch in {pieces} pieces is {loss:.4f} and should be {want_loss:.4f}, its mean"
         assert abs(loss - want_loss) < 1e-5, hint
         hint = f"with {pieces} pieces the gradient is not the batch's: forget the last one, and weigh pieces by rows"
-        for name, gradient in trainer.gradients().items():
-            check_tensor(gradient, want[name], hint, tolerance=1e-5)
+        found = trainer.gradients()
+        for name, gradient in want.items():
+            check_tensor(found.get(name), gradient, hint, tolerance=1e-5)
 
 
 # %% test="trainer-step" of="trainer" points=3
-def plain_run(config, texts, n_steps):
-    """What torch's own parts give in a plain loop: the losses, and the logits of the trained model."""
-    trainer = Trainer(config, texts)
-    model, mixture = DropoutGPT(config.model, 0.0), Mixture(texts, list(config.weights), 6, config.seed)
-    model.load_state_dict(trainer.weights())
-    groups = decay_groups(model, config.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
-    losses = []
-    for step in range(n_steps):
-        for group in optimizer.param_groups:
-            falling = (1 + math.cos(math.pi * step / config.steps)) / 2
-            group["lr"] = config.learning_rate * min((step + 1) / config.warmup, falling)
-        inputs, targets = mixture.batch(config.batch_size)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        losses.append(loss.item())
-    return losses, model(fixed_ids()).detach()
+def plain_run(config, texts, n_steps, mixed=library_mixture):
+    """What torch's own parts give in a plain loop: the losses, and the logits of the trained model.
+
+    `mixed` makes the batches: torch's own samplers, if nothing else is said. Nothing here is your answer or ours.
+    """
+    batch, losses = mixed(texts, list(config.weights), config.model.context, config.seed), []
+    with torch.random.fork_rng(devices=[]):  # leaves the random numbers of other runs alone
+        model = first_model(config)
+        groups = decay_groups(model, config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+        for step in range(n_steps):
+            for group in optimizer.param_groups:
+                falling = (1 + math.cos(math.pi * step / config.steps)) / 2
+                group["lr"] = config.learning_rate * min((step + 1) / config.warmup, falling)
+            inputs, targets = batch(config.batch_size)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            optimizer.step()
+            losses.append(loss.item())
+    return losses, model.eval()(fixed_ids()).detach()
+
+
+def check_losses(got, want, hint):
+    """Assert that the losses of steps are those of a plain loop, but for rounding."""
+    assert len(got) == len(want), f"{len(got)} losses in place of {len(want)}; {hint}"
+    worst = max(abs(a - b) for a, b in zip(got, want, strict=True))
+    assert worst < 2e-3, f"{hint} (the largest difference is {worst:.2g})"
 
 
 def fixed_ids():
@@ -626,8 +658,9 @@ def test_steps_are_those_of_a_plain_loop_hidden():
     losses, logits = plain_run(config, two_texts(seed), 8)
     trainer = Trainer(config, two_texts(seed))
     got = [trainer.step() for _ in range(8)]
-    hint = "after 8 steps the losses are not those of a plain loop: the rate follows the number of losses"
-    assert max(abs(a - b) for a, b in zip(got, losses, strict=True)) < 2e-3, hint
+    check_losses(
+        got, losses, "after 8 steps the losses are not those of a plain loop: the rate follows the number of losses"
+    )
     check_tensor(
         trainer.logits(fixed_ids()), logits, "after 8 steps the model is not that of a plain loop", tolerance=1e-2
     )
@@ -720,52 +753,112 @@ def apart(ours, theirs):
     return max((tensor - weights[name]).abs().max().item() for name, tensor in ours.weights().items())
 
 
+def check_run(trainer, config, texts, n_steps, hint):
+    """Assert that a trainer's model is that of a plain loop after so many steps of the run."""
+    check_tensor(trainer.logits(fixed_ids()), plain_run(config, texts, n_steps)[1], hint, tolerance=1e-4)
+
+
+def all_numbers(state):
+    """Every number that plain data holds, in one row."""
+    if isinstance(state, dict):
+        state = list(state.values())
+    if isinstance(state, list | tuple):
+        return torch.cat([torch.zeros(0).double(), *map(all_numbers, state)])
+    is_number = isinstance(state, int | float) or hasattr(state, "__array__")
+    return torch.as_tensor(state).double().flatten() if is_number else torch.zeros(0).double()
+
+
+def test_snapshot_holds_the_weights():
+    trainer = Trainer(small_run(), two_texts(90))
+    weights = {name: numbers(91, *w.shape).float() for name, w in first_model(small_run()).state_dict().items()}
+    trainer.model.load_state_dict(weights)
+    held = all_numbers(snapshot(trainer))
+    missing = [name for name, weight in weights.items() if not torch.isin(weight.double(), held).all()]
+    assert not missing, (
+        f"the snapshot does not hold the numbers of the model's {missing[0]}: all weights belong in it, in numbers, "
+        "lists, dicts and tensors"
+    )
+
+
 def test_restored_trainer_has_the_weights_and_goes_on():
-    first, second = (Trainer(small_run(), two_texts(90)) for _ in range(2))
+    config, texts = small_run(), two_texts(90)
+    first, second, third = (Trainer(config, texts) for _ in range(3))
     for _ in range(4):
         first.step()
-    restore(second, snapshot(first))
-    assert apart(first, second) == 0, "after restore the weights are not those of the snapshot"
-    ours, theirs = second.mixture.batch(6), first.mixture.batch(6)
-    assert torch.equal(ours[0], theirs[0]), "after restore it reads other windows: the mixture has a state too"
+    state = snapshot(first)
+    restore(second, state)
+    hint = "after restore the weights are not those of the snapshot"
+    check_run(second, config, texts, 4, hint)
+    assert apart(first, second) == 0, hint
+    restore(third, state)
+    batch = library_mixture(texts, list(config.weights), 6, config.seed)
+    for _ in range(4):
+        batch(config.batch_size)
+    hint = "after restore it reads other windows: the mixture has a state too"
+    assert torch.equal(third.mixture.batch(6)[0], batch(6)[0]), hint
     first.step(), second.step()
     hint = "the first step after restore goes elsewhere: what the optimizer remembers, and the step's number, belong in"
+    check_run(second, config, texts, 5, hint)
     assert apart(first, second) == 0, hint
 
 
 # %% test="snapshot-whole" of="snapshot" points=2
-def test_snapshot_stays_what_it_was_hidden():
-    seed = fresh_seed()
-    trainer, second = (Trainer(small_run(seed=seed % 1000), two_texts(seed)) for _ in range(2))
+def check_snapshot_stays(seed):
+    """Assert that neither later steps nor those after restore change a snapshot."""
+    config, texts = small_run(seed=seed % 1000), two_texts(seed)
+    trainer, second = (Trainer(config, texts) for _ in range(2))
     for _ in range(3):
         trainer.step()
         second.step()
     state = probes.kept(snapshot, trainer, then=trainer.step, times=4)
+    _, (_, after) = probes.after_call(restore, trainer, state, then=trainer.step, times=2)
+    hint = "the snapshot is another after the trainer went on from it: what restore puts into the trainer are copies"
+    assert torch.equal(all_numbers(after), all_numbers(state)), hint
     restore(trainer, state)
     hint = "later steps changed the snapshot: it holds the trainer's own tensors, not copies"
+    check_run(trainer, config, texts, 3, hint)
     assert apart(trainer, second) == 0, hint
     trainer.step(), second.step()
-    assert apart(trainer, second) == 0, "the run does not go on from the snapshot: did later steps change part of it?"
+    hint = "the run does not go on from the snapshot: did later steps change part of it?"
+    check_run(trainer, config, texts, 4, hint)
+    assert apart(trainer, second) == 0, hint
 
 
-def test_restored_run_ends_as_the_whole_one_hidden():
-    seed = fresh_seed()
-    config = small_run(dropout=0.2, seed=seed % 1000, steps=9)
-    whole = Trainer(config, two_texts(seed))
+def test_snapshot_stays_what_it_was():
+    check_snapshot_stays(92)
+
+
+def test_snapshot_of_any_run_stays_what_it_was_hidden():
+    check_snapshot_stays(fresh_seed())
+
+
+def check_restored_run(seed):
+    """Assert that a run with dropout ends after restore as it would have ended without."""
+    config, texts = small_run(dropout=0.2, seed=seed % 1000, steps=9), two_texts(seed)
+    whole = Trainer(config, texts)
     for _ in range(9):
         last = whole.step()
-    first = Trainer(config, two_texts(seed))
+    first = Trainer(config, texts)
     for _ in range(4):
         first.step()
     state = snapshot(first)
-    second = Trainer(config, two_texts(seed))
+    second = Trainer(config, texts)
     second.step()
     restore(second, state)
     for _ in range(5):
         found = second.step()
     hint = "with dropout the rest of the run comes out otherwise: torch's random state belongs to the snapshot"
+    check_run(second, config, texts, 9, hint)
     assert found == last, hint
     assert apart(whole, second) == 0, hint
+
+
+def test_restored_run_ends_as_the_whole_one():
+    check_restored_run(93)
+
+
+def test_restored_run_of_any_seed_ends_as_the_whole_one_hidden():
+    check_restored_run(fresh_seed())
 
 
 # %% [markdown]
@@ -780,48 +873,61 @@ from solutions.training import train_until
 
 # %% test="train-until" points=1
 def test_train_until_saves_now_and_then():
-    trainer, whole = (Trainer(small_run(), two_texts(95)) for _ in range(2))
+    config, texts = small_run(), two_texts(95)
+    trainer = Trainer(config, texts)
     losses, (_, saved, _, _) = probes.after_call(train_until, trainer, [], 7, 3)
     assert losses is not None and len(losses) == 7, "all 7 losses should be returned"
+    check_losses(losses, plain_run(config, texts, 7)[0], "the losses are not those of 7 steps of the run")
     assert len(saved) == 2, f"every 3 steps of 7 make 2 snapshots, after steps 3 and 6, not {len(saved)}"
     for number, state in zip((3, 6), saved, strict=True):
-        for _ in range(3):
-            whole.step()
         restore(trainer, state)
-        assert apart(trainer, whole) == 0, f"a snapshot should be taken after step {number} of the run"
+        check_run(trainer, config, texts, number, f"a snapshot should be taken after step {number} of the run")
 
 
 # %% test="train-until-resumes" of="train-until" points=1
-def test_train_until_goes_on_from_the_last_snapshot_hidden():
-    seed = fresh_seed()
-    config = small_run(dropout=0.1, seed=seed % 1000)
-    whole = [Trainer(config, two_texts(seed))]
-    wanted = [whole[0].step() for _ in range(12)]
-    _, (_, saved, _, _) = probes.after_call(train_until, Trainer(config, two_texts(seed)), [], 8, 3)
-    second = Trainer(config, two_texts(seed))
+def check_resumed_run(seed):
+    """Assert that a run that was stopped after step 8 goes on from the snapshot after step 6, up to step 12."""
+    config, texts = small_run(dropout=0.1, seed=seed % 1000), two_texts(seed)
+    whole = Trainer(config, texts)
+    wanted = [whole.step() for _ in range(12)]
+    second = Trainer(config, texts)  # before the other, whose steps draw from the random numbers of dropout
+    _, (_, saved, _, _) = probes.after_call(train_until, Trainer(config, texts), [], 8, 3)
     losses, (_, saved, _, _) = probes.after_call(train_until, second, saved, 12, 3)
     assert len(losses) == 12, "a run that goes on should have all 12 losses: begin from the last snapshot"
-    assert list(losses) == wanted, "a run that goes on should have the losses of one that was never interrupted"
+    hint = "a run that goes on should have the losses of one that was never interrupted"
+    check_losses(losses, plain_run(config, texts, 12)[0], hint)
+    assert list(losses) == wanted, hint
     assert len(saved) == 4, "steps 9 and 12 of the run add two snapshots: count the run's steps, not this call's"
+
+
+def test_train_until_goes_on_from_the_last_snapshot():
+    check_resumed_run(96)
+
+
+def test_train_until_goes_on_in_any_run_hidden():
+    check_resumed_run(fresh_seed())
 
 
 # %% [markdown]
 # ## All together
 #
-# The last test uses nothing of ours. Two languages, mixed nineteen to one and one to nineteen: your trainer must become good
-# at what it mostly reads; and a run that was interrupted must end exactly as one that was not.
+# The last test uses nothing of ours. What your parts do together must be what torch's own do with the windows that your
+# mixture gives; a run that was interrupted must end exactly as one that was not; and of two languages, mixed nineteen to one
+# and one to nineteen, your trainer must become good at what it mostly reads.
 
 
 # %% test="integration" of="integration" points=4
 def test_your_run_survives_an_interruption():
-    config = small_run(dropout=0.1, pieces=2)
-    trainer = Trainer(config, two_texts(97))
+    config, texts = small_run(dropout=0.1), two_texts(97)
+    trainer = Trainer(config, texts)
     trainer.step()
     hint = "after a step the run has one loss: does step note it in `losses`, and train_until return them all?"
     assert len(train_until(trainer, [], 0, 4)) == 1, hint
-    whole = list(train_until(Trainer(config, two_texts(97)), [], 10, 4))
-    _, (_, saved, _, _) = probes.after_call(train_until, Trainer(config, two_texts(97)), [], 7, 4)
-    second = Trainer(config, two_texts(97))
+    whole = list(train_until(Trainer(config, texts), [], 10, 4))
+    by_torch, _ = plain_run(config, texts, 10, mixed=lambda *how: Mixture(*how).batch)
+    check_losses(whole, by_torch, "your parts together do not train as torch's do on the same batches")
+    second = Trainer(config, texts)  # before the other, whose steps draw from the random numbers of dropout
+    _, (_, saved, _, _) = probes.after_call(train_until, Trainer(config, texts), [], 7, 4)
     assert list(train_until(second, saved, 10, 4)) == whole, "an interrupted run ends otherwise than a whole one"
 
 

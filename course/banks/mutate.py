@@ -43,6 +43,8 @@ COMPARISONS = {
 }
 NAMES = {"min": "max", "any": "all", "argmin": "argmax"}
 NAMES |= {new: old for old, new in NAMES.items()}
+# Functions that are the same with their arguments in another order, unless a keyword says how to compare.
+UNORDERED = {"min", "max"}
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,8 @@ class _Changes:
             elif len(arguments) > 1:
                 end = self.span(arguments[1])[0]
             yield start, end, ""
+        if isinstance(node.func, ast.Name) and node.func.id in UNORDERED and not node.keywords:
+            return
         for left, right in zip(node.args, node.args[1:], strict=False):
             start, end = self.span(left)[0], self.span(right)[1]
             gap = self.source[self.span(left)[1] : self.span(right)[0]]

@@ -8,6 +8,7 @@ import bz2
 import contextlib
 import json
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -147,6 +148,44 @@ def library_beams(
     if eos is not None:
         texts = [row[: row.index(eos, start) + 1] if eos in row[start:] else row for row in texts]
     return texts, out.sequences_scores.tolist()
+
+
+# --------------------------------------------------------------------------------------------------------------- torch
+
+
+def library_mixture(
+    texts: Sequence[Tensor], weights: Sequence[float], context: int, seed: int
+) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Batches of windows from several texts as torch's own samplers draw them: a function of the batch's size.
+
+    A batch is inputs and targets, (batch, context) both. Text i is shuffled with the seed `seed` + 1 + i, epoch after
+    epoch, and the texts of a batch's rows are drawn by `weights` with the seed `seed`.
+    """
+    from torch.utils.data import RandomSampler, WeightedRandomSampler
+
+    windows = [text.unfold(0, context + 1, context) for text in texts]
+    orders = [
+        iter(RandomSampler(range(len(rows)), num_samples=sys.maxsize, generator=_generator(seed + 1 + i)))
+        for i, rows in enumerate(windows)
+    ]
+    drawn = _generator(seed)
+
+    def batch(batch_size: int) -> tuple[Tensor, Tensor]:
+        rows = WeightedRandomSampler(weights, batch_size, generator=drawn)
+        chosen = torch.stack([windows[i][next(orders[i])] for i in rows])
+        return chosen[:, :-1], chosen[:, 1:]
+
+    return batch
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def library_distinct(ids: Tensor, n: int) -> float:
+    """The share of different ones among all n-grams of one text, or of all rows together, as `torch.unique` counts."""
+    grams = ids.unfold(-1, n, 1).flatten(0, -2)
+    return len(grams.unique(dim=0)) / len(grams)
 
 
 # --------------------------------------------------------------------------------------------------------- compressors

@@ -1,7 +1,8 @@
 """Questions that a test may ask of a student's code beyond calling it.
 
 Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
-results under a seed, a few steps of training or of an optimizer, a result that later calls may have changed.
+results under a seed, a few steps of training or of an optimizer, a result that later calls may have changed, what a
+layer of a model reads.
 """
 
 from collections.abc import Callable
@@ -38,13 +39,20 @@ def gradients(function: Callable | nn.Module, *inputs: Any) -> dict[str, Tensor]
 
 
 @probe
-def after_call(function: Callable, *args: Any, **kwargs: Any) -> tuple[Any, tuple]:
+def after_call(
+    function: Callable, *args: Any, then: Callable[[], Any] | None = None, times: int = 1, **kwargs: Any
+) -> tuple[Any, tuple]:
     """`(result, args)` of a call, the arguments as the call left them: shows in-place changes.
 
-    The call is given copies, so that what the test passes stays as it was, also where no process lies between.
+    The call is given copies, so that what the test passes stays as it was, also where no process lies between. With
+    `then`, the arguments are as they are after that was called too, `times` times: shows what goes on changing.
     """
     args, kwargs = _copied(args), _copied(kwargs)
-    return function(*args, **kwargs), args
+    result = function(*args, **kwargs)
+    if then is not None:
+        for _ in range(times):
+            then()
+    return result, args
 
 
 @probe
@@ -125,6 +133,37 @@ def kept(function: Callable, *args: Any, then: Callable[[], Any], times: int = 1
     for _ in range(times):
         then()
     return result
+
+
+class _Asked(BaseException):
+    """A layer's question to the test; no `except Exception` of the code between keeps it."""
+
+
+@probe
+def until_asked(
+    function: Callable, model: nn.Module, layer: str, answers: list[tuple[Tensor, Tensor]], *args: Any
+) -> tuple[bool, Any]:
+    """Call `function(model, *args)` while the test says what a layer of the model puts out.
+
+    `answers` are inputs of the layer and what it makes of them, in the order in which it reads them. Returns
+    `(True, input)` where the layer reads what is not the next of these: the test adds that pair and calls again.
+    Returns `(False, result)` when the call ends. So a test that keeps a layer's weights to itself sees all it reads.
+    """
+    following = iter(answers)
+
+    def answer(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        (x,), pair = inputs, next(following, None)
+        if pair is None or pair[0].shape != x.shape or not torch.allclose(pair[0], x):
+            raise _Asked(x.detach().clone())
+        return pair[1]
+
+    hook = model.get_submodule(layer).register_forward_hook(answer)
+    try:
+        return False, function(model, *args)
+    except _Asked as asked:
+        return True, asked.args[0]
+    finally:
+        hook.remove()
 
 
 def _is_float(value: Any) -> bool:

@@ -56,6 +56,18 @@ def changes(body: str) -> set[str]:
         ("return True", {"return False", "pass"}),
         ("return g(a, b)", {"return g(a)", "return g(b)", "return g(b, a)", "pass"}),
         ("return g(a, key=b)", {"return g(a)", "return g(key=b)", "pass"}),
+        ("return min(a, b)", {"return max(a, b)", "return min(a)", "return min(b)", "pass"}),
+        (
+            "return max(a, b, key=g)",
+            {
+                "return min(a, b, key=g)",
+                "return max(a, b)",
+                "return max(a, key=g)",
+                "return max(b, key=g)",
+                "return max(b, a, key=g)",
+                "pass",
+            },
+        ),
         ("return a[b:]", {"return a[:]", "return a[(b) + 1:]", "pass"}),
         (
             "return a if b else 0.5",

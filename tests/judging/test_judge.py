@@ -25,7 +25,7 @@ from course.judging.judge import judge
 from course.judging.messages import told
 from course.judging.reference import reference, references
 from course.judging.verdict import Judged, failed
-from labkit.notebook import REPORT, facts, is_test
+from labkit.notebook import REPORT, facts, is_test, name_of
 from labkit.testing import codec
 from labkit.testing.link import Link, NoData, Remote, UnreadableAnswer
 from labkit.testing.student import Student
@@ -592,28 +592,119 @@ def test_why_python_ended_is_told():
 
 # ------------------------------------------------------------------------------------- what tests compare with is ours
 
-PATCHES_ITS_MODEL = """
+# Answers that make what tests lend or hand over say what they like: a topic, the exercise, the answer, and what its
+# tests earn nevertheless.
+PATCHES = {
+    "a text that no model wrote": (
+        "gpt",
+        "generate",
+        """
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     type(model).forward = lambda self, ids: F.one_hot(torch.zeros_like(ids), 11) * 1000.0
     return torch.cat([ids, torch.zeros(len(ids), n_tokens, dtype=torch.long)], dim=1)
-"""
+""",
+        {},
+    ),
+    "a trainer that does not train": (
+        "training",
+        "trainer",
+        """
+class Trainer:
+    def __init__(self, config, texts):
+        torch.manual_seed(config.seed)
+        self.config, self.losses = config, []
+        self.shapes = {name: p.shape for name, p in DropoutGPT(config.model, 0.0).named_parameters()}
+
+    def weights(self):
+        return {name: torch.zeros(shape) for name, shape in self.shapes.items()}
+
+    gradients = weights
+
+    def logits(self, ids):
+        return torch.zeros(*ids.shape, self.config.model.vocab_size)
+
+    def accumulate(self, inputs, targets, pieces):
+        return math.log(self.config.model.vocab_size)
+
+    def step(self):
+        self.losses.append(self.accumulate(None, None, 1))
+        return self.losses[-1]
+""",
+        {},
+    ),
+    "a snapshot that saves nothing": (
+        "training",
+        "snapshot",
+        """
+def snapshot(trainer):
+    kind, mixture = type(trainer), type(trainer.mixture)
+    kind.weights = lambda self: {"weight": torch.zeros(1)}
+    kind.step = lambda self: 0.0
+    mixture.batch = lambda self, batch_size: (torch.zeros(batch_size, 6), torch.zeros(batch_size, 6))
+    return {}
 
 
-def test_a_lent_class_that_an_answer_patches_does_not_make_it_right():
-    whole = assembled("gpt")
+def restore(trainer, state):
+    snapshot(trainer)
+""",
+        {},
+    ),
+    "a run without a step": (
+        "training",
+        "train-until",
+        """
+def train_until(trainer, saved, until, every):
+    kind = type(trainer)
+    kind.weights = lambda self: {"weight": torch.zeros(1)}
+    kind.step = lambda self: 0.0
+    saved += [snapshot(trainer) for step in range(1 + every * len(saved), until + 1) if step % every == 0]
+    return [0.0] * until
+""",
+        {},
+    ),
+    "a text without a cache": (
+        "generation",
+        "write",
+        """
+def write(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=None):
+    require_prompt(ids)
+    if ids.shape[1] + n_tokens > model.config.context:
+        raise ValueError("ask for fewer tokens")
+    generator = torch.Generator().manual_seed(seed or 0)
+    for _ in range(n_tokens):
+        logits = model(ids)[:, -1]
+        if seed is None:
+            new = logits.argmax(-1, keepdim=True)
+        else:
+            new = torch.multinomial(probabilities(logits, temperature, k, p), 1, generator=generator)
+        ids = torch.cat([ids, new], dim=1)
+    model.positions = ids.numel()
+    return ids
+""",
+        {"write-any": 2, "write-repeats": 1},  # what it writes is right
+    ),
+}
+
+
+def with_tests_of(topic: str, exercise: str) -> NotebookNode:
+    """A topic's notebook with one exercise's tests; of the other tests it has what they define."""
+    whole = assembled(topic)
     source = nbformat.v4.new_notebook(metadata=whole.metadata)
-    source.cells = [
-        cell
-        for cell in whole.cells
-        if cell.cell_type == "code"
-        and not cell.id.startswith("run-")
-        and (not is_test(cell) or facts(cell)["exercise"] == "generate")
-    ]
-    clean = handed_in(source, {"exercise-generate": PATCHES_ITS_MODEL})
-    result = judged(source, clean, seconds=300, reference=references(source, ROOT))
-    assert set(earned(result).values()) == {0}, earned(result)
-    assert earned(judged(source, seconds=300, reference=references(source, ROOT))) == {
-        "generate": 2,
-        "generate-sampling": 2,
-        "generate-long": 1,
-    }
+    for cell in whole.cells:
+        if is_test(cell) and facts(cell)["exercise"] != exercise:
+            cell = given(f"before-{name_of(cell)}", cell.source.partition("\nwith answers(")[0])
+        if cell.cell_type == "code" and not cell.id.startswith("run-"):
+            source.cells.append(cell)
+    return source
+
+
+@pytest.mark.parametrize("attack", PATCHES)
+def test_a_lent_class_that_an_answer_patches_does_not_make_it_right(attack: str):
+    topic, exercise, answer, nevertheless = PATCHES[attack]
+    source = with_tests_of(topic, exercise)
+    lent = references(source, ROOT)
+    clean = handed_in(source, {f"exercise-{exercise}": answer})
+    result = earned(judged(source, clean, seconds=300, reference=lent))
+    assert {test: points for test, points in result.items() if points} == nevertheless
+    points = {cell.name: cell.points for cell in testcell.test_cells(source)}
+    assert earned(judged(source, seconds=300, reference=lent)) == points

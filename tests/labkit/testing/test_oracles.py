@@ -7,13 +7,16 @@ import torch
 
 from labkit.testing.oracles import (
     library_chunks,
+    library_distinct,
     library_gpt2,
     library_merges,
+    library_mixture,
     library_probabilities,
     library_tokenizer,
 )
 from solutions.gpt import GPTConfig
 from solutions.tokenizer import byte_characters
+from solutions.training import Mixture
 
 
 def test_importing_them_needs_no_library():
@@ -45,3 +48,17 @@ def test_filters_come_in_the_usual_order():
         torch.tensor(x).item() for x in (2 / 3, 1 / 3, 0, 0)
     ]
     assert torch.allclose(library_probabilities(logits, 0.5)[0, 0], torch.tensor(0.25 / 0.345))
+
+
+def test_a_mixture_of_torchs_samplers_is_that_of_the_course():
+    texts = [torch.arange(50), 1000 + torch.arange(90)]
+    ours, theirs = Mixture(texts, [0.3, 0.7], 6, seed=5), library_mixture(texts, [0.3, 0.7], 6, seed=5)
+    for batch_size in (1, 5, 40, 7):
+        for mine, its in zip(ours.batch(batch_size), theirs(batch_size), strict=True):
+            assert torch.equal(mine, its)
+
+
+def test_distinct_ngrams_of_a_text_or_of_many():
+    ids = torch.tensor([[1, 2, 1, 2, 1], [3, 3, 3, 3, 3]])
+    assert [library_distinct(text, 2) for text in ids] == [2 / 4, 1 / 4]
+    assert library_distinct(ids, 2) == 3 / 8 and library_distinct(ids, 5) == 1

@@ -82,12 +82,35 @@ class Counter:
     def numbers(self):
         return self.row
 
+    def follow(self, row):
+        self.row = row
+
+
+class Passing(nn.Module):
+    """Gives back what it reads, through a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, x):
+        return self.layer(x).flatten()
+
+
+def reads_again(model, x):
+    """Reads a row, and then all of it again with what came out below."""
+    first = model(x)
+    return torch.cat([first, model(torch.cat([x, first[None]]))])
+
 
 def twice(items):
     return [list(items), list(items)]
 
 
-NAMES = {f.__name__: f for f in (Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter)}
+NAMES = {
+    f.__name__: f
+    for f in (Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter, Passing, reads_again)
+}
 
 
 @pytest.fixture(params=["here", "behind the link"])
@@ -147,6 +170,12 @@ def test_after_call_hands_keywords_on(theirs):
     assert torch.equal(after, torch.ones(1))
 
 
+def test_after_call_shows_what_goes_on_changing(theirs):
+    counter = theirs.Counter()
+    _, (after,) = probes.after_call(counter.follow, [7], then=counter.count, times=2)
+    assert after == [7, 1, 2]
+
+
 def test_given_iterator_gives_each_item_once(theirs):
     assert probes.given_iterator(theirs.twice, [1, 2]) == [[1, 2], []]
 
@@ -194,6 +223,19 @@ def test_optimize_makes_a_step_for_each_row(theirs):
 def test_kept_shows_what_goes_on_changing(theirs):
     counter = theirs.Counter()
     assert probes.kept(counter.numbers, then=counter.count, times=2) == [0, 1, 2]
+
+
+def test_a_layer_that_asks_shows_what_is_read_with_it(theirs):
+    """The test's layer doubles and adds 1."""
+    model, x, answers = theirs.Passing(), torch.tensor([[1.0, 2.0]]), []
+    while True:
+        asks, found = probes.until_asked(theirs.reads_again, model, "layer", answers, x)
+        if not asks:
+            break
+        answers.append((found, 2 * found + 1))
+    assert found.tolist() == [3.0, 5.0, 3.0, 5.0, 7.0, 11.0]
+    assert [read.tolist() for read, _ in answers] == [[[1.0, 2.0]], [[1.0, 2.0], [3.0, 5.0]]]
+    assert torch.equal(model(x), x[0]), "the layer is what it was"
 
 
 # ------------------------------------------------------------------------------------------------------- predictions

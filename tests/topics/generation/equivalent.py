@@ -11,7 +11,6 @@ same, uses = listing(__name__)
 
 CPU = "the course computes on the processor, where tensors and generators are without being told"
 LAST = "the axis named is the last one here"
-LEAST = "the smaller of two numbers does not depend on their order"
 
 
 def some_logits(draw, shape):
@@ -33,19 +32,6 @@ def model_of(seed):
 
 def some_prompt(draw, longest=9):
     return torch.randint(7, (draw.randrange(1, 4), draw.randrange(1, longest)))
-
-
-@uses("top-k")
-def top_k(of, draw):
-    return of.top_k(some_logits(draw, (draw.randrange(1, 4), draw.randrange(1, 9))), draw.randrange(0, 12))
-
-
-same(
-    "top-k",
-    "smallest_kept = logits.topk(min(k, logits.shape[-1])).values[..., -1:] -> "
-    "smallest_kept = logits.topk(min(logits.shape[-1], k)).values[..., -1:]",
-    why=LEAST,
-)
 
 
 @uses("top-p")
@@ -136,12 +122,6 @@ same(
     TEXTS + "texts = torch.cat([beams[index // logits.shape[1]], index[:, None] % logits.shape[-1]], dim=1)",
     TEXTS + "texts = torch.cat([beams[index // logits.shape[-1]], index[:, None] % logits.shape[1]], dim=1)",
     why=LAST,
-)
-same(
-    "beam-search",
-    f"{CANDIDATES}(min(len(candidates), 2 * width))",
-    "for i in range(min(width, len(texts))): -> for i in range(min(len(texts), width)):",
-    why=LEAST,
 )
 same(
     "beam-search",

@@ -1,6 +1,7 @@
 """Plausible wrong answers to the training assignment, each with the message that it must draw."""
 
 import copy
+import io
 import math
 
 import torch
@@ -401,6 +402,18 @@ class AdamW(solutions.training.AdamW):
                     parameter.copy_(new)
 
 
+@wrong("optimizer", mistake="stops at the first parameter without a gradient", says="go on to the next")
+class AdamW(solutions.training.AdamW):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    break
+                new, self.state[parameter] = updated(parameter, parameter.grad, self.state[parameter], group)
+                parameter.copy_(new)
+
+
 @wrong("optimizer", mistake="calls the oracle", says="asks you to write what that call does")
 class AdamW(solutions.training.AdamW):
     @torch.no_grad()
@@ -729,6 +742,19 @@ def snapshot(trainer):
     return whole(trainer) | {"losses": trainer.losses}
 
 
+@wrong("snapshot", mistake="puts the snapshot's own list into the trainer", says="what restore puts into the trainer")
+def restore(trainer, state):
+    put_back(trainer, state)
+    trainer.losses = state["losses"]
+
+
+@wrong("snapshot", mistake="returns bytes", says="does not hold the numbers")
+def snapshot(trainer):
+    file = io.BytesIO()
+    torch.save(whole(trainer), file)
+    return {"saved": file.getvalue()}
+
+
 # ----------------------------------------------------------------------------------------------------- train-until
 
 
@@ -740,7 +766,7 @@ def load(trainer, state):
     return solutions.training.restore(trainer, state)
 
 
-@wrong("train-until", mistake="begins from the start", says="add two snapshots")
+@wrong("train-until", mistake="begins from the start", says="that was never interrupted")
 def train_until(trainer, saved, until, every):
     while len(trainer.losses) < until:
         trainer.step()
