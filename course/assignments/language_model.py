@@ -735,11 +735,15 @@ def test_zoom_by_hand():
     assert zoom(QUARTER, HALF + QUARTER - 1) == QUARTER, (
         "in the two middle quarters, reaching into both halves: QUARTER"
     )
+    assert zoom(QUARTER, HALF - 1) == 0 and zoom(HALF, HALF + QUARTER - 1) == HALF, (
+        "an interval that lies in one half, though in the middle quarters too: the halves come first"
+    )
     assert zoom(0, WHOLE - 1) is None, "the whole must not be doubled"
-    assert zoom(QUARTER - 1, HALF) is None, "an interval that reaches below the middle quarters must not be doubled"
+    assert zoom(QUARTER - 1, HALF + 5) is None, "an interval that reaches below the middle quarters must not be doubled"
     assert zoom(HALF - 1, HALF + QUARTER) is None, (
         "an interval that reaches above the middle quarters must not be doubled"
     )
+    assert zoom(5, HALF) is None, "HALF is the first number of the upper half, so this interval reaches into both"
     assert zoom(0, 0) == 0 and zoom(WHOLE - 1, WHOLE - 1) == HALF, "a single number is an interval too"
 
 

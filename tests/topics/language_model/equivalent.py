@@ -7,7 +7,6 @@ from solutions import language_model
 
 same, uses = listing(__name__)
 
-ORDER = "the least or largest of some numbers does not depend on their order"
 LAST = "the axis named is the last one here"
 SINGLE = "`gather` with one index a row leaves an axis of a single entry, its first and its last"
 NEAR_1 = "the difference is never 1e-4 itself: no two floating-point numbers near 1 lie exactly that far apart"
@@ -24,20 +23,6 @@ def drawn_rows(draw, steps: int, size: int) -> torch.Tensor:
     return rows.to(draw.choice([torch.float32, torch.float64]))
 
 
-@uses("sample-chain")
-def sample_chain(of, draw):
-    n = draw.randrange(1, 6)
-    followers = language_model.count_followers(drawn_text(draw), n)
-    return of.sample_chain(followers, n, draw.randrange(20), draw.randrange(99))
-
-
-same(
-    "sample-chain",
-    "context = text[max(0, len(text) - n + 1) :] -> context = text[max(len(text) - n + 1, 0) :]",
-    why=ORDER,
-)
-
-
 @uses("witten-bell")
 def witten_bell(of, draw):
     model = of.NGram(drawn_text(draw), draw.randrange(1, 6))
@@ -45,7 +30,6 @@ def witten_bell(of, draw):
 
 
 LENGTHS = "for length in range(min(len(context), self.n - 1) + 1): -> for length in range(min("
-same("witten-bell", LENGTHS + "self.n - 1, len(context)) + 1):", why=ORDER)
 same(
     "witten-bell",
     LENGTHS + "len(context), self.n + 1) + 1):",

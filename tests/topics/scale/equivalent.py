@@ -8,8 +8,6 @@ from solutions.gpt import GPTConfig
 
 same, uses = listing(__name__)
 
-ORDER = "the least or largest of some numbers does not depend on their order"
-
 
 @uses("decoding-rate")
 def decoding_rate(of, draw):
@@ -78,29 +76,4 @@ same(
     "fit-power-law",
     GRID + "high, low, 103, dtype=torch.float64)",
     why="the same floors from the other end: the best one and its two neighbours are the same three",
-)
-
-
-@uses("effective-tokens")
-def effective_tokens(of, draw):
-    return of.effective_tokens(draw.uniform(-10, 1000), draw.uniform(-10, 500), draw.uniform(0.5, 20))
-
-
-same(
-    "decoding-rate",
-    "return batch_size / max(read / bandwidth, computed / peak) -> "
-    "return batch_size / max(computed / peak, read / bandwidth)",
-    why=ORDER,
-)
-same(
-    "fit-power-law",
-    "if len(n) != len(y) or len(set(n.tolist())) < 4 or min(*n, *y) <= 0: -> "
-    "if len(n) != len(y) or len(set(n.tolist())) < 4 or min(*y, *n) <= 0:",
-    why=ORDER,
-)
-same(
-    "effective-tokens",
-    "repetitions = max(n_tokens / unique_tokens - 1, 0) -> repetitions = max(0, n_tokens / unique_tokens - 1)",
-    "fresh = min(n_tokens, unique_tokens) -> fresh = min(unique_tokens, n_tokens)",
-    why=ORDER,
 )
