@@ -310,7 +310,7 @@ class Encoder:
         The part of symbol s starts where the frequencies of all symbols below s end.
 
         Raises:
-            ValueError: the symbol has no frequency, or frequency 0: it cannot be coded.
+            ValueError: the symbol has no frequency, or frequency 0: it cannot be coded, and the encoder stays as it is.
         """
         if not 0 <= symbol < len(frequencies) or frequencies[symbol] < 1:
             raise ValueError(f"symbol {symbol} has no frequency here and cannot be coded: give every symbol at least 1")

@@ -20,7 +20,7 @@ import random
 import re
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,15 @@ def distributions(seed, steps, size, sharpness=2.0):
     """Random probability rows in float64, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return (sharpness * torch.randn(steps, size, generator=generator, dtype=torch.float64)).softmax(-1)
+
+
+def spoilt(seed):
+    """Rows that are no distributions, each made from one, and why: `(why, row)`."""
+    p = distributions(seed, 1, 5)[0]
+    for off in (0.2, -0.4, 1.5e-4, -1.5e-4):
+        yield f"its sum is {1 + off:.6g}", (1 + off) * p
+    yield "an entry is negative", torch.cat([p, torch.tensor([0.1, -0.1], dtype=p.dtype)])
+    yield "an entry is not a number", torch.cat([p, torch.tensor([math.nan], dtype=p.dtype)])
 
 
 def occurrences(text, piece):
@@ -83,6 +92,16 @@ def test_count_followers_visible():
     assert longer == {0: {97: 4}, 1: {97: 3}, 2: {97: 2}}, (
         "n = 3 on aaaa: contexts of 0, 1 and 2 bytes, and places that overlap all count"
     )
+
+
+def test_count_followers_of_little():
+    hint = "n = 1 means the empty context alone: how often each byte occurs"
+    assert count_followers(b"aba", 1) == {b"": {97: 2, 98: 1}}, hint
+    hint = "a text shorter than n has fewer contexts, and an empty text has none"
+    assert count_followers(b"ab", 5) == {b"": {97: 1, 98: 1}, b"a": {98: 1}}, hint
+    assert count_followers(b"", 3) == {}, hint
+    for n in (0, -1):
+        check_refused("n counts the byte itself, so it is at least 1", count_followers, b"ab", n)
 
 
 # %% test="count-followers-any" of="count-followers" points=2
@@ -131,14 +150,44 @@ def test_sample_chain_follows_the_counts():
     assert len(set(texts[0])) == 3, "of three equally likely bytes the same is drawn again and again"
 
 
-# %% test="sample-chain-frequencies" of="sample-chain" points=1
-def test_sample_chain_frequencies_hidden():
+def check_shares(seed):
+    """Assert that bytes are drawn as often as they followed."""
     known = {b"": {97: 1, 98: 1}, b"a": {97: 9, 98: 1}, b"b": {97: 3, 98: 2}}
-    text = sample_chain(known, 2, 6000, fresh_seed())
+    text = sample_chain(known, 2, 6000, seed)
     for context, byte, share in ((b"a", b"a", 0.9), (b"b", b"a", 0.6)):
         found = occurrences(text, context + byte) / max(1, occurrences(text[:-1], context))
         # A right answer is further off than 0.07 for fewer than one submission in a million.
-        assert abs(found - share) < 0.07, "bytes are not drawn as often as they followed the byte before"
+        assert abs(found - share) < 0.07, (
+            f"bytes are not drawn as often as they followed the byte before: after {context} came {byte} in "
+            f"{found:.0%} of the cases, and it followed in {share:.0%}"
+        )
+
+
+def test_sample_chain_draws_by_the_counts():
+    check_shares(3)
+
+
+def test_sample_chain_hands_over_to_shorter_contexts():
+    hint = "where the last n - 1 bytes have no followers, the longest end of them that has some decides"
+    try:
+        text = sample_chain(CYCLE, 4, 8, 0)
+    except KeyError as error:
+        raise AssertionError(hint) from error
+    assert text == b"abcabcab", f"{text}: {hint}"
+    starts = {b"": {97: 1}, b"a": {98: 1}, b"b": {100: 1}, b"ab": {99: 1}, b"c": {97: 1}, b"d": {97: 1}}
+    for n, want in ((2, b"abda"), (3, b"abca"), (4, b"abca"), (9, b"abca")):
+        text = sample_chain(starts, n, 4, 0)
+        assert text == want, f"{text} for n = {n}: c alone follows ab, and d follows b where only one byte counts"
+
+
+def test_sample_chain_of_nothing():
+    assert sample_chain(CYCLE, 2, 0, 0) == b"", "no bytes were asked for"
+    check_refused("there is nothing to draw from", sample_chain, {}, 2, 5, 0)
+
+
+# %% test="sample-chain-frequencies" of="sample-chain" points=1
+def test_sample_chain_frequencies_hidden():
+    check_shares(fresh_seed())
 
 
 def test_sample_chain_hands_over_to_shorter_contexts_hidden():
@@ -200,20 +249,19 @@ def test_witten_bell_by_hand():
     assert abs(p[97].item() - want) < 1e-9, (
         f"after a came a and b: a gets (1 + 2 x its chance without context) / 4 = {want:.4f}"
     )
+    assert p.dtype == torch.float64, f"the probabilities should be in float64, not {p.dtype}"
 
 
-# %% test="witten-bell-any" of="witten-bell" points=2
-def test_witten_bell_in_exact_fractions_hidden():
-    seed = fresh_seed()
-    text = made_up(seed, 60, b"abc\xff")
-    for n in (1, 2, 4):
+def test_witten_bell_takes_the_end_of_the_context():
+    text = b"abcabdaab"
+    hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
+    for n in (2, 3, 4):
         model = NGram(text, n)
-        for context in (b"", b"a", b"ca", text[:3], text[-3:], b"zab", b"aza", b"abz", text[10:20]):
-            hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
-            check_tensor(model.probabilities(context), exact(text, n, context), hint)
+        for context in (b"b", b"ab", b"cab", b"abcab"):
+            check_tensor(model.probabilities(context), exact(text, n, context), f"{hint} (n = {n}, after {context})")
 
 
-def test_witten_bell_knows_nothing_hidden():
+def test_witten_bell_knows_nothing():
     uniform = torch.full((256,), 1 / 256, dtype=torch.float64)
     for n in (1, 3):
         try:
@@ -221,10 +269,22 @@ def test_witten_bell_knows_nothing_hidden():
         except Exception as error:
             raise AssertionError("after an empty text every byte is equally likely: no error") from error
         check_tensor(found, uniform, "after an empty text every byte is equally likely")
+        assert found.dtype == torch.float64, f"the probabilities should be in float64, not {found.dtype}"
     model = NGram(b"aabab", 3)
     hint = "a context that never occurred says nothing: the shorter one decides alone"
     check_tensor(model.probabilities(b"za"), model.probabilities(b"a"), hint)
     check_tensor(model.probabilities(b"zz"), exact(b"aabab", 3, b""), hint)
+
+
+# %% test="witten-bell-any" of="witten-bell" points=2
+def test_witten_bell_in_exact_fractions_hidden():
+    seed = fresh_seed()
+    some = made_up(seed, 60, b"abc\xff")
+    for n, text in ((1, some), (2, some), (4, some), (1 + seed % 5, b"")):
+        model = NGram(text, n)
+        for context in (b"", b"a", b"ca", some[:3], some[-3:], b"zab", b"aza", b"abz", some[10:20]):
+            hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
+            check_tensor(model.probabilities(context), exact(text, n, context), hint)
 
 
 # %% [markdown]
@@ -289,26 +349,41 @@ def test_cross_entropy_matches_torch():
     )
 
 
-# %% test="cross-entropy-any" of="cross-entropy" points=1
-def test_cross_entropy_any_axes_hidden():
-    seed = fresh_seed()
-    for shape in ((4,), (2, 3), (2, 1, 5)):
+def check_axes(seed, *shapes):
+    """Assert that value and gradients are right for targets of any axes."""
+    for shape in shapes:
         logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), token_ids(seed, 6, *shape)
         want = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-        check_tensor(
-            cross_entropy(logits, targets),
-            want,
-            "wrong where targets have several axes: the mean goes over all of them",
-        )
+        hint = "wrong where targets have several axes: the mean goes over all of them"
+        check_tensor(cross_entropy(logits, targets), want, hint)
     found = probes.gradients(cross_entropy, logits, targets)["input.0"]
     want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
     check_tensor(found, want, "no right gradient reaches the logits: a model could not learn from this", tolerance=1e-6)
 
 
-def test_cross_entropy_refuses_hidden():
+def check_misfits(size):
+    """Assert that targets that do not fit the logits are refused."""
     hint = "an empty text, or targets whose shape is not that of the logits without the last axis"
-    check_refused(hint, cross_entropy, torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))
-    check_refused(hint, cross_entropy, torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))
+    check_refused(hint, cross_entropy, torch.zeros(0, size), torch.zeros(0, dtype=torch.long))
+    check_refused(hint, cross_entropy, torch.zeros(4, size), torch.zeros(3, dtype=torch.long))
+    check_refused(hint, cross_entropy, torch.zeros(4, 3, size), torch.zeros(4, dtype=torch.long))
+
+
+def test_cross_entropy_of_several_axes():
+    check_axes(1, (2, 3))
+
+
+def test_cross_entropy_refuses_what_does_not_fit():
+    check_misfits(5)
+
+
+# %% test="cross-entropy-any" of="cross-entropy" points=1
+def test_cross_entropy_any_axes_hidden():
+    check_axes(fresh_seed(), (4,), (2, 3), (2, 1, 5))
+
+
+def test_cross_entropy_refuses_hidden():
+    check_misfits(2 + fresh_seed() % 9)
 
 
 # %% exercise="surprise" difficulty=1 importance=5 minutes=10
@@ -330,6 +405,21 @@ def test_surprise_in_bits():
     assert never == math.inf, f"what was held impossible has infinite surprise, not {never}"
 
 
+def check_rows_refused(seed):
+    """Assert that a row that is no distribution is refused, though the other one is one."""
+    for why, row in spoilt(seed):
+        rows = torch.stack([distributions(seed, 1, len(row))[0], row])
+        check_refused(f"row 1 is no distribution: {why}", surprise, rows, torch.tensor([0, 1]))
+
+
+def test_surprise_refuses_what_is_no_distribution():
+    check_rows_refused(0)
+    rounded = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.50005, 0.0]], dtype=torch.float64)
+    found = surprise(rounded, torch.tensor([0, 1]))
+    hint = "a sum within 1e-4 of 1 is rounding, and no mistake"
+    check_tensor(found, torch.tensor([1.0, 1.0]), hint, tolerance=1e-3)
+
+
 # %% test="surprise-any" of="surprise" points=1
 def test_surprise_any_rows_hidden():
     rows, symbols = distributions(fresh_seed(), 40, 9), token_ids(fresh_seed(), 9, 40)
@@ -340,11 +430,7 @@ def test_surprise_any_rows_hidden():
 
 
 def test_surprise_refuses_what_is_no_distribution_hidden():
-    symbols = torch.tensor([0, 1])
-    good = [0.5, 0.5, 0.0]
-    for bad in ([0.5, 0.5, 0.2], [0.7, 0.7, -0.4], [0.2, 0.2, 0.2], [math.nan, 0.5, 0.5]):
-        hint = "a row with a negative entry, or whose sum is not 1, is no distribution"
-        check_refused(hint, surprise, torch.tensor([good, bad]), symbols)
+    check_rows_refused(fresh_seed())
 
 
 # %% [markdown]
@@ -364,6 +450,31 @@ def test_units_by_hand():
     assert abs(found - 8) < 1e-6, f"the mean surprise is 3 bits, and 2 to the power of that is 8, not {found:.4g}"
     found = bits_per_byte(torch.tensor([10.0, 2.0]), [b"ab", b"cdef"])
     assert abs(found - 2) < 1e-6, f"12 bits for 6 bytes are 2 bits per byte, not {found:.4g}"
+    found = bits_per_byte(torch.tensor([12.0, 2.0]), ["ä".encode(), b""])
+    hint = "the text is divided by its bytes, not over its characters"
+    assert abs(found - 7) < 1e-6, f"14 bits for the two bytes of ä are 7 bits per byte, not {found:.4g}: {hint}"
+
+
+def test_units_of_one_byte():
+    found = perplexity(torch.tensor([3.0]))
+    assert abs(found - 8) < 1e-6, f"a text may be one symbol: 3 bits are a perplexity of 8, not {found:.4g}"
+    found = bits_per_byte(torch.tensor([3.0]), [b"a"])
+    assert abs(found - 3) < 1e-6, f"a text may be one byte: 3 bits for it are 3 bits per byte, not {found:.4g}"
+
+
+def check_nothing_measured():
+    """Assert that what cannot be measured is refused."""
+    nothing = torch.zeros(0)
+    check_refused("an empty text has no perplexity", perplexity, nothing)
+    check_refused("an empty text has no bytes to divide by", bits_per_byte, nothing, [])
+    check_refused("symbols that spell nothing have no bytes to divide by", bits_per_byte, torch.ones(2), [b"", b""])
+    hint = "as many symbols as surprises are needed"
+    check_refused(hint, bits_per_byte, torch.ones(3), [b"a", b"b"])
+    check_refused(hint, bits_per_byte, torch.ones(1), [b"a", b"b"])
+
+
+def test_units_refuse_what_cannot_be_measured():
+    check_nothing_measured()
 
 
 # %% test="units-any" of="units" points=1
@@ -382,14 +493,6 @@ def test_units_of_tokens_hidden():
     assert abs(perplexity(bits) - want) < 1e-6, (
         "in nats perplexity is e to the power of the cross-entropy: yours differs"
     )
-
-
-def test_units_refuse_hidden():
-    nothing = torch.zeros(0)
-    check_refused("an empty text has no perplexity", perplexity, nothing)
-    check_refused("an empty text has no bytes to divide by", bits_per_byte, nothing, [])
-    hint = "as many symbols as surprises are needed"
-    check_refused(hint, bits_per_byte, torch.ones(3), [b"a", b"b"])
 
 
 # %% [markdown]
@@ -417,6 +520,9 @@ def test_guess_ranks_by_hand():
     assert found == [1, 3, 3], f"{found}: the least likely of three symbols is hit at guess 3"
     found = [int(rank) for rank in guess_ranks(torch.tensor([[0.25] * 4] * 4), torch.arange(4))]
     assert found == [1, 2, 3, 4], f"{found}: among equally likely symbols the smaller id is guessed first"
+    tied = torch.tensor([[0.2, 0.3, 0.2, 0.3, 0.0]] * 4)
+    found = [int(rank) for rank in guess_ranks(tied, torch.arange(4))]
+    assert found == [3, 1, 4, 2], f"{found}: symbols 1 and 3 are the likeliest and come first, then 0 and 2"
 
 
 # %% test="guess-ranks-any" of="guess-ranks" points=1
@@ -455,6 +561,27 @@ def test_guess_bounds_by_hand():
     assert abs(lower - 0.5) < 1e-9, f"shares 3/4 and 1/4: the lower bound is 1/2 bit, not {lower:.4g}"
 
 
+def check_bounds(ranks):
+    """Assert that both bounds are those of the formulas, a term at a time."""
+    q = [ranks.count(i) / len(ranks) for i in range(max(ranks) + 2)]
+    lower, upper = guess_bounds(torch.tensor(ranks))
+    hint = "numbers of guesses that never occur have share 0, and keep their place"
+    want = sum(i * (q[i] - q[i + 1]) * math.log2(i) for i in range(1, len(q) - 1))
+    assert abs(lower - want) < 1e-9, f"lower bound: {hint} ({lower:.6g} in place of {want:.6g})"
+    want = sum(-share * math.log2(share) for share in q if share)
+    assert abs(upper - want) < 1e-9, f"upper bound: {hint} ({upper:.6g} in place of {want:.6g})"
+
+
+def test_guess_bounds_with_gaps():
+    check_bounds([1, 1, 1, 1, 2, 5, 5, 9])
+    check_bounds([1])
+
+
+def test_guess_bounds_refuse_what_are_no_ranks():
+    check_refused("no guesses, no bounds", guess_bounds, torch.zeros(0, dtype=torch.long))
+    check_refused("guesses are counted from 1, and one is 0", guess_bounds, torch.tensor([2, 0, 1]))
+
+
 # %% test="guess-bounds-any" of="guess-bounds" points=1
 def test_guess_bounds_hold_the_truth_hidden():
     p = distributions(fresh_seed() % 1000, 1, 9)[0].sort(descending=True).values
@@ -469,14 +596,8 @@ def test_guess_bounds_hold_the_truth_hidden():
 
 
 def test_guess_bounds_with_gaps_hidden():
-    ranks = torch.tensor([1, 1, 1, 1, 2, 5, 5, 9])
-    q = [0, 4 / 8, 1 / 8, 0, 0, 2 / 8, 0, 0, 0, 1 / 8, 0]
-    lower, upper = guess_bounds(ranks)
-    hint = "numbers of guesses that never occur have share 0, and keep their place"
-    assert abs(lower - sum(i * (q[i] - q[i + 1]) * math.log2(i) for i in range(1, 10))) < 1e-9, f"lower bound: {hint}"
-    assert abs(upper - sum(-share * math.log2(share) for share in q if share)) < 1e-9, f"upper bound: {hint}"
-    check_refused("no guesses, no bounds", guess_bounds, torch.zeros(0, dtype=torch.long))
-    check_refused("guesses are counted from 1, and one is 0", guess_bounds, torch.tensor([0, 1]))
+    seed = fresh_seed()
+    check_bounds([1, 1, 1, 1, 2, 3 + seed % 3, 7, 7, 9 + seed % 5])
 
 
 # %% [markdown]
@@ -510,6 +631,28 @@ def test_quantise_visible():
         check_frequencies(quantise(torch.tensor(values), total), torch.tensor(values), total, hint)
 
 
+def test_quantise_at_the_limits():
+    even = torch.full((4,), 0.25)
+    check_frequencies(quantise(even, 4), even, 4, "as many symbols as the total: 1 for each")
+    one = torch.tensor([1.0])
+    check_frequencies(quantise(one, 7), one, 7, "a single symbol has the whole total")
+    rounded = torch.tensor([0.7, 0.2, 0.10005], dtype=torch.float64)
+    hint = "a sum within 1e-4 of 1 is rounding: each frequency is in proportion to the share of this sum"
+    check_frequencies(quantise(rounded), rounded, TOTAL, hint)
+
+
+def check_unquantised(seed):
+    """Assert that what cannot become frequencies is refused."""
+    for why, p in spoilt(seed):
+        check_refused(f"this is no distribution: {why}", quantise, p, 100)
+    hint = "5 symbols cannot each have a frequency out of a total of 4"
+    check_refused(hint, quantise, torch.full((5,), 0.2), 4)
+
+
+def test_quantise_refuses_what_is_no_distribution():
+    check_unquantised(0)
+
+
 # %% test="quantise-any" of="quantise" points=1
 def test_quantise_any_distribution_hidden():
     seed = fresh_seed()
@@ -521,15 +664,7 @@ def test_quantise_any_distribution_hidden():
 
 
 def test_quantise_refuses_hidden():
-    hint = "this is no distribution: negative, not a number, or with another sum than 1"
-    for bad in ([0.5, 0.5, 0.2], [0.7, 0.7, -0.4], [math.nan, 0.5, 0.5], [0.2, 0.2, 0.2]):
-        check_refused(hint, quantise, torch.tensor(bad), 100)
-    check_refused(
-        "5 symbols cannot each have a frequency out of a total of 4",
-        quantise,
-        torch.full((5,), 0.2),
-        4,
-    )
+    check_unquantised(fresh_seed())
 
 
 # %% [markdown]
@@ -553,10 +688,10 @@ def test_narrow_by_hand():
     assert found == (15, 19), f"{found}: the upper half of the ten numbers 10 to 19 is 15 to 19"
 
 
-# %% test="narrow-any" of="narrow" points=1
-def test_narrow_tiles_the_interval_hidden():
-    generator = random.Random(fresh_seed())
-    for _ in range(20):
+def check_tiles(seed, times):
+    """Assert that parts that touch in frequency fill an interval, and begin where exact fractions say."""
+    generator = random.Random(seed)
+    for _ in range(times):
         low = generator.randrange(QUARTER)
         high = low + QUARTER + generator.randrange(QUARTER)
         cuts = [0, *sorted(generator.sample(range(1, TOTAL), 5)), TOTAL]
@@ -570,6 +705,18 @@ def test_narrow_tiles_the_interval_hidden():
         assert [part[0] for part in parts] == want, (
             "a part begins at another number than exact fractions give, rounded down"
         )
+
+
+def test_narrow_rounds_down():
+    found = narrow(10, 19, 1, 2, 3)
+    assert tuple(found) == (13, 15), f"{found}: the second third of 10 to 19 begins at 10 + 10/3, rounded down to 13"
+    assert all(isinstance(end, int) for end in found), f"{found}: both ends should be whole numbers (int)"
+    check_tiles(0, times=3)
+
+
+# %% test="narrow-any" of="narrow" points=1
+def test_narrow_tiles_the_interval_hidden():
+    check_tiles(fresh_seed(), times=20)
 
 
 # %% [markdown]
@@ -588,11 +735,22 @@ def test_zoom_by_hand():
     assert zoom(QUARTER, HALF + QUARTER - 1) == QUARTER, (
         "in the two middle quarters, reaching into both halves: QUARTER"
     )
+    assert zoom(QUARTER, HALF - 1) == 0 and zoom(HALF, HALF + QUARTER - 1) == HALF, (
+        "an interval that lies in one half, though in the middle quarters too: the halves come first"
+    )
     assert zoom(0, WHOLE - 1) is None, "the whole must not be doubled"
-    assert zoom(QUARTER - 1, HALF) is None, "an interval that reaches below the middle quarters must not be doubled"
+    assert zoom(QUARTER - 1, HALF + 5) is None, "an interval that reaches below the middle quarters must not be doubled"
     assert zoom(HALF - 1, HALF + QUARTER) is None, (
         "an interval that reaches above the middle quarters must not be doubled"
     )
+    assert zoom(5, HALF) is None, "HALF is the first number of the upper half, so this interval reaches into both"
+    assert zoom(0, 0) == 0 and zoom(WHOLE - 1, WHOLE - 1) == HALF, "a single number is an interval too"
+
+
+def test_zoom_refuses_what_is_no_interval():
+    hint = "an empty interval, or one that leaves the whole, would be doubled for ever"
+    for low, high in ((1, 0), (WHOLE - 1, WHOLE), (-1, 5)):
+        check_refused(f"{hint}: {low} to {high}", zoom, low, high)
 
 
 # %% test="zoom-any" of="zoom" points=1
@@ -662,6 +820,24 @@ def test_encoder_keeps_bits_open():
         assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbols {symbols}: {in_bits(found)}, but {hint}"
 
 
+def test_encoder_names_a_quarter_inside():
+    for symbol, want in ((0, "0001"), (1, "10")):
+        found = coded([([1, 3], symbol)])
+        hint = "the last two bits are 01 if the interval reaches below the second quarter, else 10"
+        assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbol {symbol} of [1, 3]: {in_bits(found)}; {hint}"
+
+
+def test_encoder_refuses_what_cannot_be_coded():
+    hint = "a symbol without a frequency, or with frequency 0, cannot be coded"
+    for frequencies, symbol in (([1, 0, 1], 1), ([1, 1], 2), ([1, 1], -1)):
+        encoder = Encoder()
+        encoder.encode([2, 1, 1], 1)
+        check_refused(hint, encoder.encode, frequencies, symbol)
+        found = in_bits(encoder.finish())
+        hint_after = "after the refusal the encoder should be as before: check the symbol before you narrow"
+        assert found == "10010000", f"symbol 1 of [2, 1, 1] is 10, then 01 ends the code, not {found}: {hint_after}"
+
+
 # %% test="encoder-exact" of="encoder" points=2
 def exact_code(steps):
     """The same code as one exact number, of which nothing is settled before the end: far too slow for a long text."""
@@ -692,27 +868,49 @@ def random_steps(seed, size, total, length):
     return steps
 
 
-def test_encoder_gives_the_exact_number_hidden():
-    seed = fresh_seed()
-    for size, total, length in ((2, 3, 60), (5, 1000, 60), (40, TOTAL, 60), (3, 7, 1)):
+def check_exact(seed, *sizes):
+    """Assert that random tables of some sizes, `(symbols, total, length)`, give the exact code."""
+    for size, total, length in sizes:
         steps = random_steps(seed, size, total, length)
         hint = "random tables: the code is not the one that exact arithmetic gives"
         assert coded(steps) == exact_code(steps), f"{hint}; which step of the description is missing?"
 
 
-def test_encoder_at_the_middle_for_long_hidden():
+def around_the_middle(times, last):
+    """Steps in which the interval shrinks around the middle for long."""
     narrow_middle = [TOTAL // 2 - 1, 2, TOTAL // 2 - 1]
+    return [(narrow_middle, 1)] * 12 + [([1, 2, 1], 1)] * times + [(narrow_middle, last)]
+
+
+def check_long_middle(times):
+    """Assert that bits that stay open for long are settled in the end."""
     for last in (0, 1, 2):
-        steps = [(narrow_middle, 1)] * 12 + [([1, 2, 1], 1)] * 40 + [(narrow_middle, last)]
-        assert coded(steps) == exact_code(steps), (
-            "an interval that shrinks around the middle for long: open bits go wrong"
-        )
+        steps = around_the_middle(times, last)
+        hint = "an interval that shrinks around the middle for long: open bits go wrong"
+        assert coded(steps) == exact_code(steps), hint
+
+
+def test_encoder_gives_the_exact_number():
+    check_exact(0, (2, 3, 20), (5, 1000, 20), (3, 7, 1))
+    check_long_middle(10)
+
+
+def test_encoder_gives_the_exact_number_hidden():
+    check_exact(fresh_seed(), (2, 3, 60), (5, 1000, 60), (40, TOTAL, 60), (3, 7, 1))
+
+
+def test_encoder_at_the_middle_for_long_hidden():
+    check_long_middle(30 + fresh_seed() % 20)
 
 
 def test_encoder_refuses_hidden():
-    hint = "a symbol without a frequency, or with frequency 0, cannot be coded"
-    for frequencies, symbol in (([1, 0, 1], 1), ([1, 1], 2), ([1, 1], -1)):
-        check_refused(hint, Encoder().encode, frequencies, symbol)
+    steps = random_steps(fresh_seed(), 4, 50, 5)
+    encoder = Encoder()
+    for table, symbol in steps:
+        check_refused("a symbol of frequency 0 cannot be coded", encoder.encode, [3, 0, 4], 1)
+        check_refused("a symbol without a frequency cannot be coded", encoder.encode, table, 4)
+        encoder.encode(table, symbol)
+    assert encoder.finish() == exact_code(steps), "a refused symbol leaves something behind in the encoder"
 
 
 # %% test="encoder-length" of="encoder" points=1
@@ -763,32 +961,53 @@ def test_decoder_reads_open_bits():
 
 
 # %% test="decoder-exact" of="decoder" points=2
+def check_read(steps, hint):
+    """Assert that the decoder gets the symbols of some steps back from their exact code."""
+    try:
+        found = decoded(exact_code(steps), [table for table, _ in steps])
+    except (IndexError, ZeroDivisionError, ValueError, OverflowError) as error:
+        raise AssertionError(f"{hint}: the decoder loses its way and runs into an error") from error
+    assert found == [symbol for _, symbol in steps], f"{hint}: other symbols come out than went in"
+
+
+def check_ends_of_parts(table):
+    """Assert that the first and the last number of each symbol's part are read as this symbol."""
+    ends = [0, *accumulate(table)]
+    first = [WHOLE * end // ends[-1] for end in ends]
+    for symbol in range(len(table)):
+        hint = "belongs to that part: mind how narrow rounds, and keep to whole numbers"
+        found = decoded(first[symbol].to_bytes(4, "big"), [table])
+        assert found == [symbol], f"a code at the very beginning of a part {hint}"
+        found = decoded((first[symbol + 1] - 1).to_bytes(4, "big"), [table])
+        assert found == [symbol], f"a code at the very end of a part {hint}"
+
+
+def check_gaps(symbols):
+    """Assert that symbols of frequency 0 are passed over."""
+    check_read([([1, 0, 2, 0, 0, 1, 0], symbol) for symbol in symbols], "symbols of frequency 0 have no part")
+
+
+def test_decoder_reads_exact_codes():
+    for size, total, length in ((2, 3, 20), (5, 1000, 20), (3, 7, 1)):
+        check_read(random_steps(0, size, total, length), "random tables")
+    for table in ([1, 2], [1, 1, 1], [1, 1, 1, 1], [TOTAL // 2, TOTAL // 2]):
+        check_ends_of_parts(table)
+    check_gaps([2, 5, 0, 2, 2, 0, 5])
+    check_read(around_the_middle(10, 2), "an interval that shrinks around the middle for long")
+
+
 def test_decoder_reads_exact_codes_hidden():
     seed = fresh_seed()
     for size, total, length in ((2, 3, 60), (5, 1000, 60), (40, TOTAL, 60), (3, 7, 1)):
-        steps = random_steps(seed, size, total, length)
-        try:
-            found = decoded(exact_code(steps), [table for table, _ in steps])
-        except (IndexError, ZeroDivisionError, ValueError, OverflowError) as error:
-            raise AssertionError("random tables: the decoder loses its way and runs into an error") from error
-        assert found == [symbol for _, symbol in steps], "random tables: other symbols come out than went in"
+        check_read(random_steps(seed, size, total, length), "random tables")
 
 
 def test_decoder_at_the_edges_hidden():
-    gap = [1, 0, 2, 0, 0, 1, 0]
-    steps = [(gap, symbol) for symbol in (2, 5, 0, 2, 2, 0, 5)]
-    found = decoded(exact_code(steps), [gap] * len(steps))
-    assert found == [symbol for _, symbol in steps], (
-        "symbols of frequency 0 have no part: one of them came out, or was in the way"
-    )
-    found = decoded((WHOLE // 3).to_bytes(4, "big"), [[1, 2]])
-    assert found == [1], "a code at the very beginning of a part belongs to that part: mind how narrow rounds"
-    narrow_middle = [TOTAL // 2 - 1, 2, TOTAL // 2 - 1]
-    steps = [(narrow_middle, 1)] * 12 + [([1, 2, 1], 1)] * 40 + [(narrow_middle, 2)]
-    found = decoded(exact_code(steps), [table for table, _ in steps])
-    assert found == [symbol for _, symbol in steps], (
-        "an interval that shrinks around the middle for long is read wrongly"
-    )
+    seed = fresh_seed()
+    for size, total in ((5, 11), (40, TOTAL)):
+        check_ends_of_parts(random_steps(seed, size, total, 1)[0][0])
+    check_gaps(random.Random(seed).choices([0, 2, 5], k=7))
+    check_read(around_the_middle(30 + seed % 20, 2), "an interval that shrinks around the middle for long")
 
 
 # %% [markdown]
@@ -819,10 +1038,9 @@ def test_compress_and_back():
     assert list(found) == list(text), "decompress does not give back what exact arithmetic has coded"
 
 
-# %% test="compress-any" of="compress" points=2
-def test_compress_any_bytes_hidden():
-    seed = fresh_seed()
-    for text in (b"", b"\x00", b"\xff" * 40, made_up(seed, 60, bytes(range(256))), made_up(seed, 60, b"\x00\xff")):
+def check_bytes(seed, *texts):
+    """Assert that texts are compressed exactly and come back."""
+    for text in texts:
         model = Recent(256, 5 + seed % 20)
         hint = "any bytes, an empty text too, should come back as they were"
         try:
@@ -836,15 +1054,44 @@ def test_compress_any_bytes_hidden():
         assert list(found) == list(text), hint
 
 
-def test_compress_other_symbols_hidden():
-    model, symbols = Recent(vocab_size=1000, window=3), token_ids(fresh_seed(), 1000, 25).tolist()
+def check_symbols(symbols):
+    """Assert that a list of numbers below 1,000 comes back."""
+    model, hint = (
+        Recent(vocab_size=1000, window=3),
+        "symbols need not be bytes: 1,000 different ones should work as well",
+    )
     try:
         found = decompress(model, compress(model, symbols))
     except Exception as error:
-        raise AssertionError("symbols need not be bytes: 1,000 different ones should work as well") from error
-    assert list(found) == symbols, "symbols need not be bytes: a list of numbers below 1,000 should come back too"
+        raise AssertionError(hint) from error
+    assert list(found) == symbols, hint
+
+
+def test_compress_any_symbols():
+    check_bytes(0, b"", b"\x00", b"\xff" * 20)
+    check_symbols([999, 0, 256, 256, 7])
+
+
+def test_decompress_reads_the_number_of_symbols():
+    model = Recent(vocab_size=256, window=8)
+    assert list(decompress(model, bytes(4))) == [], "four bytes of 0 say that no symbols follow: an empty text"
     for data in (b"", b"\x00\x00\x00"):
         check_refused("fewer than four bytes cannot say how many symbols follow", decompress, model, data)
+
+
+def test_compress_refuses_what_cannot_be_coded():
+    check_refused("symbol 3 has no frequency", compress, Recent(vocab_size=3, window=8), [0, 3])
+
+
+# %% test="compress-any" of="compress" points=2
+def test_compress_any_bytes_hidden():
+    seed = fresh_seed()
+    made = [made_up(seed, 60, bytes(range(256))), made_up(seed, 60, b"\x00\xff")]
+    check_bytes(seed, b"", b"\x00", b"\xff" * 40, *made)
+
+
+def test_compress_other_symbols_hidden():
+    check_symbols(token_ids(fresh_seed(), 1000, 25).tolist())
 
 
 # %% test="compress-size" of="compress" points=1

@@ -171,8 +171,17 @@ def test_width_of_size_fits():
         check_width(100_000, n_layer, 4, 256, 32)
 
 
+def test_width_of_size_takes_what_fits_exactly():
+    for width, shape in ((28, (2, 4, 256, 32)), (4, (2, 4, 256, 32)), (12288, (96, 96, 50257, 2048))):
+        got = width_of_size(size_at(width, *shape), *shape)
+        check_number(got, width, "a size that fits exactly should be used, not refused or undercut")
+
+
 def test_width_of_size_refuses_too_little():
-    check_refused("1,000 parameters are too few for any width with 256 tokens", width_of_size, 1000, 2, 4, 256, 32)
+    shape = (2, 4, 256, 32)
+    check_refused("1,000 parameters are too few for any width with 256 tokens", width_of_size, 1000, *shape)
+    too_few = size_at(4, *shape) - 1
+    check_refused("one parameter fewer than the narrowest model needs, of width 4", width_of_size, too_few, *shape)
 
 
 # %% test="width-of-size-any" of="width-of-size" points=1
@@ -241,6 +250,15 @@ def test_flops_per_token_grows_with_the_text():
     check_number(more, 7 * 4 * 12 * 2, hint)
 
 
+def test_flops_per_token_refuses_what_does_not_fit():
+    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
+    one, full = flops_per_token(config, 1), flops_per_token(config, 11)
+    check_number(2 * one, measured_flops(config, 1), "a text may be as short as one token: not what torch counts")
+    check_number(22 * full, measured_flops(config, 11), "a text may be as long as the context: not what torch counts")
+    for n in (12, 0):
+        check_refused(f"{n} tokens cannot be read at once in a context of 11", flops_per_token, config, n)
+
+
 # %% test="flops-per-token-any" of="flops-per-token" points=1
 def test_flops_per_token_any_sizes_hidden():
     seed = fresh_seed()
@@ -257,7 +275,7 @@ def test_flops_per_token_any_sizes_hidden():
 
 def test_flops_per_token_refuses_a_long_text_hidden():
     config = some_config(fresh_seed())
-    for n in (config.context + 1, 0):
+    for n in (config.context + 1, 0, -1):
         check_refused(f"{n} tokens cannot be read at once in a context of {config.context}", flops_per_token, config, n)
 
 
@@ -403,6 +421,14 @@ def test_kv_cache_as_transformers_fills_it():
     check_number(kv_cache_bytes(config, 7), want / 10, "one text, and two bytes a number, are the defaults")
 
 
+def test_kv_cache_from_empty_to_full():
+    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
+    check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")
+    check_number(kv_cache_bytes(config, 11), 11 * kv_cache_bytes(config, 1), "a full cache holds the whole context")
+    for n in (12, -1):
+        check_refused(f"a cache for {n} tokens in a context of 11", kv_cache_bytes, config, n)
+
+
 # %% test="kv-cache-any" of="kv-cache" points=1
 def test_kv_cache_any_sizes_hidden():
     config = some_config(fresh_seed())
@@ -410,7 +436,8 @@ def test_kv_cache_any_sizes_hidden():
     hint = "wrong at other sizes: the number of heads has no part in it, as they share out the width"
     check_number(kv_cache_bytes(config, config.context, batch_size=2, bytes_per_number=4), want, hint)
     check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")
-    check_refused("a cache for more tokens than the context holds", kv_cache_bytes, config, config.context + 1)
+    for n in (config.context + 1, -1):
+        check_refused(f"a cache for {n} tokens in a context of {config.context}", kv_cache_bytes, config, n)
 
 
 # %% [markdown]
@@ -489,7 +516,7 @@ from solutions.scale import decoding_rate
 
 # %% test="decoding-rate" points=1
 def test_decoding_is_limited_by_reading():
-    config = GPTConfig(vocab_size=37, context=64, d_model=12, n_head=3, n_layer=2)
+    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
     weights = 2 * sum(counted(config).values())
     got = decoding_rate(config, 1, 1, peak=1e18, bandwidth=1e6)
     cache = 2 * 2 * 12 * 2
@@ -499,6 +526,8 @@ def test_decoding_is_limited_by_reading():
     many = decoding_rate(config, 1, 50, peak=1e18, bandwidth=1e6)
     hint = "50 texts at once read the weights only once, and each its own cache; all their tokens count"
     check_number(many, 50 * 1e6 / (weights + 50 * cache), hint)
+    hint = "with numbers of twice the bytes reading takes twice as long: is the size of a number used?"
+    check_number(decoding_rate(config, 1, 50, peak=1e18, bandwidth=1e6, bytes_per_number=4), many / 2, hint)
 
 
 def test_decoding_is_limited_by_computing():
@@ -506,6 +535,17 @@ def test_decoding_is_limited_by_computing():
     work = measured_flops(config, 5, batch_size=1) / 5
     hint = "with endless bandwidth, each token costs its FLOPs, whatever the batch"
     check_number(decoding_rate(config, 5, 7, peak=1e6, bandwidth=1e18), 1e6 / work, hint)
+
+
+def test_decoding_takes_as_long_as_the_slower_of_both():
+    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
+    reading = 2 * sum(counted(config).values()) + 3 * 2 * 2 * 12 * 5 * 2
+    computing = 3 * measured_flops(config, 5, batch_size=1) / 5
+    hint = "reading and computing overlap, so the slower of the two decides, not their sum"
+    for slower in (0.8, 1.25):
+        # Reading takes a second, and computing `slower` seconds.
+        got = decoding_rate(config, 5, 3, peak=computing / slower, bandwidth=reading)
+        check_number(got, 3 / max(1, slower), hint)
 
 
 # %% test="decoding-rate-any" of="decoding-rate" points=1
@@ -586,7 +626,35 @@ def test_markov_entropy_of_known_chains():
     check_number(markov_entropy(lazy), 0.8 * rows[0] + 0.2 * rows[1], hint, 1e-6)
     turns = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     turning = markov_entropy(turns)
-    assert isinstance(turning, float) and abs(turning) < 1e-9, f"a chain without chance has entropy 0, not {turning}"
+    assert isinstance(turning, float) and abs(turning) < 1e-9, (
+        f"a chain without chance has entropy 0, as 0 ln 0 is 0, not {turning}"
+    )
+
+
+def check_chain(probabilities, hint):
+    """Assert that the entropy of a chain is right, by multiplying its matrix often."""
+    lazy = (probabilities + torch.eye(len(probabilities))) / 2  # settles, and spends its time in the same states
+    # A high power of the matrix has the stationary shares in every row.
+    shares = torch.linalg.matrix_power(lazy.double(), 100_000)[0]
+    want = (shares[:, None] * torch.special.entr(probabilities)).sum().item()
+    check_number(markov_entropy(probabilities), want, hint, 1e-6)
+
+
+def test_markov_entropy_of_several_states():
+    states = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2]], dtype=torch.float64)
+    check_chain(states, "wrong for a chain of three states: how much time goes to each?")
+    turns = torch.tensor([[0, 0, 0.5, 0.5], [0, 0, 0.9, 0.1], [0.2, 0.8, 0, 0], [0.6, 0.4, 0, 0]], dtype=torch.float64)
+    check_chain(turns, "wrong for a chain that alternates between two halves: it never settles")
+
+
+def test_markov_entropy_refuses_rows_that_do_not_sum_to_1():
+    lazy = torch.tensor([[0.9, 0.1], [0.4, 0.6]], dtype=torch.float64)
+    rounded, off = lazy.clone(), lazy.clone()
+    rounded[1, 0] += 5e-5
+    assert isinstance(markov_entropy(rounded), float), "a sum within 1e-4 of 1 is rounding, and no mistake"
+    for change in (0.5, 1.5e-4, -1.5e-4):
+        off[1, 0] = lazy[1, 0] + change
+        check_refused(f"row 1 sums to {off[1].sum():.5g}", markov_entropy, off)
 
 
 # %% test="markov-entropy-any" of="markov-entropy" points=1
@@ -595,12 +663,7 @@ def test_markov_entropy_of_any_chain_hidden():
     n = 5 + seed % 6
     probabilities = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) ** 4 + 1e-3
     probabilities = probabilities / probabilities.sum(1, keepdim=True)
-    # A high power of the matrix has the stationary shares in every row.
-    shares = torch.linalg.matrix_power(probabilities, 100_000)[0]
-    want = (shares[:, None] * torch.special.entr(probabilities)).sum().item()
-    check_number(
-        markov_entropy(probabilities), want, "wrong for a chain of several states: how much time goes to each?", 1e-6
-    )
+    check_chain(probabilities, "wrong for a chain of several states: how much time goes to each?")
 
 
 def test_markov_entropy_of_a_chain_with_two_halves_hidden():
@@ -609,16 +672,10 @@ def test_markov_entropy_of_a_chain_with_two_halves_hidden():
     probabilities = torch.rand(5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
     probabilities[:3, :3], probabilities[3:, 3:] = 0, 0
     probabilities = probabilities / probabilities.sum(1, keepdim=True)
-    lazy = (probabilities + torch.eye(5)) / 2  # stays half of the time, and spends its time in the same states
-    shares = torch.linalg.matrix_power(lazy, 100_000)[0]
-    want = (shares[:, None] * torch.special.entr(probabilities)).sum().item()
-    check_number(
-        markov_entropy(probabilities),
-        want,
-        "wrong for a chain that alternates between two halves: it never settles",
-        1e-6,
-    )
+    check_chain(probabilities, "wrong for a chain that alternates between two halves: it never settles")
     check_refused("these rows do not sum to 1", markov_entropy, 2 * probabilities)
+    probabilities[seed % 5, 0] += 1.5e-4
+    check_refused("one row does not sum to 1 to within 1e-4", markov_entropy, probabilities)
 
 
 # %% [markdown]
@@ -648,18 +705,82 @@ def planted(floor, factor, exponent, sizes):
     return [floor + factor * size**-exponent for size in sizes]
 
 
-def check_fit(got, floor, factor, exponent, hint, relative=1e-3):
-    """Assert that the three fitted numbers are the wanted ones."""
+def check_fit(sizes, floor, factor, exponent, hint):
+    """Assert that what is fitted to losses that follow a law exactly is this law."""
+    losses = planted(floor, factor, exponent, sizes)
+    got = fit_power_law(sizes, losses)
     assert isinstance(got, tuple | list) and len(got) == 3, "three numbers are wanted: floor, factor, exponent"
-    check_number(got[2], exponent, f"the exponent is not the planted one, which is positive; {hint}", relative)
-    check_number(got[0], floor, f"the floor is not the planted one; {hint}", relative)
-    check_number(got[1], factor, f"the factor is not the planted one; {hint}", 10 * relative)
+    check_number(got[2], exponent, f"the exponent is not the planted one, which is positive; {hint}", 1e-3)
+    check_number(got[0], floor, f"the floor is not the planted one; {hint}", 1e-3)
+    check_number(got[1], factor, f"the factor is not the planted one; {hint}", 1e-2)
+    closely = f"the floor is not found to within 1e-6 of the least loss: search more finely, in float64; {hint}"
+    check_number(got[0], floor, closely, 1e-6 * min(losses) / floor)
 
 
 def test_fit_power_law_finds_what_was_planted():
-    sizes = [1e3, 3e3, 1e4, 5e4, 1e5]
-    got = fit_power_law(sizes, planted(2.0, 30.0, 0.3, sizes))
-    check_fit(got, 2.0, 30.0, 0.3, "the losses follow 2 + 30 N^-0.3 exactly")
+    check_fit([1e3, 3e3, 1e4, 5e4, 1e5], 2.0, 30.0, 0.3, "the losses follow 2 + 30 N^-0.3 exactly")
+    check_fit([1e3, 4e3, 2e4, 1e5], 0.3, 9.0, 0.5, "four sizes are enough, and losses may lie below 1")
+    check_fit([2e2, 7e2, 4e3, 1e5, 1e6], 3.0, 500.0, 0.9, "the largest models have nearly reached the floor")
+    check_fit([1e3, 2e3, 4e3, 8e3], 3.4, 10.0, 0.17, "sizes may lie near each other: every digit of the losses counts")
+
+
+def test_fit_power_law_of_losses_at_their_floor():
+    sizes = [10.0**k for k in range(3, 11)]
+    losses = planted(2.6, 1000.0, 1.0, sizes)
+    floor, _, exponent = fit_power_law(sizes, losses)
+    hint = f"the floor is 2.6, and the least loss only 0.0000001 above it: the floor must lie below, not at {floor:.8f}"
+    assert 0 <= floor < min(losses), hint
+    check_number(floor, 2.6, "the floor is not the planted one where the largest model has all but reached it", 1e-6)
+    check_number(exponent, 1.0, "the exponent is far off where the largest model has all but reached the floor", 0.5)
+
+
+def straightness(sizes, losses, floor):
+    """R^2 of a line through log excess loss against log size."""
+    points = [[math.log(n), math.log(loss - floor)] for n, loss in zip(sizes, losses, strict=True)]
+    return torch.corrcoef(torch.tensor(points, dtype=torch.float64).T)[0, 1].item() ** 2
+
+
+def check_line(sizes, losses):
+    """Assert that no other floor makes the line straighter, and that factor and exponent are this line's."""
+    floor, factor, exponent = fit_power_law(sizes, losses)
+    assert 0 <= floor < min(losses), f"the floor must lie between 0 and the least loss, and it is {floor:.4g}"
+    best = max(straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000))
+    reached = straightness(sizes, losses, floor)
+    assert 1 - reached <= 1.05 * (1 - best) + 1e-9, "another floor makes the line straighter (a larger R^2)"
+    logs = torch.tensor([math.log(loss - floor) for loss in losses], dtype=torch.float64)
+    x = torch.tensor([math.log(size) for size in sizes], dtype=torch.float64)
+    slope = (((x - x.mean()) * (logs - logs.mean())).sum() / (x - x.mean()).square().sum()).item()
+    check_number(-exponent, slope, "the exponent is not the slope of the least-squares line at your own floor", 1e-3)
+    height = math.exp(logs.mean().item() - slope * x.mean().item())
+    check_number(factor, height, "the factor is not the height of the least-squares line at your own floor", 1e-2)
+
+
+def test_fit_power_law_takes_the_straightest_line():
+    sizes = [1e3, 2e3, 4e3, 8e3, 16e3, 32e3]
+    off = [1.03, 0.98, 0.99, 1.02, 0.97, 1.01]
+    exact = planted(1.5, 40.0, 0.4, sizes)
+    check_line(sizes, [1.5 + (loss - 1.5) * by for loss, by in zip(exact, off, strict=True)])
+
+
+def check_unfit(size):
+    """Assert that what no law can be fitted to is refused."""
+    sizes, losses = [size, 2 * size, 4 * size, 8 * size], [3.0, 2.5, 2.2, 2.1]
+    cases = {
+        "three sizes for three unknowns": (sizes[:3], losses[:3]),
+        "four losses, but only three different sizes": ([size, *sizes[:3]], losses),
+        "fewer losses than sizes": (sizes, losses[:3]),
+        "more losses than sizes": (sizes, [*losses, 2.0]),
+        "a negative size": ([-size, *sizes[1:]], losses),
+        "a size of 0": ([0.0, *sizes[1:]], losses),
+        "a negative loss": (sizes, [*losses[:3], -2.0]),
+        "a loss of 0": (sizes, [*losses[:3], 0.0]),
+    }
+    for case, (some_sizes, some_losses) in cases.items():
+        check_refused(f"{case}: no law can be fitted to that", fit_power_law, some_sizes, some_losses)
+
+
+def test_fit_power_law_refuses_what_cannot_be_fitted():
+    check_unfit(1000.0)
 
 
 def test_fit_power_law_finds_the_entropy():
@@ -676,16 +797,9 @@ def test_fit_power_law_finds_the_entropy():
 def test_fit_power_law_of_any_law_hidden():
     seed = fresh_seed()
     for i in range(3):
-        floor, factor, exponent = 0.5 + (seed + i) % 5, 5.0 + (seed + 7 * i) % 90, 0.15 + 0.06 * ((seed + i) % 6)
+        floor, factor, exponent = 0.5 + (seed + i) % 5, 5.0 + (seed + 7 * i) % 90, 0.15 + 0.03 * ((seed + i) % 6)
         sizes = [10 ** (4 + step) * (1 + (seed + step) % 3) for step in range(7)]
-        got = fit_power_law(sizes, planted(floor, factor, exponent, sizes))
-        check_fit(got, floor, factor, exponent, "sizes may lie millions apart; search for the floor finely enough")
-
-
-def straightness(sizes, losses, floor):
-    """R^2 of a line through log excess loss against log size."""
-    points = torch.tensor([[math.log(n), math.log(loss - floor)] for n, loss in zip(sizes, losses, strict=True)])
-    return torch.corrcoef(points.T)[0, 1].item() ** 2
+        check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart; search for the floor finely enough")
 
 
 def test_fit_power_law_of_noisy_losses_hidden():
@@ -693,31 +807,11 @@ def test_fit_power_law_of_noisy_losses_hidden():
     sizes = [1000.0 * 2**step for step in range(8)]
     noise = torch.randn(8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).tolist()
     exact = planted(1.5, 40.0, 0.4, sizes)
-    losses = [1.5 + (loss - 1.5) * (1 + 0.02 * off) for loss, off in zip(exact, noise, strict=True)]
-    floor, factor, exponent = fit_power_law(sizes, losses)
-    assert 0 <= floor < min(losses), f"the floor must lie between 0 and the least loss, and it is {floor:.4g}"
-    best = max(straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000))
-    reached = straightness(sizes, losses, floor)
-    assert 1 - reached <= 1.05 * (1 - best) + 1e-9, "another floor makes the line straighter (a larger R^2)"
-    logs = torch.tensor([math.log(loss - floor) for loss in losses], dtype=torch.float64)
-    x = torch.tensor([math.log(size) for size in sizes], dtype=torch.float64)
-    slope = (((x - x.mean()) * (logs - logs.mean())).sum() / (x - x.mean()).square().sum()).item()
-    check_number(-exponent, slope, "the exponent is not the slope of the least-squares line at your own floor", 1e-2)
-    height = math.exp(logs.mean().item() - slope * x.mean().item())
-    check_number(factor, height, "the factor is not the height of the least-squares line at your own floor", 0.1)
+    check_line(sizes, [1.5 + (loss - 1.5) * (1 + 0.02 * off) for loss, off in zip(exact, noise, strict=True)])
 
 
 def test_fit_power_law_refuses_what_cannot_be_fitted_hidden():
-    seed = fresh_seed()
-    size = 100.0 + seed % 50
-    cases = {
-        "three sizes for three unknowns": ([size, 2 * size, 4 * size], [3.0, 2.5, 2.2]),
-        "four times the same size": ([size] * 4, [3.0, 2.9, 3.1, 3.0]),
-        "a negative size": ([-size, size, 2 * size, 4 * size], [3.0, 2.5, 2.2, 2.1]),
-        "fewer losses than sizes": ([size, 2 * size, 4 * size, 8 * size], [3.0, 2.5, 2.2]),
-    }
-    for case, (sizes, losses) in cases.items():
-        check_refused(f"{case}: no law can be fitted to that", fit_power_law, sizes, losses)
+    check_unfit(100.0 + fresh_seed() % 50)
 
 
 # %% [markdown]
@@ -747,6 +841,14 @@ def test_parametric_loss_of_chinchilla():
     check_number(parametric_loss(70e9, 1.4e12, HOFFMANN), 1.937, "not the paper's law at Chinchilla's own size", 1e-3)
 
 
+def test_parametric_loss_refuses_nothing():
+    law = ScalingLaw(1.0, 8.0, 0.5, 27.0, 1 / 3)
+    check_number(parametric_loss(1.0, 1.0, law), 1 + 8 + 27, "1 to any power is 1: the floor and both factors")
+    check_number(parametric_loss(0.25, 0.125, law), 1 + 16 + 54, "any positive number is allowed, below 1 too")
+    for n_params, n_tokens in ((0, 100), (100, 0), (-4, 100), (100, -8)):
+        check_refused(f"{n_params} parameters, {n_tokens} tokens: no loss", parametric_loss, n_params, n_tokens, law)
+
+
 # %% test="parametric-loss-any" of="parametric-loss" points=1
 def test_parametric_loss_of_any_law_hidden():
     seed = fresh_seed()
@@ -757,6 +859,7 @@ def test_parametric_loss_of_any_law_hidden():
         parametric_loss(root_n**2, root_d**4, law), want, "wrong with another law: which numbers come from `law`?"
     )
     check_refused("a model of no parameters has no loss", parametric_loss, 0, 100, law)
+    check_refused("a model that has read nothing has no loss", parametric_loss, 100, 0, law)
 
 
 # %% [markdown]
@@ -797,6 +900,13 @@ def test_chinchilla_optimal_is_the_minimum():
         check_optimal(5.76e23, law, "another size has a lower loss for the same FLOPs: is it the minimum of this law?")
 
 
+def test_chinchilla_optimal_refuses_nothing():
+    n_params, n_tokens = chinchilla_optimal(1.0, HOFFMANN)
+    check_number(6 * n_params * n_tokens, 1.0, "any positive budget can be spent, even a single FLOP", 1e-6)
+    for flops in (0, -6):
+        check_refused(f"a budget of {flops} FLOPs buys no model", chinchilla_optimal, flops, HOFFMANN)
+
+
 # %% test="chinchilla-any" of="chinchilla" points=1
 def test_chinchilla_optimal_of_any_law_hidden():
     seed = fresh_seed()
@@ -831,6 +941,17 @@ def test_effective_tokens():
     check_number(
         effective_tokens(1e9, 100.0), 100.0 * 16.39, "endless repetition is worth R* more readings and no more", 1e-6
     )
+    want = 100.0 * (1 + worth_of_repeats(0.5, 5.0))
+    hint = "one reading and half a repetition: fractions of an epoch count, and so does `worth`"
+    check_number(effective_tokens(150.0, 100.0, worth=5.0), want, hint, 1e-6)
+
+
+def test_effective_tokens_refuses_less_than_nothing():
+    check_number(effective_tokens(0.0, 100.0), 0.0, "nothing read is worth nothing, and no error")
+    check_number(effective_tokens(0.5, 0.5), 0.5, "any positive length is allowed, below 1 too: one epoch")
+    for n_tokens, unique_tokens in ((100.0, 0.0), (100.0, -1.0), (-1.0, 100.0)):
+        hint = f"{n_tokens:g} tokens of a text of {unique_tokens:g}"
+        check_refused(hint, effective_tokens, n_tokens, unique_tokens)
 
 
 # %% test="effective-tokens-any" of="effective-tokens" points=1
@@ -842,6 +963,7 @@ def test_effective_tokens_of_any_text_hidden():
         hint = f"wrong for {epochs} epochs with another worth: fractions of an epoch count, and so does `worth`"
         check_number(effective_tokens(epochs * unique, unique, worth), want, hint, 1e-6)
     check_refused("a text of no tokens cannot be read", effective_tokens, 100.0, 0.0)
+    check_refused("less than nothing cannot be read", effective_tokens, -1.0 - seed % 9, unique)
 
 
 # %% [markdown]

@@ -194,7 +194,7 @@ class NGram(solutions.language_model.NGram):
         return p
 
 
-@wrong("witten-bell", mistake="forgets all at an unknown context", says="not the rule in exact fractions")
+@wrong("witten-bell", mistake="forgets all at an unknown context", says="the shorter one decides alone")
 class NGram(solutions.language_model.NGram):
     def probabilities(self, context):
         ends = [context[len(context) - length :] for length in range(min(len(context), self.n - 1) + 1)]
@@ -521,7 +521,7 @@ def narrow(low, high, start, end, total):
     return low + step * start, high if end == total else low + step * end - 1
 
 
-@wrong("narrow", mistake="rounds the lower end up", says="leave a gap or overlap")
+@wrong("narrow", mistake="rounds the lower end up", says="rounded down to 13")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low - (-size * start // total), low + size * end // total - 1
@@ -542,14 +542,18 @@ def zoom(low, high):
     return None if offset == QUARTER else offset
 
 
-@wrong("zoom", mistake="counts the first number of the upper half to the lower", says="at the edge of a half")
+@wrong(
+    "zoom",
+    mistake="counts the first number of the upper half to the lower",
+    says="is the first number of the upper half",
+)
 def zoom(low, high):
     if 0 <= low <= high <= HALF:
         return 0
     return solutions.language_model.zoom(low, high)
 
 
-@wrong("zoom", mistake="looks at the middle first", says="at the edge of a half")
+@wrong("zoom", mistake="looks at the middle first", says="the halves come first")
 def zoom(low, high):
     if QUARTER <= low <= high < HALF + QUARTER:
         return QUARTER

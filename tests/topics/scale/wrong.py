@@ -398,7 +398,7 @@ def markov_entropy(transitions):
     return torch.special.entr(shares).sum().item()
 
 
-@wrong("markov-entropy", mistake="takes the log of 0", says="which is no finite number")
+@wrong("markov-entropy", mistake="takes the log of 0", says="0 ln 0 is 0")
 def markov_entropy(transitions):
     p = valid(transitions)
     shares = torch.linalg.matrix_power((p + torch.eye(len(p))) / 2, 1000)[0]
