@@ -397,10 +397,10 @@ class Outputs:
                 elif text:
                     self._put(nbformat.v4.new_output("stream", name="stdout", text=text))
             case "display_data" | "execute_result" as kind, {"data": dict(data)}:
-                kept = self._shown(data)
-                if kept:
+                shown = self._shown(data)
+                if shown:
                     count = {"execution_count": None} if kind == "execute_result" else {}
-                    self._put(nbformat.v4.new_output(kind, data=kept, **count))
+                    self._put(nbformat.v4.new_output(kind, data=shown, **count))
             case "error", {"ename": str(name), "evalue": str(value), "traceback": list(lines)}:
                 # The last word of a cell, also of one that said too much before.
                 name, value, *lines = (
@@ -416,14 +416,14 @@ class Outputs:
                     self._clear = False
 
     def _shown(self, data: dict) -> dict[str, str]:
-        kept = {}
+        shown = {}
         image = data.get("image/png")
         if type(image) is str and len(image) <= self.room and _is_png(image):
-            kept["image/png"] = self._take(image)
+            shown["image/png"] = self._take(image)
         text = data.get("text/plain")
         if type(text) is str and (text := self._take(text)):
-            kept["text/plain"] = text
-        return kept
+            shown["text/plain"] = text
+        return shown
 
     def _put(self, output: NotebookNode) -> None:
         if self._clear:

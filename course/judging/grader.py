@@ -200,14 +200,14 @@ class _Progress:
 
     def begin(self) -> None:
         """A judge begins. What the one before it told stands only where its loss was put down to a test."""
-        self.told: dict[str, Verdict] = {}
+        self.announced: dict[str, Verdict] = {}
         self.testing = ""  # the test that runs
 
     def take(self, answer: Answer) -> None:
         """Take in what a judge tells before its judgement."""
         self.testing = answer.testing
         if answer.verdict is not None:
-            self.told[answer.verdict.cell] = answer.verdict
+            self.announced[answer.verdict.cell] = answer.verdict
 
     def blame_the_test(self) -> bool:
         """Count the loss of a judge against the test that it was running; whether it was running one.
@@ -217,7 +217,7 @@ class _Progress:
         test = self.tests.get(self.testing)
         if test is None:
             return False
-        self.settled |= self.told
+        self.settled |= self.announced
         self.losses[test.id] += 1
         if self.losses[test.id] >= LOSSES or any(v.pattern == ENDED_ITS_JUDGE for v in self.settled.values()):
             self.settled[test.id] = unjudged(test)

@@ -31,7 +31,7 @@ from nbformat import NotebookNode
 from course.judging.assignment import JUDGE_TIMES
 from course.judging.cells import meant, with_stand_ins, without_actions
 from course.judging.conversation import NOTEBOOK_OUTPUT, Conversation, Ended, Outputs, Stopped, seconds_of
-from course.judging.messages import GAP, MAX_LINE, told
+from course.judging.messages import GAP, MAX_LINE, failure_of
 from course.judging.verdict import (
     ENDED_ITS_JUDGE,
     Failure,
@@ -381,7 +381,7 @@ class _Run:
         except (Exception, Stopped) as error:
             if isinstance(error, Stopped):
                 self.slow.add(test.exercise)
-            failure = told(error, test, self.trees, self.answers_to(test.exercise))
+            failure = failure_of(error, test, self.trees, self.answers_to(test.exercise))
             if isinstance(error, NameError | NotImplementedError) and (why := self.why_undefined(test, error, failure)):
                 failure = replace(failure, message=why)
             verdict = Verdict(test.id, test.exercise, test.points, 0, **asdict(failure))

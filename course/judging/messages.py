@@ -28,7 +28,9 @@ MAX_MESSAGE, MAX_DETAIL, MAX_LINE = 2000, 4000, 120
 _MAX_STEPS = 8  # from a message to the words it is made of
 
 
-def told(error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], theirs: Sequence[str] = ()) -> Failure:
+def failure_of(
+    error: BaseException, cell: TestCell, trees: Mapping[str, ast.Module], theirs: Sequence[str] = ()
+) -> Failure:
     """The words for what a test cell raised.
 
     `trees` holds the code of the judge's cells, by file name (that of `labkit.testing.checks` is always at hand);

@@ -27,7 +27,7 @@ from course.assemble.source import assignments
 from course.banks.bank import Answer, bank
 from course.banks.play import play
 from course.judging import wire
-from course.judging.messages import told
+from course.judging.messages import failure_of
 from course.judging.verdict import Failure
 from course.notebook import TestCell, test_cells
 from course.pages.digests import digests
@@ -66,7 +66,7 @@ class Words:
 
     def of(self, errors: Mapping[str, Exception]) -> dict[str, Failure]:
         """`{test cell: how it failed}` for `{test cell: what it raised}`."""
-        return {test: told(error, self.cells[test], self.trees) for test, error in errors.items()}
+        return {test: failure_of(error, self.cells[test], self.trees) for test, error in errors.items()}
 
 
 def record(root: Path, names: Iterable[str]) -> dict[str, int]:

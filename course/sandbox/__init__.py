@@ -234,7 +234,7 @@ class Sandbox:
             raise
         finally:
             listener.close()
-        self._said = b""
+        self._reply = b""
         self._lock = threading.Lock()
         self._end = weakref.finalize(self, _end, self.process, self.folder, os.getpid())
 
@@ -248,9 +248,9 @@ class Sandbox:
         """Wait until kernels can be started. Raises SandboxError if the warm process ended instead."""
         assert self.process.stdout is not None
         with self._lock:
-            if not self._said:
-                self._said = self.process.stdout.readline()
-        if not self._said:
+            if not self._reply:
+                self._reply = self.process.stdout.readline()
+        if not self._reply:
             raise SandboxError(f"{_what_happened(self.folder)} {why_not() or ''}".strip())
 
     def kernel(self, files: Mapping[str, bytes] = {}) -> KernelManager:

@@ -326,10 +326,10 @@ def run_init(settings: Settings, request: dict[str, Any], folder: str, go: int, 
             run_kernel(settings, request["key"], OWN_RUNTIME, request["files"], SUBMISSION, report)
         _prctl(PR_SET_DUMPABLE, 0)  # not for the kernel to look at or to hold up
         os.close(report)
-        said = _read_all(reading, until=b"r")
+        reply = _read_all(reading, until=b"r")
         os.close(reading)
         close_runtime_folder()
-        _tell(status, _report(said))
+        _tell(status, _report(reply))
         while True:
             pid, result = os.wait()
             if pid == kernel:
@@ -340,8 +340,10 @@ def run_init(settings: Settings, request: dict[str, Any], folder: str, go: int, 
     os._exit(0)
 
 
-def _report(said: bytes) -> dict[str, Any]:
-    return {"ready": True} if said == b"r" else {"failed": said.decode(errors="replace") or "the kernel did not start"}
+def _report(reply: bytes) -> dict[str, Any]:
+    return (
+        {"ready": True} if reply == b"r" else {"failed": reply.decode(errors="replace") or "the kernel did not start"}
+    )
 
 
 def _tell(descriptor: int, message: dict[str, Any]) -> None:
@@ -350,10 +352,10 @@ def _tell(descriptor: int, message: dict[str, Any]) -> None:
 
 def _read_all(descriptor: int, until: bytes) -> bytes:
     """What comes until the other side closes, or exactly `until`."""
-    said = b""
-    while said != until and (piece := os.read(descriptor, 65536)):
-        said += piece
-    return said
+    reply = b""
+    while reply != until and (piece := os.read(descriptor, 65536)):
+        reply += piece
+    return reply
 
 
 def _part_of_memory(process: psutil.Process, resident: int) -> int:
@@ -384,7 +386,7 @@ class Monitor:
             if LINUX:
                 _prctl(PR_SET_CHILD_SUBREAPER, 1)
             self.start(request)
-            message = self.told()
+            message = self.next_message()
             if not message.get("ready"):
                 self.say({"failed": message.get("failed", "the kernel's first process was killed")})
                 return
@@ -430,7 +432,7 @@ class Monitor:
         os.close(writing)
         os.close(waits)
         os.waitpid(between, 0)
-        message = self.told()
+        message = self.next_message()
         self.child = message.get("init", 0)
         if not self.child:
             raise RuntimeError(message.get("failed", "no process could be started"))
@@ -453,7 +455,7 @@ class Monitor:
         self.status.close()
         os.close(self.zygote)
 
-    def told(self) -> dict[str, Any]:
+    def next_message(self) -> dict[str, Any]:
         """The next message of the child, `{}` when there is none."""
         if not self.settings.isolated:
             return _report(_read_all(self.status.fileno(), until=b"r"))
@@ -495,7 +497,7 @@ class Monitor:
         if self.settings.isolated:
             if self.status.fileno() not in ready:
                 return None
-            code = self.told().get("code", -signal.SIGKILL)
+            code = self.next_message().get("code", -signal.SIGKILL)
             return int(code)
         while True:
             try:

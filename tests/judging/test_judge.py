@@ -22,7 +22,7 @@ from course.banks.bank import Answer, bank
 from course.banks.play import blanked, play
 from course.judging import wire
 from course.judging.judge import judge
-from course.judging.messages import told
+from course.judging.messages import failure_of
 from course.judging.reference import references
 from course.judging.verdict import Judged, failed
 from course.reach import definitions
@@ -493,7 +493,7 @@ def said(source: str, hidden: bool = True, error: type = AssertionError) -> str:
     exec(cell.definitions(), space)
     with pytest.raises(error) as caught:
         exec(cell.block(), space)
-    return told(caught.value, cell, {cell.file: cell.tree}).message
+    return failure_of(caught.value, cell, {cell.file: cell.tree}).message
 
 
 def test_of_a_hidden_test_only_the_authors_words_are_told():
