@@ -180,6 +180,13 @@ def test_mixture_goes_by_weight():
     assert (shares - torch.tensor([0.2, 0.5, 0.3])).abs().max() < 0.06, hint
 
 
+def test_mixture_draws_from_its_own_generator():
+    made = [Mixture(texts_apart(60, 90), [0.5, 0.5], context=4, seed=2) for _ in range(2)]
+    first, second = (probes.seeded(seed, mixture.batch, 12)[0] for seed, mixture in enumerate(made))
+    hint = "the same seed should give the same batches: choose the texts with the mixture's own generator"
+    assert torch.equal(first, second), hint
+
+
 # %% test="mixture-any" of="mixture" points=2
 def test_mixture_of_any_weights_hidden():
     seed = fresh_seed()
@@ -439,6 +446,8 @@ def test_schedule_rises_and_falls():
     assert abs(half - 0.5) < 1e-9, f"half way down the cosine the factor is 1/2, not {half:.4g}"
     quarter = warmup_cosine(25, 100, 10)
     assert abs(quarter - (1 + math.sqrt(0.5)) / 2) < 1e-9, "the way down is half a cosine, not a line or a whole wave"
+    half = warmup_cosine(50, 100, 10, 0.2)
+    assert abs(half - 0.6) < 1e-9, f"with a floor of 0.2, half way between 1 and the floor is 0.6, not {half:.4g}"
 
 
 # %% test="warmup-cosine-any" of="warmup-cosine" points=2
@@ -498,6 +507,15 @@ def test_clipping_keeps_the_direction():
     hint = "all tensors should shrink in place by the same factor, here to 3/5 and 4/5"
     check_tensor(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, tolerance=1e-5)
     check_tensor(after[1], torch.tensor([0.8]).double(), hint, tolerance=1e-5)
+
+
+def test_clipping_of_tiny_gradients():
+    _, (after, _) = probes.after_call(
+        clip_gradients, [torch.tensor([3e-6]).double(), torch.tensor([4e-6]).double()], 1e-6
+    )
+    hint = "a norm of 5e-6 and a bound of 1e-6 make a factor of 1/6, as the factor is bound / (norm + 1e-6)"
+    check_tensor(after[0], torch.tensor([0.5e-6]).double(), hint)
+    check_tensor(after[1], torch.tensor([4e-6 / 6]).double(), hint)
 
 
 def test_clipping_leaves_small_gradients():
@@ -670,16 +688,22 @@ def test_steps_are_those_of_a_plain_loop_hidden():
     )
 
 
-def test_gradients_are_clipped_before_the_step_hidden():
-    seed = fresh_seed()
+def check_clipped(seed):
+    """Assert that two steps with a bound far below the gradients' norm are those of a plain loop."""
     # Gradients as short as eps: what is not clipped moves the weights far more.
-    config = small_run(clip=1e-8, seed=seed % 1000)
-    losses, logits = plain_run(config, two_texts(seed), 2)
-    trainer = Trainer(config, two_texts(seed))
-    for _ in losses:
-        trainer.step()
+    config, texts = small_run(clip=1e-8, seed=seed % 1000), two_texts(seed)
+    trainer = Trainer(config, texts)
+    trainer.step(), trainer.step()
     hint = "gradients should be clipped, by the config's bound, between accumulate and the optimizer's step"
-    check_tensor(trainer.logits(fixed_ids()), logits, hint, tolerance=1e-3)
+    check_tensor(trainer.logits(fixed_ids()), plain_run(config, texts, 2)[1], hint, tolerance=1e-3)
+
+
+def test_gradients_are_clipped_before_the_step():
+    check_clipped(74)
+
+
+def test_gradients_of_any_run_are_clipped_hidden():
+    check_clipped(fresh_seed())
 
 
 # %% [markdown]
