@@ -341,9 +341,9 @@ def run_init(settings: Settings, request: dict[str, Any], folder: str, go: int, 
 
 
 def _report(reply: bytes) -> dict[str, Any]:
-    return (
-        {"ready": True} if reply == b"r" else {"failed": reply.decode(errors="replace") or "the kernel did not start"}
-    )
+    if reply == b"r":
+        return {"ready": True}
+    return {"failed": reply.decode(errors="replace") or "the kernel did not start"}
 
 
 def _tell(descriptor: int, message: dict[str, Any]) -> None:
