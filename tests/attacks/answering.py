@@ -143,7 +143,7 @@ ATTACKS = [
         "answers with generators that never end",
         answers={"distance": "def distance(a, b):\n    while True:\n        yield 2"},
         earns=full("softmax", "scale", "attend"),
-        says=("an object that is no data",),
+        says=("yours gives <generator object>",),
     ),
     disturbs(
         "long-exception",

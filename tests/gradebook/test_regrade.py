@@ -172,7 +172,7 @@ def test_a_renewed_notebook_is_the_corrected_release_and_is_graded_alike(root: P
     mine = nbformat.read(path, as_version=4)
     new = write(root, LONGER)
     renewed = renew(mine, new)
-    assert "Corrected: test-bits." in renewed.told
+    assert "Corrected: test-bits." in renewed.remarks
     nbformat.write(renewed.notebook, path)
     (result,) = grade(root).values()
     assert (result.score, result.remark) == (14, None)

@@ -449,7 +449,7 @@ def test_a_damaged_result_is_made_again(course: Course) -> None:
     shutil.rmtree(course.root / "course" / "autograded")
     run = course.run()
     assert [result.score for result in run.results()] == [2]
-    assert "was damaged" in run.told[0]
+    assert "was damaged" in run.notices[0]
     assert course.stand_in.students == ["ann", "ann"]
 
 

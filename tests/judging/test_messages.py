@@ -22,19 +22,28 @@ def functions(name: str) -> dict[str, ast.FunctionDef]:
     return {n.name: n for tree in cells for n in tree.body if isinstance(n, ast.FunctionDef)}
 
 
-def messages(function: ast.FunctionDef, others: dict[str, ast.FunctionDef]) -> Iterator[tuple[int, ast.expr | None]]:
-    """What a test says where it fails: messages of its assertions, and hints that it gives to helpers."""
+Message = tuple[ast.FunctionDef, int, ast.expr | None]
+"""The function in which a message stands, its line, and the expression that makes it."""
+
+
+def messages(function: ast.FunctionDef, others: dict[str, ast.FunctionDef]) -> Iterator[Message]:
+    """What a test says where it fails: its assertions' messages, the hints it gives helpers, and what helpers say."""
     for node in ast.walk(function):
         match node:
             case ast.Assert(msg=message):
-                yield node.lineno, message
+                yield function, node.lineno, message
             case ast.Raise(exc=ast.Call(args=[message, *_])):
-                yield node.lineno, message
+                yield function, node.lineno, message
             case ast.Call(func=ast.Name(id=helper), args=arguments) if helper in others:
                 names = [a.arg for a in others[helper].args.args]
                 if HINT in names:
                     given = dict(zip(names, arguments, strict=False)) | {k.arg: k.value for k in node.keywords if k.arg}
-                    yield node.lineno, given.get(HINT)
+                    own = [n.msg for n in ast.walk(others[helper]) if isinstance(n, ast.Assert)]
+                    for words in own or [None]:  # a helper may add words to the hint
+                        parts = [part for part in (given.get(HINT), words) if part is not None]
+                        yield function, node.lineno, ast.Tuple(parts)
+                elif helper.startswith("check"):
+                    yield from messages(others[helper], others)
 
 
 def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
@@ -67,7 +76,12 @@ def test_every_message_of_a_hidden_test_has_words(name: str):
     known = functions(name) | CHECKS
     hidden = [f for f in known.values() if is_hidden(f.name)]
     assert hidden
-    said = [(f, line, message) for f in hidden for line, message in messages(f, known)]
-    assert {f.name for f, _, _ in said} == {f.name for f in hidden}, "a hidden test that says nothing"
-    bare = [f"{f.name}, line {line}" for f, line, message in said if not hints(constants(message, f))]
+    said = {f.name: list(messages(f, known)) for f in hidden}
+    assert [test for test, found in said.items() if not found] == [], "a hidden test that says nothing"
+    bare = [
+        f"{test}: {f.name}, line {line}"
+        for test, found in said.items()
+        for f, line, message in found
+        if not hints(constants(message, f))
+    ]
     assert bare == []
