@@ -123,6 +123,7 @@ def test_a_mutant_that_never_ends_is_stopped():
     assert player("tokenizer").fate(type(mutant)("merge-pair", "endless", endless), seconds=1) == CAUGHT_BY_VISIBLE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECORDED)
 def test_an_equivalent_that_differs_is_found_out(name: str):
     """Every use is sharp enough to see some mutant of its exercise that tests catch."""
