@@ -84,10 +84,12 @@ def test_the_page_adds_up() -> None:
         "tests/topics/scale/test_scale.py::test_a": {"kind": "fast", "processor": 20.0, "wall": 20.0},
         "tests/banks/test_banks.py::test_b[gpt]": {"kind": "proof", "processor": 600.0, "wall": 700.0},
         "tests/long/test_hub.py::test_c": {"kind": "long", "processor": 60.0, "wall": 90.0},
+        "tests/book/test_book.py::test_d": {"kind": "fast", "processor": 12.0, "wall": 12.0},
     }
     topics, rooms = proof.tables(tests)
-    assert topics["gpt"] == {"fast": 40.0, "proof": 600.0} and rooms == {"tests/long": {"long": 60.0}}
+    book = 12 / len(topics)
+    assert topics["gpt"] == {"fast": 40 + book, "proof": 600.0} and rooms == {"tests/long": {"long": 60.0}}
     text = proof.page(tests)
-    assert "| gpt | 40 | 0 | 600 |" in text and f"| mean | {60 / len(topics):.0f} | 0 |" in text
+    assert f"| gpt | {40 + book:.0f} | 0 | 600 |" in text and f"| mean | {72 / len(topics):.0f} | 0 |" in text
     assert "Fast and long together are 1 minutes" in text
     assert proof.groups(tests)["tests/banks/test_banks.py gpt"] == {"processor": 40.0, "wall": 50.0}
