@@ -180,6 +180,10 @@ def test_one_seed_of_the_record_costs_what_it_says(name: str):
         pytest.skip("no record: the proof itself runs among the long tests")
     seed = proofs.one_of(SEEDS)
     again = {called: sorted(lost(name, answer, seed)) for called, answer in every_answer(name)}
+    if not proofs.seeds(
+        name
+    ).is_of_this_python():  # on another text an effect may show or not: then only whether it loses
+        again, recorded = ({called: bool(tests) for called, tests in found.items()} for found in (again, recorded))
     assert again == recorded, f"seed {seed}"
 
 

@@ -8,6 +8,7 @@ entry of each record again, another one each time.
 import datetime
 import hashlib
 import json
+import platform
 import random
 import re
 import tomllib
@@ -58,6 +59,10 @@ class Proof:
         """What was written when it was proved last; empty if it never was."""
         return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
 
+    def is_of_this_python(self) -> bool:
+        """Whether the record was made where the text that models learn from, Python's documentation, is the same."""
+        return self.record().get("python") == platform.python_version()
+
     def is_fresh(self) -> bool:
         return self.record().get("digest") == self.digest()
 
@@ -69,7 +74,8 @@ class Proof:
         found: dict[str, Any] = {}
         yield found
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        record = {"digest": self.digest(), "proved": datetime.date.today().isoformat(), **found}
+        by = {"proved": datetime.date.today().isoformat(), "python": platform.python_version()}
+        record = {"digest": self.digest(), **by, **found}
         write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
 
 
