@@ -52,26 +52,21 @@ def cells_after(name: str, exercise: str) -> list[str]:
     return [c.removeprefix("test-") for c in below if c.startswith("test-")]
 
 
-def case(name: str, answer: Answer, *marks: pytest.MarkDecorator):
-    return pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}", marks=marks)
+def case(name: str, answer: Answer):
+    return pytest.param(name, answer, id=f"{name}-{answer.exercise}-{answer.label.replace(' ', '_')}")
 
 
 def answers(kind: str) -> list:
     return [case(name, answer) for name in assignments() for answer in bank(kind, name)]
 
 
-def first_of_each(kind: str, other: pytest.MarkDecorator | None = None) -> list:
-    """The first answer to each exercise; the others with the mark `other`, or not at all."""
-    cases, exercises = [], set()
+def first_of_each(kind: str) -> list:
+    """The first answer to each exercise."""
+    firsts: dict[tuple[str, str], Answer] = {}
     for name in assignments():
         for answer in bank(kind, name):
-            seen = (name, answer.exercise) in exercises
-            exercises.add((name, answer.exercise))
-            if not seen:
-                cases.append(case(name, answer))
-            elif other is not None:
-                cases.append(case(name, answer, other))
-    return cases
+            firsts.setdefault((name, answer.exercise), answer)
+    return [case(name, answer) for (name, _), answer in firsts.items()]
 
 
 def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exception]:
@@ -139,11 +134,32 @@ def test_the_codec_changes_nothing(name: str, answer: Answer):
     assert answer.says is None or any(answer.says in f"{type(e).__name__}: {e}" for e in direct.values())
 
 
-@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong", pytest.mark.long))
-def test_a_mistake_costs_once(name: str, answer: Answer):
+def costs_elsewhere(name: str, answer: Answer) -> dict[str, Exception]:
+    """The later tests of other exercises that fail with an answer."""
     own = {*cells_of(name)[answer.exercise], INTEGRATION}
     later = [test for test in cells_after(name, answer.exercise) if test not in own]
-    assert failures(name, answers=answer.names, only=later) == {}, "the mistake costs again"
+    return failures(name, answers=answer.names, only=later)
+
+
+@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong"))
+def test_a_mistake_costs_once(name: str, answer: Answer):
+    assert costs_elsewhere(name, answer) == {}, "the mistake costs again"
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", assignments())
+def test_every_mistake_costs_once(name: str):
+    with proofs.once(name).proving() as record:
+        again = {f"{a.exercise}: {a.label}": costs_elsewhere(name, a) for a in bank("wrong", name)}
+        assert {called: tests for called, tests in again.items() if tests} == {}
+        record["mistakes"] = len(again)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", assignments())
+def test_one_mistake_of_the_record_costs_once(name: str):
+    wrong = {f"{a.exercise}: {a.label}": a for a in bank("wrong", name)}
+    assert costs_elsewhere(name, wrong[proofs.one_of(list(wrong))]) == {}, "the mistake costs again"
 
 
 def lost(name: str, answer: Answer, seed: str, through_codec: bool = False) -> set[str]:

@@ -17,6 +17,7 @@ from course.banks.mutants import (
     unexplained,
 )
 from course.banks.mutate import mutants
+from tests.support import proofs
 
 RECORDED = [name for name in assignments() if read(name)]
 SECONDS = 60
@@ -105,9 +106,24 @@ def test_every_survivor_is_explained(name: str):
     ("name", "key"),
     [pytest.param(name, key, id=f"{name}-{key}") for name in RECORDED for key in equivalents(name).reasons],
 )
-@pytest.mark.parametrize("times", [20, pytest.param(USES, marks=pytest.mark.long)])
-def test_equivalent_mutants_do_the_same_to_random_inputs(name: str, key: Key, times: int):
-    assert player(name).difference(key, times) is None
+def test_equivalent_mutants_do_the_same_to_random_inputs(name: str, key: Key):
+    assert player(name).difference(key, 20) is None
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", RECORDED)
+def test_equivalent_mutants_do_the_same_a_thousand_times(name: str):
+    with proofs.equivalent(name).proving() as record:
+        for key in equivalents(name).reasons:
+            assert player(name).difference(key, USES) is None, key
+        record["uses"] = USES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", RECORDED)
+def test_one_equivalent_of_the_record_does_the_same_a_thousand_times(name: str):
+    reasons = {f"{exercise}: {change}": (exercise, change) for exercise, change in equivalents(name).reasons}
+    assert player(name).difference(reasons[proofs.one_of(list(reasons))], USES) is None
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -137,9 +137,21 @@ def variants(name: str) -> Proof:
     return _assignment("variants", name, *_banks(name), whole=(JUDGING,))
 
 
+def once(name: str) -> Proof:
+    """No wrong answer of the banks costs points in the tests of another exercise."""
+    return _assignment("once", name, *_banks(name))
+
+
+def equivalent(name: str) -> Proof:
+    """What is listed as the same function as the reference is, for a thousand random uses of each."""
+    listed = (ROOT / "tests" / "topics" / name / "equivalent.py").read_text(encoding="utf-8")
+    return Proof("equivalent", name, (*code_of(Assembler(name).build()), listed))
+
+
 def all_of_them() -> list[tuple[str, str]]:
     """`(name, kind)` of every proof."""
-    of_topics = [(name, kind) for name in site.topics() for kind in ("solved", "seeds", "variants")]
+    kinds = ("solved", "seeds", "variants", "once", "equivalent")
+    of_topics = [(name, kind) for name in site.topics() for kind in kinds]
     return [*((name, "chapter") for name in site.chapters()), *of_topics]
 
 
