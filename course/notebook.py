@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from labkit.notebook import COURSE, facts, grade_id, is_test
+from labkit.notebook import COURSE, facts, grade_id, is_test, syntax_tree
 
 # ----------------------------------------------------------------------------------------------------------- written
 
@@ -114,7 +114,7 @@ class TestCell:
 
     @cached_property
     def tree(self) -> ast.Module:
-        return ast.parse(self.source)
+        return syntax_tree(self.source)
 
     def definitions(self) -> types.CodeType:
         """All of the cell but the block that calls its tests: later tests may use what it defines."""
@@ -128,7 +128,7 @@ class TestCell:
 @lru_cache(maxsize=4096)
 def _compiled(source: str, file: str, *, block: bool) -> types.CodeType:
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    body = [node for node in ast.parse(source).body if isinstance(node, ast.With) == block]
+    body = [node for node in syntax_tree(source).body if isinstance(node, ast.With) == block]
     return compile(ast.Module(body, []), file, "exec")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from course import ROOT
+from labkit.notebook import syntax_tree
 
 PACKAGES = ("course", "labkit", "solutions")
 
@@ -27,7 +28,7 @@ def bare(text: str) -> str:
 def statements(text: str) -> Iterator[tuple[ast.stmt, str]]:
     """A module's statements, each with its lines, a definition's decorators included."""
     lines = text.splitlines()
-    for node in ast.parse(text).body:
+    for node in syntax_tree(text).body:
         yield node, "\n".join(lines[first_line(node) - 1 : node.end_lineno])
 
 
@@ -57,7 +58,7 @@ def _file_of(root: Path, module: str) -> Path | None:
 
 
 def _imported(text: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(syntax_tree(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -72,7 +73,7 @@ def definitions(module: Path, names: Iterable[str]) -> dict[str, str]:
     """
     text = module.read_text(encoding="utf-8")
     lines = text.splitlines()
-    body = ast.parse(text).body
+    body = syntax_tree(text).body
     binders: dict[str, list[ast.stmt]] = {}
     for node in body:
         for name in _bound(node):
@@ -153,7 +154,7 @@ class Reach:
 @functools.lru_cache(maxsize=4096)
 def _uses(text: str, packages: tuple[str, ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """(module, name, attributes) for what code names of our packages; no attributes where it is used without them."""
-    tree = ast.parse(text)
+    tree = syntax_tree(text)
     found: list[tuple[str, str, tuple[str, ...]]] = []
     names = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     dotted: dict[str, list[str]] = defaultdict(list)

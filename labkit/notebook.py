@@ -6,6 +6,7 @@ it is graded, reads them here. No reader looks into the text of a cell for them.
 
 import ast
 import hashlib
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -125,6 +126,18 @@ def answer_cells(cells: Iterable[NotebookNode], exercises: Collection[str]) -> d
 
 # ---------------------------------------------------------------------------------------- what a student's cell defines
 
+_PARSING = threading.Lock()
+
+
+def syntax_tree(text: str) -> ast.Module:
+    """The syntax tree of Python code. Grading parses in several threads, and this lets one parse at a time.
+
+    Python 3.11 before its fifth release counts depth in one place for all threads and can end two that parse at once
+    with a SystemError (CPython issue 106905).
+    """
+    with _PARSING:
+        return ast.parse(text)
+
 
 def parsed(text: str) -> ast.Module | None:
     """The syntax tree of a cell, its positions those in the text; None where it is no Python that can be read.
@@ -132,7 +145,7 @@ def parsed(text: str) -> ast.Module | None:
     IPython's line magics and shell commands count as empty lines.
     """
     try:
-        return ast.parse(python_of(text))
+        return syntax_tree(python_of(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

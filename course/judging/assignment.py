@@ -20,7 +20,7 @@ from course.judging.reference import references
 from course.notebook import kind_of
 from course.sandbox import Room, RoomError, room_of
 from course.sandbox.room import data_files
-from labkit.notebook import facts
+from labkit.notebook import facts, syntax_tree
 from labkit.testing import oracles
 
 DEFAULT_SECONDS = 60
@@ -150,7 +150,7 @@ def modules_of(source: NotebookNode) -> list[str]:
 
 def _imported(source: str) -> Iterator[str]:
     """Modules that code imports, at any depth, and those that the oracles it names will import when they are called."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax_tree(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

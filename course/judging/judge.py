@@ -42,7 +42,7 @@ from course.judging.verdict import (
     not_judged,
 )
 from course.notebook import TestCell, test_cells
-from labkit.notebook import INTEGRATION, bound, grade_id, is_exercise, is_test, name_of
+from labkit.notebook import INTEGRATION, bound, grade_id, is_exercise, is_test, name_of, syntax_tree
 from labkit.testing.answers import graded_with
 from labkit.testing.codec import without_surrogates
 from labkit.testing.link import Link, Remote
@@ -320,7 +320,7 @@ class _Run:
             self.broken.append((names, f"{ending}.{where}"))
 
     def bind_exercise(self, own: NotebookNode) -> None:
-        for node in ast.parse(own.source).body:
+        for node in syntax_tree(own.source).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.bind_theirs(node.name)
                 self.asked_for.setdefault(name_of(own), set()).add(node.name)
@@ -332,7 +332,7 @@ class _Run:
     def run_given(self, own: NotebookNode) -> None:
         """Run a given cell here too, unless it needs an exercise to run: then its names stay the student's."""
         file = f"<{grade_id(own)}>"
-        tree = ast.parse(own.source)
+        tree = syntax_tree(own.source)
         self.trees[file] = tree
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

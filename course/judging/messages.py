@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from course.judging.conversation import Stopped
 from course.judging.verdict import Failure
 from course.notebook import TestCell, is_hidden
+from labkit.notebook import syntax_tree
 from labkit.testing import checks
 from labkit.testing.codec import without_surrogates
 from labkit.testing.link import NoData, UnreadableAnswer
 from labkit.testing.refusals import refusal
 
 GAP = "…"
-_CHECKS = {checks.__file__: ast.parse(inspect.getsource(checks))}  # what test cells call to assert something
+_CHECKS = {checks.__file__: syntax_tree(inspect.getsource(checks))}  # what test cells call to assert something
 MAX_MESSAGE, MAX_DETAIL, MAX_LINE = 2000, 4000, 120
 _MAX_STEPS = 8  # from a message to the words it is made of
 
@@ -100,7 +101,7 @@ def _line_of(error: BaseException, theirs: Sequence[str]) -> list[str]:
 
 def _functions(source: str) -> list[ast.FunctionDef]:
     try:
-        return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+        return [node for node in ast.walk(syntax_tree(source)) if isinstance(node, ast.FunctionDef)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 

@@ -8,7 +8,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, ClearSolutions
 
-from labkit.notebook import grade_id, marks_of
+from labkit.notebook import grade_id, marks_of, syntax_tree
 
 
 def released_cells(source: NotebookNode) -> list[NotebookNode]:
@@ -43,7 +43,7 @@ def is_blank(cell_type: str, text: str, blank: str) -> bool:
 def _comparable(cell_type: str, source: str) -> str:
     if cell_type == "code":
         try:
-            return ast.dump(ast.parse(source))
+            return ast.dump(syntax_tree(source))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             pass
     return "\n".join(line.rstrip() for line in source.strip().splitlines())

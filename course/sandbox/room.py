@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 
 from course import CourseError
 from course.notebook import kind_of, test_cells
-from labkit.notebook import facts
+from labkit.notebook import facts, syntax_tree
 
 # The first Adam() of a process imports torch._dynamo, which takes most of a second.
 ALWAYS_LOADED = ("torch", "torch._dynamo")
@@ -93,7 +93,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def _cells(source: NotebookNode, kind: str) -> Iterator[tuple[str, ast.Module]]:
     for cell in source.cells:
         if cell.cell_type == "code" and kind_of(cell) == kind:
-            yield cell.id, ast.parse(cell.source)
+            yield cell.id, syntax_tree(cell.source)
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _closed(needed: Iterable[str], folder: Path) -> dict[str, ast.Module]:
         path = folder / f"{module}.py"
         if module in found or not path.is_file():
             continue
-        found[module] = ast.parse(path.read_text(encoding="utf-8"))
+        found[module] = syntax_tree(path.read_text(encoding="utf-8"))
         inner = [m for m in _imported(ast.walk(found[module])) if _is_solution(m)]
         # Beside `solutions.x` there is the relative form.
         inner += [

@@ -2,8 +2,8 @@
 
 What they say of wrong answers is read from the record (course/banks/records), which tests/pages/test_record.py holds to
 what it was made from. That all answers lose the same directly, as `check` plays them, and under other seeds is a proof
-(tests/support/proofs.py), made when the bank, the notebook or what they reach has changed; the long tests play all
-answers under one other seed.
+(tests/support/proofs.py), made when the bank, the notebook or what they reach has changed; the long tests play the
+answers to one exercise under one of the seeds again.
 """
 
 import functools
@@ -93,10 +93,10 @@ def hints(text: str) -> bool:
     return len(re.findall(r"[^\W\d_]{2,}", text)) >= max(4, 3 * text.count(GAP))
 
 
-@pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
 @pytest.mark.parametrize("name", assignments())
-def test_the_solution_keeps_all_points(name: str, through_codec: bool):
-    assert failures(name, through_codec) == {}
+def test_the_solution_keeps_all_points(name: str):
+    """Directly, as `check` plays it; tests/book/test_notebooks.py has it graded."""
+    assert failures(name) == {}
 
 
 @pytest.mark.parametrize("through_codec", [False, True], ids=["direct", "codec"])
@@ -118,20 +118,20 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
         assert unclear(failed.values()) == [], "students read this of a hidden test and know no more than before"
 
 
-@pytest.mark.parametrize(("name", "answer"), answers("right"))
+@pytest.mark.parametrize(("name", "answer"), first_of_each("right"))
 def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
+    """Through the codec, as when it is graded; directly, and the other right answers, by the record."""
     tests = [*cells_of(name)[answer.exercise], INTEGRATION]
     assert failures(name, through_codec=True, answers=answer.names, only=tests) == {}
 
 
-@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong") + first_of_each("right"))
-def test_the_codec_changes_nothing(name: str, answer: Answer):
-    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
-    direct = failures(name, answers=answer.names, only=tests)
-    # Right answers are played through the codec above.
-    coded = failures(name, through_codec=True, answers=answer.names, only=tests) if answer.says else {}
-    assert set(direct) == set(coded)
-    assert answer.says is None or any(answer.says in f"{type(e).__name__}: {e}" for e in direct.values())
+@pytest.mark.parametrize("name", assignments())
+def test_right_answers_lose_nothing_and_wrong_ones_do(name: str):
+    """By the record, which tests/test_proofs.py holds to what it was made from."""
+    lost = proofs.seeds(name).record()["lost"]
+    assert {called: bool(lost[called]) for called, _ in every_answer(name)} == {
+        called: answer.says is not None for called, answer in every_answer(name)
+    }
 
 
 def costs_elsewhere(name: str, answer: Answer) -> dict[str, Exception]:
@@ -139,11 +139,6 @@ def costs_elsewhere(name: str, answer: Answer) -> dict[str, Exception]:
     own = {*cells_of(name)[answer.exercise], INTEGRATION}
     later = [test for test in cells_after(name, answer.exercise) if test not in own]
     return failures(name, answers=answer.names, only=later)
-
-
-@pytest.mark.parametrize(("name", "answer"), first_of_each("wrong"))
-def test_a_mistake_costs_once(name: str, answer: Answer):
-    assert costs_elsewhere(name, answer) == {}, "the mistake costs again"
 
 
 @pytest.mark.proof
@@ -191,14 +186,15 @@ def test_the_same_answer_earns_the_same_under_every_seed_and_either_way(name: st
 @pytest.mark.long
 @pytest.mark.parametrize("name", assignments())
 def test_one_seed_of_the_record_costs_what_it_says(name: str):
-    recorded = proofs.seeds(name).record().get("lost")
+    """For the answers to one exercise."""
+    proof = proofs.seeds(name)
+    recorded = proof.record().get("lost")
     if recorded is None:
         pytest.skip("no record: the proof itself runs among the long tests")
-    seed = proofs.one_of(SEEDS)
-    again = {called: sorted(lost(name, answer, seed)) for called, answer in every_answer(name)}
-    if not proofs.seeds(
-        name
-    ).is_of_this_python():  # on another text an effect may show or not: then only whether it loses
+    seed, exercise = proofs.one_of(SEEDS), proofs.one_of(sorted(cells_of(name)))
+    again = {c: sorted(lost(name, a, seed)) for c, a in every_answer(name) if a.exercise == exercise}
+    recorded = {called: recorded[called] for called in again}
+    if not proof.is_of_this_python():  # on another text an effect may show or not: then only whether it loses
         again, recorded = ({called: bool(tests) for called, tests in found.items()} for found in (again, recorded))
     assert again == recorded, f"seed {seed}"
 
