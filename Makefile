@@ -65,6 +65,7 @@ analytics: $(READY) ## ASSIGNMENT=tokenizer: a page on how the class did and whi
 
 mistakes: $(READY) ## ASSIGNMENT=tokenizer (or all): play the known wrong answers that changed and keep what tests say
 	@$(BIN)/python -m course.pages.record $(ASSIGNMENT)
+	@$(BIN)/python -m course.pages.diagnosis $(ASSIGNMENT)
 
 audit: $(READY) ## ASSIGNMENT=tokenizer: every change of a score, when and why
 	@$(BIN)/python -m course.grading audit $(ASSIGNMENT)

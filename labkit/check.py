@@ -183,12 +183,17 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
     return list(found.values())
 
 
+def first_lines(message: str) -> list[str]:
+    """What is shown of a message: its first two lines, cut where they are very long."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()][:2]
+    return [line if len(line) <= 300 else line[:297] + "..." for line in lines]
+
+
 def _error(cell: NotebookNode) -> str | None:
     """The message of a cell that failed, in at most two lines."""
     for output in cell.get("outputs", ()):
         if output.output_type == "error":
-            lines = [line.strip() for line in output.evalue.splitlines() if line.strip()][:2]
-            text = "\n".join(line if len(line) <= 300 else line[:297] + "..." for line in lines)
+            text = "\n".join(first_lines(output.evalue))
             if output.ename == "NotImplementedError":
                 return text or BLANK
             if output.ename in ("AssertionError", "ReplacedCall"):

@@ -11,12 +11,14 @@ exercise's cell:
     class LayerNorm(solutions.gpt.LayerNorm): ...
 
 An answer takes the place of the name it is defined by. `says` is part of the message that one of the exercise's tests
-must give. Several answers may share a name, and one definition may answer with `name=` under another.
+must give, and none of their messages may hold one of the hints in `never`. Every wrong answer fails a visible test, but
+for one that is `fitted` to the visible inputs: it holds a visible test's own input or expected value. Several answers
+may share a name, and one definition may answer with `name=` under another.
 """
 
 import ast
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,10 @@ class Answer:
     answer: Any
     label: str
     says: str | None = None  # None for right answers
+    never: tuple[str, ...] = ()
+    """Hints at mistakes that were not made: no message of a test may hold one."""
+    fitted: bool = False
+    """Whether it is fitted to the visible inputs, so that only hidden tests see it."""
 
     @property
     def names(self) -> dict[str, Any]:
@@ -43,22 +49,30 @@ class Answer:
 _banks: dict[str, list[Answer]] = {}
 
 
-def wrong(exercise: str, *, mistake: str, says: str, name: str | None = None) -> Callable[[Any], Any]:
+def wrong(
+    exercise: str,
+    *,
+    mistake: str,
+    says: str,
+    name: str | None = None,
+    never: Sequence[str] = (),
+    fitted: bool = False,
+) -> Callable[[Any], Any]:
     """Register a wrong answer to `exercise`: it must lose points there, with a message that contains `says`."""
-    return _register(exercise, name, mistake, says)
+    return _register(exercise, name, mistake, says=says, never=tuple(never), fitted=fitted)
 
 
 def right(exercise: str, *, differs: str, name: str | None = None) -> Callable[[Any], Any]:
     """Register another right answer to `exercise`: it must keep all points."""
-    return _register(exercise, name, differs, None)
+    return _register(exercise, name, differs)
 
 
-def _register(exercise: str, name: str | None, label: str, says: str | None) -> Callable[[Any], Any]:
+def _register(exercise: str, name: str | None, label: str, **more: Any) -> Callable[[Any], Any]:
     def register(definition: Any) -> Any:
         bank = _banks.setdefault(definition.__module__, [])
         if any(a.exercise == exercise and a.label == label for a in bank):
             raise ValueError(f"{definition.__module__}: two answers to {exercise} are labelled {label!r}")
-        bank.append(Answer(exercise, name or definition.__name__, definition, label, says))
+        bank.append(Answer(exercise, name or definition.__name__, definition, label, **more))
         return definition
 
     return register

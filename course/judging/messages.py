@@ -46,7 +46,8 @@ def failure_of(
     if isinstance(error, Stopped):
         full = pattern = text
     elif isinstance(error, AssertionError) and not _is_students(error):
-        full, pattern = text or "the test fails", _authors_words(steps, trees) or _in_words(test)
+        full = text or "the test fails"
+        pattern = _authors_words(steps, trees) or _named_mistake(error, trees) or _in_words(test)
     else:
         pattern = _pattern_of(error, cell)
         full = pattern if text in ("", pattern) else f"{pattern}: {text}"
@@ -188,6 +189,13 @@ def _authors_words(steps: list[_Step], trees: Mapping[str, ast.Module]) -> str:
             message = next((k.value for k in call.keywords if k.arg == "msg"), None)
     words = _Words(steps, trees).of(message, len(steps) - 1, 0) if message is not None else ""
     return words if re.search(r"[^\W\d_]{2}", words) else ""
+
+
+def _named_mistake(error: AssertionError, trees: Mapping[str, ast.Module]) -> str:
+    """The words of the mistake that a check recognised; empty unless the author wrote them just so."""
+    words = error.words if isinstance(error, checks.Wrong) else ""
+    constants = (n.value for tree in trees.values() for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    return words if words in constants else ""
 
 
 class _Words:

@@ -116,6 +116,24 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
         messages = [failure.detail for failure in own]
         assert any(answer.says in m for m in messages), f"nothing says {answer.says!r}:\n" + "\n".join(messages)
         assert unclear(failed.values()) == [], "students read this of a hidden test and know no more than before"
+        for failure in failed.values():
+            accused = [hint for hint in answer.never if hint in failure.detail]
+            assert not accused, f"a mistake that was not made is named: {failure.detail}"
+
+
+@pytest.mark.parametrize(("name", "answer"), answers("wrong"))
+def test_what_is_asked_is_shown(name: str, answer: Answer):
+    """Every wrong answer fails a visible test, or it is fitted to the visible inputs and fails a hidden one always."""
+    tests = {f"test-{test}" for test in cells_of(name)[answer.exercise]}
+    for failed in record_of(name)[answer.exercise, answer.label].outcomes:
+        own = [failure for test, failure in failed.items() if test in tests]
+        assert all(failure.hidden for failure in own) == answer.fitted, "; ".join(failure.detail for failure in own)
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_at_most_one_answer_an_exercise_is_fitted(name: str):
+    fitted = [answer.exercise for answer in bank("wrong", name) if answer.fitted]
+    assert len(fitted) == len(set(fitted))
 
 
 @pytest.mark.parametrize(("name", "answer"), first_of_each("right"))

@@ -96,6 +96,12 @@ def test_a_record_belongs_to_what_it_was_made_from(name: str):
 
 
 @pytest.mark.parametrize("name", RECORDED)
+def test_what_a_hidden_test_catches_a_visible_one_catches(name: str):
+    record = read(name)
+    assert record and record.survive_visible_tests == []
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_every_survivor_is_explained(name: str):
     record = read(name)
     assert record and unexplained(name, record) == []

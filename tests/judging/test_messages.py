@@ -13,6 +13,7 @@ from labkit.testing import checks
 from tests.banks.test_banks import hints
 
 HINT = "hint"  # the parameter by which helpers take the author's words
+MISTAKES = "mistakes"  # and the one by which they take words for what each mistake gives
 CHECKS = {n.name: n for n in ast.parse(inspect.getsource(checks)).body if isinstance(n, ast.FunctionDef)}
 
 
@@ -35,6 +36,9 @@ def messages(function: ast.FunctionDef, others: dict[str, ast.FunctionDef]) -> I
             case ast.Raise(exc=ast.Call(args=[message, *_])):
                 yield function, node.lineno, message
             case ast.Call(func=ast.Name(id=helper), args=arguments) if helper in others:
+                for known in (k.value for k in node.keywords if k.arg == MISTAKES):
+                    assert isinstance(known, ast.Dict), f"{function.name} names mistakes that a reader cannot see there"
+                    yield from ((function, node.lineno, key) for key in known.keys)
                 names = [a.arg for a in others[helper].args.args]
                 if HINT in names:
                     given = dict(zip(names, arguments, strict=False)) | {k.arg: k.value for k in node.keywords if k.arg}
