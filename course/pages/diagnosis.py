@@ -102,8 +102,8 @@ def page(root: Path, names: Iterable[str]) -> str:
     text = (
         "# What visible tests say of known mistakes\n\n"
         "Written by `make mistakes` from the records of what tests say of the banks' wrong answers, but for those\n"
-        "that are fitted to the visible inputs. One is diagnosed when no other to the same exercise draws the same first\n"
-        "message, with every number, value and piece of quoted code taken for the same.\n\n"
+        "that are fitted to the visible inputs. One is diagnosed when no other to the same exercise draws the same\n"
+        "first message, with every number, value and piece of quoted code taken for the same.\n\n"
     )
     return text + "\n".join([*head, *rows]) + "\n"
 
