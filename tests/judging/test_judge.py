@@ -506,7 +506,11 @@ def test_of_a_hidden_test_only_the_authors_words_are_told():
     assert said("def TEST():\n    for hint in ['a b', 'c d']:\n        assert 0, f'{hint}: no'") == "…: no"
     ours = "from labkit.testing.checks import check_refused, check_tensor\n\n\ndef TEST():\n    "
     shapes = "check_tensor(torch.ones(2), torch.ones(3), 'count well')"
-    assert said(ours + shapes) == "the shape is … and should be …; count well"
+    assert said(ours + shapes) == "the result has another shape; count well"
+    named = "check_tensor(torch.ones(2), torch.zeros(2), 'count well', mistakes={{{}: lambda: torch.ones(2)}})"
+    assert said(ours + named.format("'it adds one'")) == "it adds one"
+    assert said(ours + named.format("f'it adds {40 + 2}'")) == "a test fails: it"
+    assert said(ours + "check_tensor(torch.ones(2), torch.zeros(2), f'not {40 + 2}')") == "not …"
     refused = "7 is odd: that should raise a {} that says so, and your code raised {}"
     assert said(ours + "check_refused('7 is odd', int, '7')") == refused.format("ValueError", "nothing")
     other = "check_refused('7 is odd', int, 'seven', error=TypeError)"
@@ -523,6 +527,9 @@ def test_of_a_hidden_test_only_the_authors_words_are_told():
 
 def test_of_a_visible_test_everything_is_told():
     assert said("def TEST():\n    x = 41\n    assert x == 42, f'not {x} but more'", hidden=False) == "not 41 but more"
+    ours = "from labkit.testing.checks import check_equal\n\n\ndef TEST():\n    "
+    named = "check_equal([1, 3], [1, 2], 'count well', mistakes={'it adds one': lambda: [1, 3]})"
+    assert said(ours + named, hidden=False) == "it adds one (at [1] you have 3, it should be 2)"
 
 
 # -------------------------------------------------------------------------------------------------------------- proxies
