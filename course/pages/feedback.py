@@ -59,6 +59,25 @@ class Check:
         return self.earned >= self.points and not self.waiting
 
 
+@dataclass(frozen=True)
+class Likely:
+    """Known mistakes that fail as a submission does."""
+
+    labels: list[str]
+    exact: bool
+    """Whether there is one, and it meets the same values too, where these are always the same."""
+
+    @property
+    def lead(self) -> str:
+        if self.exact:
+            return "Likely mistake"
+        return "Known mistakes that fail like this" if self.labels[1:] else "A known mistake that fails like this"
+
+    @property
+    def words(self) -> str:
+        return "; or: ".join(self.labels)
+
+
 @dataclass
 class Exercise:
     """An exercise and what became of it."""
@@ -69,7 +88,7 @@ class Exercise:
     comments: list[Markup] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     used_by: int = 0  # later exercises that need this one
-    likely: str = ""  # the known mistake that fails just so
+    likely: Likely | None = None
 
     @property
     def title(self) -> str:
@@ -164,12 +183,12 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
 
     `nb` is the autograded notebook with scores and comments in its cells; `names` is what `Grades` wrote: assignment,
     student, name, score (the penalty taken off), max_score, late_penalty, handed_in, due, extension, late (seconds),
-    source, the instructor's notebook or None, and likely, the known mistakes by exercise.
+    source, the instructor's notebook or None, and likely, `Likely` mistakes by exercise.
     """
     source = names.get("source")
     exercises = read_exercises(nb, source)
     for exercise in exercises:
-        exercise.likely = names.get("likely", {}).get(exercise.name, "")
+        exercise.likely = names.get("likely", {}).get(exercise.name)
     remarks = facts(nb, REPORT).get("remarks")
     sentences = [plain(remark, LONGEST_MESSAGE) for remark in remarks] if isinstance(remarks, list) else []
     failure = why_ungraded(nb, exercises, sentences)
@@ -244,8 +263,8 @@ def why_ungraded(nb: NotebookNode, exercises: list[Exercise], remarks: list[str]
     return reasons.pop() if len(reasons) == 1 and reasons <= set(remarks) else ""
 
 
-def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: str) -> dict[str, str]:
-    """For each exercise the one known mistake that fails as this submission does: its public label.
+def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: str) -> dict[str, Likely]:
+    """For each exercise the known mistakes that fail as this submission does, as the class's page names them too.
 
     None where the bank's record was not made from this version of the assignment: feedback never waits for a play.
     """
@@ -263,11 +282,10 @@ def likely_mistakes(nb: NotebookNode, source: NotebookNode, root: Path, name: st
     for exercise in {tests[test] for test in failures if test in tests} - {INTEGRATION}:
         labels = which(failures, exercise, tests, known)
         own = {test for test, of in tests.items() if of == exercise}
-        for mistake in known:
-            # For a student it must also meet the same values, where these are always the same.
-            steady = {test for test in own if mistake.steady(test)}
-            if [mistake.label] == labels and mistake.exercise == exercise and mistake.reports(failures, steady):
-                found[exercise] = mistake.label
+        fits = [mistake for mistake in known if mistake.exercise == exercise and mistake.label in labels]
+        steady = {test for test in own if all(mistake.steady(test) for mistake in fits)}
+        if fits:
+            found[exercise] = Likely(labels, len(fits) == 1 and fits[0].reports(failures, steady))
     return found
 
 

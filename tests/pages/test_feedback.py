@@ -204,10 +204,14 @@ def test_the_known_mistake_is_named(tmp_path: Path) -> None:
     record = [Mistake("quad", m, ({test: verdict.failure},), now["quad", m]) for m, test in known.items()]
     mistakes.record_of(tmp_path, "doubling").write_bytes(wire.encode(record))
     likely = feedback.likely_mistakes(nb, source(), tmp_path, "doubling")
-    assert likely == {"quad": "doubles once"}
-    test_cell(nb, "quad-any").metadata[VERDICT]["detail"] = "another value"
-    assert feedback.likely_mistakes(nb, source(), tmp_path, "doubling") == {}
+    assert likely == {"quad": feedback.Likely(["doubles once"], exact=True)}
     assert "Likely mistake: doubles once." in told(line_of(read(nb, likely=likely), "quad"))
+    test_cell(nb, "quad-any").metadata[VERDICT]["detail"] = "another value"
+    likely = feedback.likely_mistakes(nb, source(), tmp_path, "doubling")
+    assert likely == {"quad": feedback.Likely(["doubles once"], exact=False)}
+    assert "A known mistake that fails like this: doubles once." in told(line_of(read(nb, likely=likely), "quad"))
+    several = {"quad": feedback.Likely(["adds 1", "adds 2"], exact=False)}
+    assert "Known mistakes that fail like this: adds 1; or: adds 2." in told(line_of(read(nb, likely=several), "quad"))
 
 
 def test_a_notebook_that_plain_nbgrader_graded() -> None:
