@@ -242,9 +242,9 @@ class Loss:
     name: str
     exercise: str
     points: float = 0  # of one submission
-    lost: float = 0  # of all submissions together
-    possible: float = 0
-    students: list[str] = field(default_factory=list)
+    lost: float = 0  # by those who tried
+    possible: float = 0  # for them
+    students: list[str] = field(default_factory=list)  # who tried and lost points
     untouched: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)  # whose integration fails for what failed before
     sentences: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # {what a test says: students}
@@ -252,7 +252,7 @@ class Loss:
 
     @property
     def share(self) -> float:
-        """Of the points that there were to get, in percent."""
+        """Of the points that those who tried could get, in percent."""
         return 100 * self.lost / self.possible if self.possible else 0.0
 
     @property
@@ -263,32 +263,35 @@ class Loss:
 
 
 def losses(results: ClassResults, by_test: bool) -> list[Loss]:
-    """What each test, or each exercise, cost; the hardest first. Those that cost nothing are left out."""
+    """What each test, or each exercise, cost, the hardest for those who tried first; what cost nothing is left out."""
     found: dict[str, Loss] = {}
     for test, exercise in results.tests.items():
         key = test if by_test else exercise
         loss = found.setdefault(key, Loss(key.removeprefix("test-"), exercise))
         points = [s.verdicts[test].points for s in results.graded if test in s.verdicts]
         loss.points += points[0] if points else 0
-        loss.possible += sum(points)
         for submission in results.graded:
             verdict = submission.verdicts.get(test)
-            if verdict is None or not verdict.failed:
+            if verdict is None:
                 continue
-            loss.lost += verdict.points - verdict.earned
-            groups = [loss.students]
-            if exercise in submission.untouched:
-                groups.append(loss.untouched)
-            elif exercise == INTEGRATION and len(submission.failures) > 1:
-                groups.append(loss.follows)
+            if verdict.failed and exercise in submission.untouched:
+                group = loss.untouched
+            elif verdict.failed and exercise == INTEGRATION and len(submission.failures) > 1:
+                group = loss.follows
             else:
+                loss.possible += verdict.points
+                if not verdict.failed:
+                    continue
+                loss.lost += verdict.points - verdict.earned
                 text = sentence(verdict.pattern, verdict.detail)
                 loss.examples.setdefault(text, sentence(verdict.detail, ""))
-                groups.append(loss.sentences[text])
-            for group in groups:
-                if submission.student not in group:
-                    group.append(submission.student)
-    return sorted((loss for loss in found.values() if loss.lost), key=lambda loss: (-loss.share, -loss.lost, loss.name))
+                group = loss.students
+                if submission.student not in loss.sentences[text]:
+                    loss.sentences[text].append(submission.student)
+            if submission.student not in group:
+                group.append(submission.student)
+    cost = (loss for loss in found.values() if loss.lost or loss.untouched or loss.follows)
+    return sorted(cost, key=lambda loss: (-loss.share, -loss.lost, -len(loss.untouched), loss.name))
 
 
 def sentence(pattern: str, detail: str) -> str:
@@ -397,12 +400,15 @@ def lead(results: ClassResults, tests: Sequence[Loss], mistakes: Sequence[Mistak
             f"Half of the {len(scores)} graded submissions have {number(half)} of {most} or more; the mean is "
             f"{statistics.mean(scores):.1f}."
         ]
-    if tests:
-        worst = min(tests, key=lambda loss: loss.exercise == INTEGRATION)
+    hard = [loss for loss in tests if loss.lost]
+    if hard:
+        worst = min(hard, key=lambda loss: loss.exercise == INTEGRATION)
         sentences.append(
-            f"The hardest test is {worst.name}: the class lost {worst.share:.0f}% of its points there "
+            f"The hardest test is {worst.name}: those who tried lost {worst.share:.0f}% of its points "
             f"({students(len(worst.students))})."
         )
+    elif tests:
+        sentences.append("What was written lost no points; what was left blank did.")
     else:
         sentences.append("No test cost anybody a point.")
     common = [(made, m.exercise) for m in mistakes for made in m.known]
