@@ -51,8 +51,8 @@ renew: $(READY) ## ASSIGNMENT=tokenizer: take a student's answers over into a co
 publish: $(READY) ## put the assembled assignments into the exchange, for students to fetch
 	@$(BIN)/python -m course.grading publish
 
-autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what is new, in parallel and in the sandbox
-	@$(BIN)/python -m course.grading autograde $(ASSIGNMENT)
+autograde: $(READY) ## ASSIGNMENT=tokenizer: collect and grade what is new, in the sandbox; WATCH=1: whatever comes in
+	@$(BIN)/python -m $(if $(WATCH),course.watch,course.grading autograde) $(ASSIGNMENT)
 
 feedback: $(READY) ## ASSIGNMENT=tokenizer: write and release feedback
 	@$(BIN)/python -m course.grading feedback $(ASSIGNMENT)

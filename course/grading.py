@@ -131,12 +131,14 @@ def autograde(
     assignment: str,
     student: str | None = None,
     *,
+    among: Iterable[str] | None = None,
     scheduler: str | None = None,
     isolated: bool = True,
 ) -> Run:
     """What grades all that is new, or one student's submission again; its `results` do the work.
 
-    `scheduler` is the address of a Dask scheduler whose workers judge, in place of this machine.
+    `among` names the students whose submissions are looked at, where not all are; `scheduler` is the address of a Dask
+    scheduler whose workers judge, in place of this machine.
 
     Raises:
         Refusal: there is no such assignment or no such submission.
@@ -152,7 +154,7 @@ def autograde(
     return Run(
         api,
         loaded,
-        students if student is None else [student],
+        [student] if student is not None else students if among is None else among,
         again=student is not None,
         scheduler=scheduler,
         isolated=isolated,

@@ -63,8 +63,8 @@ c.GenerateFeedback.preprocessors = ["course.pages.feedback.Grades"]
 c.GenerateFeedback.exporter_class = "course.pages.feedback.FeedbackExporter"
 
 # formgrader shows a submission through nbconvert's HTMLExporter: nothing of a student's may run there, nor any page ask
-# another server for anything.
-c.HTMLExporter.preprocessors = ["course.pages.sanitize.Harmless"]
+# another server for anything. Above it stand its author, their extension and the mistakes that it likely makes.
+c.HTMLExporter.preprocessors = ["course.pages.above.Above", "course.pages.sanitize.Harmless"]
 c.HTMLExporter.filters = {"markdown2html": "course.pages.sanitize.prose"}
 c.HTMLExporter.template_file = str(root / "course" / "pages" / "templates" / "formgrade.html.j2")
 

@@ -1,8 +1,14 @@
-"""Options and hooks of all tests: one topic's tests alone, and the longest first where several workers share them."""
+"""Options, hooks and fixtures of all tests: one topic's tests alone, the longest first, a small course to grade."""
+
+import shutil
+from pathlib import Path
 
 import pytest
+from nbgrader.apps.api import NbGraderAPI
 
+from course import ROOT, grading
 from tests.support import costs
+from tests.support.toy_course import StandIn, make_course, put_in
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,3 +30,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> costs.ByGroup | None:
     return costs.ByGroup(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course with the real settings and the toy assignment released; `new_course` copies it."""
+    root = tmp_path_factory.mktemp("template")
+    make_course(root)
+    for name in ("labkit", "solutions"):
+        (root / name).symlink_to(ROOT / name)
+    return root
+
+
+@pytest.fixture
+def new_course(template: Path, tmp_path: Path) -> tuple[NbGraderAPI, Path]:
+    """A fresh copy of the course, and where it lies."""
+    root = tmp_path / "new"
+    shutil.copytree(template, root, symlinks=True)
+    return grading.open_course(root), root
+
+
+@pytest.fixture
+def stand_in(new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The commands work on that copy, and nothing is run."""
+    for name in ("open_course", "is_isolated", "Assignment"):
+        monkeypatch.setattr(grading, name, getattr(grading, name))  # so that they are put back
+    monkeypatch.setattr("course.gradebook.autograde.judge_many", None)
+    put_in(new_course[1], stand_in := StandIn(new_course[1]))
+    return stand_in

@@ -37,36 +37,7 @@ from course.judging.verdict import Judged
 from course.sandbox import WITHOUT_SANDBOX
 from labkit.notebook import VERDICT
 from tests.support.sandboxed import needs_sandbox
-from tests.support.toy_course import SUBMISSIONS, StandIn, judged, make_course, put_in, submit, toy
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course with the real settings and the toy assignment released; `new_course` copies it."""
-    root = tmp_path_factory.mktemp("template")
-    make_course(root)
-    for name in ("labkit", "solutions"):
-        (root / name).symlink_to(ROOT / name)
-    return root
-
-
-@pytest.fixture
-def new_course(template: Path, tmp_path: Path) -> tuple[NbGraderAPI, Path]:
-    """A fresh copy of the course, and where it lies."""
-    root = tmp_path / "new"
-    shutil.copytree(template, root, symlinks=True)
-    return grading.open_course(root), root
-
-
-@pytest.fixture
-def stand_in(new_course: tuple[NbGraderAPI, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """The commands work on that copy, and nothing is run."""
-    for name in ("open_course", "is_isolated", "Assignment"):
-        monkeypatch.setattr(grading, name, getattr(grading, name))  # so that they are put back
-    monkeypatch.setattr("course.gradebook.autograde.judge_many", None)
-    put_in(new_course[1], stand_in := StandIn(new_course[1]))
-    return stand_in
-
+from tests.support.toy_course import SUBMISSIONS, StandIn, judged, submit, toy
 
 HALF = toy("import warnings; warnings.warn('mind'); return x + 1")
 DIES = toy("import os; os._exit(1)")

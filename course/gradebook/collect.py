@@ -59,15 +59,10 @@ class CollectOwned(ExchangeCollect):
         return newest_first
 
     def _is_own(self, record: dict[str, Any]) -> bool:
-        import pwd  # absent on Windows, where there is no exchange either
-
         path = Path(self.inbound_path, record["filename"])
         if not self.check_owner:
             return not path.is_symlink()
-        try:
-            owner = pwd.getpwuid(path.lstat().st_uid).pw_name
-        except (KeyError, OSError):
-            owner = "nobody known"
+        owner = made_by(path)
         if owner != record["username"] or path.is_symlink():
             self.log.error("Left out %s: it is in the name of %s but made by %s.", path, record["username"], owner)
             return False
@@ -120,6 +115,16 @@ class CollectOwned(ExchangeCollect):
             return sorted(ignored)
 
         return ignore
+
+
+def made_by(path: Path) -> str:
+    """The user whose file or folder it is."""
+    import pwd  # absent on Windows, where there is no exchange either
+
+    try:
+        return pwd.getpwuid(path.lstat().st_uid).pw_name
+    except (KeyError, OSError):
+        return "nobody known"
 
 
 def _unfit(path: Path, submission: Path) -> str | None:

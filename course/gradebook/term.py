@@ -10,6 +10,8 @@ holds where an assignment's own table is silent:
     lose_per_day = "10%"               # of the score, for each day begun; or points: lose_per_day = 2
     keep_at_least = "50%"              # of the score, or points: what a late submission keeps
     submissions = "last"               # the last submission counts; or "best": the one with the most points
+    marks_an_hour = 4                  # of a student's submissions that `make autograde WATCH=1` grades in an hour
+    feedback_at_once = true            # whether it also releases the feedback
 
     [gpt]
     due = 2026-12-01T23:59:00          # or a day, 2026-12-01: until it ends
@@ -87,6 +89,8 @@ class Rules:
     lose_per_day: Amount = NOTHING
     keep_at_least: Amount = NOTHING
     submissions: str = "last"
+    marks_an_hour: int = field(default=4, compare=False)  # these three are no part of the late rules
+    feedback_at_once: bool = field(default=True, compare=False)
     zone: tzinfo = field(default=UTC, compare=False)  # the course's
 
     def days_late(self, handed_in: datetime | None, due: datetime | None) -> int:
@@ -207,6 +211,8 @@ class _File:
             "lose_per_day": lambda value: self.amount(name, "lose_per_day", value),
             "keep_at_least": lambda value: self.amount(name, "keep_at_least", value),
             "submissions": lambda value: self.policy(name, value),
+            "marks_an_hour": lambda value: self.marks_an_hour(name, value),
+            "feedback_at_once": lambda value: self.feedback_at_once(name, value),
         }
         if unknown := sorted(table.keys() - read.keys()):
             self.refuse(name, unknown[0], f"`{unknown[0]}` is none of {', '.join(read)}")
@@ -238,6 +244,16 @@ class _File:
         if value not in ("last", "best"):
             self.refuse(name, "submissions", f'`submissions` is {value!r}; write "last" or "best"')
         return str(value)
+
+    def marks_an_hour(self, name: str, value: Any) -> int:
+        if type(value) is not int or value < 0:
+            self.refuse(name, "marks_an_hour", f"`marks_an_hour` is {value!r}; write how many, 0 for none")
+        return value
+
+    def feedback_at_once(self, name: str, value: Any) -> bool:
+        if type(value) is not bool:
+            self.refuse(name, "feedback_at_once", f"`feedback_at_once` is {value!r}; write true or false")
+        return value
 
 
 # --------------------------------------------------------------------------------------------------------- submissions

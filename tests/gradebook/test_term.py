@@ -373,6 +373,12 @@ def test_a_day_lasts_until_it_ends_and_no_file_is_no_rule(tmp_path: Path):
     assert rules_of(tmp_path, "[gpt]\ndue = 2026-12-01").of("gpt").due == datetime(2026, 12, 1, 23, 59, 59, tzinfo=UTC)
 
 
+def test_what_is_graded_at_once_is_the_instructors_choice(tmp_path: Path):
+    assert (Rules().marks_an_hour, Rules().feedback_at_once) == (4, True)
+    rules = rules_of(tmp_path, "[every]\nmarks_an_hour = 1\n[gpt]\nfeedback_at_once = false").of("gpt")
+    assert (rules.marks_an_hour, rules.feedback_at_once) == (1, False)
+
+
 WRONG: dict[str, tuple[str, int, str]] = {
     "no TOML": ("[gpt]\ndue = = 1\n", 2, "correct it as TOML wants it"),
     "an unfinished table": ("\n[gpt", 2, "correct it as TOML wants it"),
@@ -386,6 +392,9 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "more than all": ('[every]\nlose_per_day = "101%"\n', 2, "write points, such as 2, or a share"),
     "a word": ('[every]\n\nkeep_at_least = "half"\n', 3, "write points, such as 2, or a share"),
     "a policy": ('[gpt]\nsubmissions = "mean"\n[tokenizer]\nsubmissions = "last"', 2, 'write "last" or "best"'),
+    "a limit of a half": ("[every]\nmarks_an_hour = 0.5\n", 2, "write how many, 0 for none"),
+    "a limit below none": ("[every]\nmarks_an_hour = -1\n", 2, "write how many, 0 for none"),
+    "neither true nor false": ('[every]\nfeedback_at_once = "yes"\n', 2, "write true or false"),
     "a time zone": ('timezone = "Mars/Base"\n', 1, "there is no time zone 'Mars/Base'"),
     "a key outside": ("\ndue = 2026-12-01\n", 2, "`due` belongs into a table"),
 }

@@ -23,7 +23,7 @@ from course import grading
 from course.judging import wire
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import verdict_of
-from course.pages import feedback, mistakes
+from course.pages import above, feedback, mistakes
 from course.pages.digests import digests
 from course.pages.formgrader import WithBanner
 from course.pages.mistakes import Mistake
@@ -384,6 +384,28 @@ def test_a_hostile_notebook_in_formgrader(course: Course) -> None:
     assert "DETAIL_5518" in page  # the instructor sees why
     assert "def hidden_helper" in told(container)
     assert "What the grader remarked" in page
+
+
+def test_formgrader_says_whose_it_is_what_was_granted_and_the_likely_mistake(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def granted(gradebook: Any, submission: Any) -> None:
+        submission.timestamp = datetime(2026, 11, 20, 10)
+        submission.assignment.duedate = datetime(2026, 11, 19, 8)
+        submission.extension = timedelta(days=2)
+
+    course.grade("above", autograded(), granted, first_name="Ann", last_name="O'<b>Lee")
+    likely = {"quad": feedback.Likely(["doubles <i>once</i>"], exact=True)}
+    monkeypatch.setattr(above, "likely_mistakes", lambda nb, source, root, name: likely)
+    soup = BeautifulSoup(show_in_formgrader(course, autograded(), student="above"), "html.parser")
+    assert [told(line) for line in soup.select(".alert li")][:3] == [
+        "Ann O'<b>Lee (above), handed in 20 November 2026, 10:00 UTC",
+        "An extension of 2 days was granted: due 21 November 2026, 08:00 UTC",
+        "quad: likely mistake: doubles <i>once</i>",
+    ]
+    with course.api.gradebook as gradebook:
+        gradebook.find_assignment("doubling").duedate = None
+        gradebook.db.commit()
 
 
 def test_the_banner_where_there_is_no_sandbox(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
