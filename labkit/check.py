@@ -30,6 +30,7 @@ from labkit.notebook import (
     answer_cells,
     defined,
     facts,
+    first_lines,
     grade_id,
     is_blank,
     is_exercise,
@@ -181,12 +182,6 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
                     error += "\nThe exercise's cell is missing: write the answer into a cell above these tests."
                 exercise.failures.append(broken.get(name, error))
     return list(found.values())
-
-
-def first_lines(message: str) -> list[str]:
-    """What is shown of a message: its first two lines, cut where they are very long."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()][:2]
-    return [line if len(line) <= 300 else line[:297] + "..." for line in lines]
 
 
 def _error(cell: NotebookNode) -> str | None:

@@ -124,6 +124,12 @@ def answer_cells(cells: Iterable[NotebookNode], exercises: Collection[str]) -> d
     return chosen
 
 
+def first_lines(message: str) -> list[str]:
+    """What is shown of a message: its first two lines, cut where they are very long."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()][:2]
+    return [line if len(line) <= 300 else line[:297] + "..." for line in lines]
+
+
 # ---------------------------------------------------------------------------------------- what a student's cell defines
 
 _PARSING = threading.Lock()

@@ -15,7 +15,7 @@ MAY_IMPORT = {"labkit": set(), "solutions": {"labkit"}, "book": {"labkit", "solu
 COURSE_MAY_IMPORT = ("labkit.testing", "labkit.notebook", "labkit.files")
 # Each room of the course may import those before it, and itself.
 ROOMS = ("reach", "notebook", "assemble", "banks", "sandbox", "judging", "gradebook", "pages", "deploy")
-COMMANDS = ("course.grading", "course.up", "course.nbgrader_config")
+COMMANDS = ("course.grading", "course.up", "course.watch", "course.nbgrader_config")
 
 
 def modules(package: str) -> Iterator[Path]:

@@ -23,8 +23,8 @@ from course.assemble.source import assignments
 from course.banks.bank import bank
 from course.judging.verdict import Failure
 from course.pages.mistakes import bank_of, read_record, tests_of
-from labkit.check import first_lines
 from labkit.files import write_whole
+from labkit.notebook import first_lines
 
 BAR = 0.8
 """The share of a topic's wrong answers that are diagnosed, at least."""
