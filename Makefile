@@ -12,7 +12,7 @@ PIP = $(BIN)/pip install --disable-pip-version-check --progress-bar on
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics mistakes mutants audit export checkpoints test test-long prove costs bench lint lock clean
+.PHONY: help setup up book exercises check renew publish autograde feedback extend analytics alike mistakes mutants audit export checkpoints test test-long prove costs bench lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ extend: $(READY) ## ASSIGNMENT=tokenizer STUDENT=alice DAYS=2: give a student mo
 
 analytics: $(READY) ## ASSIGNMENT=tokenizer: a page on how the class did and which mistakes it made
 	@$(BIN)/python -m course.grading analytics $(ASSIGNMENT)
+
+alike: $(READY) ## ASSIGNMENT=tokenizer: a page of submissions whose answers are alike; it changes no mark
+	@$(BIN)/python -m course.grading alike $(ASSIGNMENT)
 
 mistakes: $(READY) ## ASSIGNMENT=tokenizer (or all): play the known wrong answers that changed and keep what tests say
 	@$(BIN)/python -m course.pages.record $(ASSIGNMENT)

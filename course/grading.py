@@ -45,7 +45,7 @@ from course.gradebook.store import Store
 from course.gradebook.term import update
 from course.gradebook.writer import enter
 from course.judging.assignment import Assignment
-from course.pages import analytics
+from course.pages import alike, analytics
 from course.pages.one_student import release_feedback, write_feedback
 
 
@@ -332,7 +332,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("publish", help="put the assignments into the exchange")
     command.add_argument("--students", nargs="*", default=[], help="add these students to the gradebook")
     command.set_defaults(run=publish_command)
-    for module in (term, analytics, exports):
+    for module in (term, analytics, alike, exports):
         module.add_commands(commands)
     return parser
 

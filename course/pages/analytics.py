@@ -91,12 +91,7 @@ def read_class(api: NbGraderAPI, name: str) -> ClassResults:
     Raises:
         CannotAnalyse: there is no such assignment.
     """
-    course = api.coursedir
-    path = Path(course.format_path(course.source_directory, ".", name), f"{name}.ipynb")
-    if not path.is_file():
-        known = ", ".join(sorted(api.get_source_assignments())) or "none yet: run `make exercises`"
-        raise CannotAnalyse(f"There is no assignment {name!r}; this course has {known}.")
-    source = nbformat.read(path, as_version=4)
+    source = source_of(api, name)
     # A name that is not UTF-8 text cannot stand on a page.
     submitted = frozenset(student.encode(errors="replace").decode() for student in api.get_submitted_students(name))
     blank = blank_answers(source)
@@ -111,8 +106,7 @@ def read_class(api: NbGraderAPI, name: str) -> ClassResults:
             ) from None
         for entry in gradebook.assignment_submissions(name):
             student = entry.student.id
-            folder = Path(course.format_path(course.autograded_directory, student, name))
-            if (notebook := _read(folder / f"{name}.ipynb")) is None:
+            if (notebook := graded_notebook(api, name, student)) is None:
                 continue
             score = max(0.0, entry.score - (entry.late_submission_penalty or 0.0))
             # Without a due date or a time of hand-in nbgrader's own sums fail.
@@ -142,10 +136,26 @@ def read_mistakes(api: NbGraderAPI, name: str) -> tuple[list[Mistake], str | Non
     return known_mistakes(root, name, source), stale_part(root, name, source)
 
 
-def _read(path: Path) -> NotebookNode | None:
+def source_of(api: NbGraderAPI, name: str) -> NotebookNode:
+    """The instructor's notebook of an assignment.
+
+    Raises:
+        CannotAnalyse: there is no such assignment.
+    """
+    course = api.coursedir
+    path = Path(course.format_path(course.source_directory, ".", name), f"{name}.ipynb")
+    if not path.is_file():
+        known = ", ".join(sorted(api.get_source_assignments())) or "none yet: run `make exercises`"
+        raise CannotAnalyse(f"There is no assignment {name!r}; this course has {known}.")
+    return nbformat.read(path, as_version=4)
+
+
+def graded_notebook(api: NbGraderAPI, name: str, student: str) -> NotebookNode | None:
+    """A student's graded notebook, or None where the submission is not graded."""
+    folder = Path(api.coursedir.format_path(api.coursedir.autograded_directory, student, name))
     try:
-        return nbformat.read(path, as_version=4)
-    except Exception:  # the file is absent or no notebook: then the submission is not graded
+        return nbformat.read(folder / f"{name}.ipynb", as_version=4)
+    except Exception:  # the file is absent or no notebook
         return None
 
 

@@ -14,12 +14,14 @@ from course.gradebook.exports import number
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(name: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] = {}) -> str:
-    """The page of `templates/<name>.html.j2` with the style of `templates/<name>.css`.
+def render(
+    name: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] = {}, style: str = ""
+) -> str:
+    """The page of `templates/<name>.html.j2` with the style of `templates/<name>.css`, or of another page's.
 
     The template finds the style as `style` and, for its Content-Security-Policy, the style's digest as `style_hash`.
     """
-    style = (TEMPLATES / f"{name}.css").read_text(encoding="utf-8")
+    css = (TEMPLATES / f"{style or name}.css").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -29,7 +31,7 @@ def render(name: str, values: Mapping[str, Any], filters: Mapping[str, Callable[
     )
     environment.filters |= {"number": number, **filters}
     return environment.get_template(f"{name}.html.j2").render(
-        style=Markup(style),  # our own file
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style=Markup(css),  # our own file
+        style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         **values,
     )
