@@ -55,12 +55,15 @@ class Running:
 
 
 @contextmanager
-def up(root: Path, python: str = sys.executable, **options: Any) -> Iterator[Running]:
+def up(
+    root: Path, python: str = sys.executable, ports: tuple[int, int] | None = None, **options: Any
+) -> Iterator[Running]:
     """Run `python -m course.up` in `root` until it says that everything is there; SIGINT at the end.
 
-    `options` go to Popen: in whose name, with which environment.
+    `ports` are the hub's and the book's, when not free ones; `options` go to Popen: in whose name, with which
+    environment.
     """
-    port, book_port = free_port(), free_port()
+    port, book_port = ports or (free_port(), free_port())
     process = subprocess.Popen(
         [python, "-m", "course.up", "--port", str(port), "--book-port", str(book_port)],
         cwd=root,

@@ -170,13 +170,13 @@ class Student:
     @staticmethod
     def _notes(standing: Standing, changed: bool, rules: str) -> Iterator[str]:
         if standing.state == "submitted":
-            yield "Handed in. The mark comes here when it is released."
+            yield "Submitted. The mark comes here when it is released."
         if standing.submitted and changed:
-            yield "You have changed your notebook since you handed it in."
+            yield "You have changed your notebook since you submitted it."
         if standing.mark and not standing.mark.is_of_last:
             yield "The mark is that of an earlier submission."
         if standing.is_past_due and not standing.submitted:
-            yield f"The due date has passed. You can still hand it in ({rules})."
+            yield f"The due date has passed. You can still submit it ({rules})."
 
     def notebook(self, name: str) -> Path:
         """Where the student's copy of an assignment lies, if it was fetched."""
@@ -218,10 +218,10 @@ class Student:
         return self.notebook(name)
 
     def submit(self, name: str) -> str:
-        """Hand in the assignment as it was last saved; says what was handed in, and whether it was late.
+        """Submit the assignment as it was last saved; says what was submitted, and whether it was late.
 
         Raises:
-            StudentError: it was not fetched, or cannot be copied; nothing is handed in then.
+            StudentError: it was not fetched, or cannot be copied; nothing is submitted then.
         """
         standing = self.standing(name)
         if standing.saved is None:
@@ -229,15 +229,15 @@ class Student:
             others = sorted(path.name for path in folder.glob("*.ipynb")) if folder.is_dir() else []
             if others:
                 raise StudentError(
-                    f"Nothing was handed in: there is no {name}.ipynb in your folder {name}, only {', '.join(others)}. "
+                    f"Nothing was submitted: there is no {name}.ipynb in your folder {name}, only {', '.join(others)}. "
                     f"If you renamed it, give it back the name {name}.ipynb; “Fetch and open” brings a fresh copy."
                 )
             raise StudentError(
-                f"Nothing was handed in: you have not fetched “{standing.title}” yet. Press “Fetch and open”, write "
+                f"Nothing was submitted: you have not fetched “{standing.title}” yet. Press “Fetch and open”, write "
                 "your answers, save, and come back."
             )
-        self._do("Submit", name, f"Nothing was handed in: “{standing.title}” could not be copied")
-        said = f"Handed in: {standing.title}, as you saved it on {standing.saved.text}."
+        self._do("Submit", name, f"Nothing was submitted: “{standing.title}” could not be copied")
+        said = f"Submitted: {standing.title}, as you saved it on {standing.saved.text}."
         if standing.is_past_due and standing.due:
             said += f" It was due on {standing.due.text}, so it counts as late, unless you have an extension."
         return said
@@ -246,11 +246,11 @@ class Student:
         """Bring the newest released feedback into the student's home; returns the page.
 
         Raises:
-            StudentError: nothing was handed in, or no feedback is released yet.
+            StudentError: nothing was submitted, or no feedback is released yet.
         """
         standing = self.standing(name)
         if standing.submitted is None:
-            raise StudentError(f"There is no feedback on “{standing.title}”: you have not handed it in yet.")
+            raise StudentError(f"There is no feedback on “{standing.title}”: you have not submitted it yet.")
         if standing.mark is None:
             raise StudentError(
                 f"There is no feedback on “{standing.title}” yet: your instructor has not released it. Your submission "
@@ -274,7 +274,7 @@ class Student:
         """Take one of nbgrader's steps; its errors come as a sentence for the student."""
         if not (self._exchange() / "outbound").is_dir():
             raise StudentError(
-                "The course's exchange folder cannot be reached, so nothing can be fetched or handed in now. Your own "
+                "The course's exchange folder cannot be reached, so nothing can be fetched or submitted now. Your own "
                 "files are as they were. Tell your instructor, and try again later."
             )
         config = Config(self.settings)

@@ -4,10 +4,10 @@
     GET  course/open/<name>        fetch the assignment, if it is not there, and open it: a link for books and mails
     GET  course/feedback/<name>    fetch the newest released feedback and show it
     GET  course/api/assignments    {"title": ..., "assignments": [Standing, ...]}, or {"error": sentence}
-    POST course/api/submit/<name>  hand in; {"message": sentence, "assignment": Standing}, or {"error": sentence}
+    POST course/api/submit/<name>  submit; {"message": sentence, "assignment": Standing}, or {"error": sentence}
     POST assignments/validate      what nbgrader's Validate buttons ask, answered by `labkit.check`
 
-The two links change nothing that is there: what a student has is never written over. Whatever hands in is a POST, which
+The two links change nothing that is there: what a student has is never written over. Submitting is a POST, which
 Jupyter answers only with the page's own token (XSRF).
 """
 
@@ -130,7 +130,7 @@ class Assignments(Api):
 
 
 class Submit(Api):
-    """Hands in an assignment."""
+    """Submits an assignment."""
 
     @web.authenticated
     async def post(self, name: str) -> None:

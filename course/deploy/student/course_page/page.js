@@ -1,4 +1,4 @@
-// Lists the assignments and hands them in. What it shows comes from course/api/assignments (see handlers.py).
+// Lists the assignments and submits them. What it shows comes from course/api/assignments (see handlers.py).
 
 const { base, xsrf } = document.documentElement.dataset;
 const list = document.getElementById("assignments");
@@ -80,7 +80,7 @@ async function submit(name) {
   const button = card(name).querySelector(".submit");
   const said = card(name).querySelector(".said");
   button.disabled = true;
-  said.textContent = "Handing in …";
+  said.textContent = "Submitting …";
   said.classList.remove("failed");
   try {
     const done = await ask(`submit/${encodeURIComponent(name)}`, { method: "POST" });

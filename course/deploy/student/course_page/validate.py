@@ -10,7 +10,7 @@ from labkit.notebook import NotebookError, facts
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
 WORDS = {"passed": "solved", "failed": "failing", "blank": "blank", "not run": "not run"}
 """What the table says for `labkit.check`'s states."""
-ALL_PASS = "Every test that you can see passes: hand it in on the course page."
+ALL_PASS = "Every test that you can see passes: submit it on the course page."
 
 
 def table(path: Path, due: str = "") -> str:
