@@ -51,7 +51,7 @@ def write(course: Path, root: Path, zone: tzinfo, assignments: Mapping[str, tupl
     entries = []
     for name in sorted(assignments, key=lambda name: (order.get(name, len(order)), name)):
         due, rules = assignments[name]
-        entries.append(Entry(name, chapter_title(name, root), due and due.isoformat(), rules))
+        entries.append(Entry(name, chapter_title(name, root), due.isoformat() if due else None, rules))
     title = (_yaml(root / "_config.yml") or {}).get("title", "")
     content = {"title": title, "zone": str(zone), "assignments": [asdict(entry) for entry in entries]}
     path = course / FILE
