@@ -79,7 +79,8 @@ function update(it) {
 async function submit(name) {
   const button = card(name).querySelector(".submit");
   const said = card(name).querySelector(".said");
-  button.disabled = true;
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true"; // a button that is disabled in earnest would lose the focus
   said.textContent = "Submitting …";
   said.classList.remove("failed");
   try {
@@ -90,7 +91,7 @@ async function submit(name) {
     said.textContent = problem.message;
     said.classList.add("failed");
   } finally {
-    button.disabled = false;
+    button.ariaDisabled = null;
   }
   lookAgain();
 }
