@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -291,11 +291,6 @@ class Student:
                 f"{failed} ({reason}). Your own files are as they were. Try again; if it happens again, tell your "
                 "instructor."
             ) from error
-
-
-def as_json(standing: Standing) -> dict[str, Any]:
-    """A standing as the page's API sends it."""
-    return asdict(standing)
 
 
 def _read(path: Path) -> dict[str, Any]:
