@@ -166,3 +166,19 @@ def test_a_submission_needs_the_pages_own_token(server: Server) -> None:
         answer = page.request.post(f"{server.address.partition('?')[0]}course/api/submit/toy")
         assert answer.status == 403
         assert sorted((server.exchange / "llm" / "inbound").iterdir()) == before
+
+
+def test_validate_reads_nothing_outside_the_students_home(server: Server) -> None:
+    with chromium() as browser, new_page(browser) as page:
+        Visit(page, server)
+        home = server.address.partition("?")[0]
+        token = page.evaluate("document.documentElement.dataset.xsrf")
+        for path in ("../server.log", "/etc/passwd"):
+            asked = page.request.post(
+                f"{home}assignments/validate", params={"path": path}, headers={"X-XSRFToken": token}
+            )
+            assert asked.status == 403, path
+        asked = page.request.post(
+            f"{home}assignments/validate", params={"path": "no.ipynb"}, headers={"X-XSRFToken": token}
+        )
+        assert "There is no notebook" in asked.json()["value"]["failed"][0]["error"]
