@@ -124,7 +124,7 @@ def written(clock: Clock, assignment: str, rounds: int) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--assignment", default="gpt")
+    parser.add_argument("--assignment", default="tokenizer")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
     clock = Clock()
