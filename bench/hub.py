@@ -108,8 +108,9 @@ def written(clock: Clock, assignment: str, rounds: int) -> str:
     lines = [
         "# What a student waits for on the hub",
         "",
-        f"Made by `python -m bench.hub` on {date.today()} ({machine}): the hub of `make up` and Chromium on one",
-        f"machine, the assignment {assignment}, {rounds} rounds.",
+        f"Made by `python -m bench.hub` on {date.today()} ({machine}):",
+        f"the hub of `make up` and Chromium on one machine, the assignment {assignment}, {rounds} rounds. A load average",
+        "above the number of cores means that other work was waited for: make it again on an idle machine.",
         "",
         "| step | median, seconds | least | most | what is measured |",
         "| --- | --- | --- | --- | --- |",
