@@ -25,7 +25,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -89,10 +89,16 @@ def fingerprint(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def run_step(what: str, module: str, *arguments: str, begun: Callable[[int], None] = lambda group: None) -> None:
+def run_step(
+    what: str,
+    module: str,
+    *arguments: str,
+    begun: Callable[[int], None] = lambda group: None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Run one of the course's own commands, its output to a log; refuse with the end of the log if it fails.
 
-    `begun` is told the process group of the command.
+    `begun` is told the process group of the command; `environment` is added to this process's own.
     """
     print(f"{what} ...", flush=True)
     log = RUN / f"{module}.log"
@@ -100,6 +106,7 @@ def run_step(what: str, module: str, *arguments: str, begun: Callable[[int], Non
         step = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
+            env=os.environ | dict(environment or {}),
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -131,24 +138,27 @@ def finished(name: str, state: str) -> None:
     (RUN / f"{name}.stamp").write_text(state)
 
 
-def book_to_build() -> str | None:
-    """The state of what the book is made from, if the book was built from another; None if it is up to date."""
-    state = fingerprint(*(ROOT / name for name in ("book", "_config.yml", "solutions", "labkit", "exercises")))
+def book_to_build(hub: str) -> str | None:
+    """The state of what the book is made from, if the book was built from another; None if it is up to date.
+
+    `hub` is the address to which the exercise cards lead.
+    """
+    state = fingerprint(*(ROOT / name for name in ("book", "_config.yml", "solutions", "labkit", "exercises"))) + hub
     return state if not (BOOK / "index.html").exists() or changed("book", state) else None
 
 
 class BookBuild(threading.Thread):
     """Builds the book beside the hub, and says when it is there or why it is not."""
 
-    def __init__(self, state: str, port: int) -> None:
+    def __init__(self, state: str, port: int, hub: str) -> None:
         super().__init__(daemon=True)
-        self.state, self.port = state, port
+        self.state, self.port, self.hub = state, port, hub
         self.group: int | None = None
         self.stopped = False
 
     def run(self) -> None:
         try:
-            run_step("Building the book", "book.build", begun=self.begun)
+            run_step("Building the book", "book.build", begun=self.begun, environment={"COURSE_HUB": self.hub})
         except Refusal as refusal:
             if not self.stopped:
                 print(f"{refusal}\n\nThe hub goes on without the book. `make book` builds it again.", flush=True)
@@ -329,8 +339,9 @@ def serve(port: int, book_port: int) -> None:
     hub = build = None
     try:
         hub = start_hub(port, book_port)
-        if state := book_to_build():
-            build = BookBuild(state, book_port)
+        address = f"http://127.0.0.1:{port}"
+        if state := book_to_build(address):
+            build = BookBuild(state, book_port, address)
         announce(port, book_port, building=build is not None)
         if build is not None:
             build.start()

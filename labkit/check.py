@@ -61,8 +61,13 @@ class Exercise:
     reached: bool = True
 
     @property
-    def blank(self) -> bool:
-        return bool(self.failures) and set(self.failures) == {BLANK}
+    def state(self) -> str:
+        """One of "passed", "failed", "blank" and "not run"."""
+        if self.earned == self.points and self.reached:
+            return "passed"
+        if not self.reached and not self.failures:
+            return "not run"
+        return "blank" if set(self.failures) == {BLANK} else "failed"
 
 
 def find(name: str) -> Path:
@@ -203,14 +208,9 @@ def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None
     yield course.title
     width = max(len(e.name) for e in exercises)
     for exercise in exercises:
-        if exercise.earned == exercise.points and exercise.reached:
-            state = "passed"
-        elif not exercise.reached and not exercise.failures:
-            state = "not run"
-        else:
-            state = "blank" if exercise.blank else "FAILED"
+        state = "FAILED" if exercise.state == "failed" else exercise.state
         yield f"  {state:8}{exercise.name:{width}}  {exercise.earned:2} of {exercise.points} points"
-        if state == "FAILED":
+        if exercise.state == "failed":
             yield from (f"          {line}" for line in exercise.failures[0].splitlines())
     earned, points = sum(e.earned for e in exercises), sum(e.points for e in exercises)
     yield f"Visible tests: {earned} of {points} points."
@@ -218,8 +218,16 @@ def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None
         yield f"Hidden tests, worth {hidden} points more, and hidden checks of these run when it is graded."
     if stopped:
         yield stopped
-    if first := next((e for e in exercises if e.earned < e.points and e.reached), None):
-        yield f"Fix first: {first.name}." if not first.blank else f"Next to write: {first.name}."
+    if todo := what_next(exercises):
+        yield todo
+
+
+def what_next(exercises: list[Exercise]) -> str | None:
+    """The exercise to turn to, in a sentence; None where every test that ran passes."""
+    first = next((e for e in exercises if e.earned < e.points and e.reached), None)
+    if first is None:
+        return None
+    return f"Next to write: {first.name}." if first.state == "blank" else f"Fix first: {first.name}."
 
 
 def too_large(notebook: NotebookNode) -> Iterator[str]:

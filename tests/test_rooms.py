@@ -12,7 +12,8 @@ from course import ROOT
 PACKAGES = ("labkit", "solutions", "book", "course", "tests", "bench")
 # What each package may import of the others. A test may look at anything.
 MAY_IMPORT = {"labkit": set(), "solutions": {"labkit"}, "book": {"labkit", "solutions"}, "course": {"labkit"}}
-COURSE_MAY_IMPORT = ("labkit.testing", "labkit.notebook", "labkit.files")
+# labkit.check: the student's Validate button shows what it reports.
+COURSE_MAY_IMPORT = ("labkit.testing", "labkit.notebook", "labkit.files", "labkit.check")
 # Each room of the course may import those before it, and itself.
 ROOMS = ("reach", "notebook", "assemble", "banks", "sandbox", "judging", "gradebook", "pages", "deploy")
 COMMANDS = ("course.grading", "course.up", "course.watch", "course.nbgrader_config")

@@ -54,11 +54,14 @@ def steps(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ran
 
 
-def start() -> None:
+HUB = "http://127.0.0.1:8000"
+
+
+def start(hub: str = HUB) -> None:
     """What a start does before it serves."""
     up.prepare_course()
-    if state := up.book_to_build():
-        up.BookBuild(state, 8080).run()
+    if state := up.book_to_build(hub):
+        up.BookBuild(state, 8080, hub).run()
 
 
 def test_a_second_start_builds_nothing(steps: list[str]) -> None:
@@ -83,6 +86,14 @@ def test_a_change_is_noticed(here: Path, steps: list[str], changed: str, expecte
     (here / changed).write_text("another length")
     start()
     assert steps == expected
+
+
+def test_a_hub_elsewhere_builds_the_book_again(steps: list[str]) -> None:
+    """The exercise cards lead to it."""
+    start()
+    steps.clear()
+    start("http://127.0.0.1:8001")
+    assert steps == ["book.build"]
 
 
 @pytest.mark.parametrize("lost", ["course/gradebook.db", "course/run/exchange", "_build/html/index.html"])
@@ -168,7 +179,7 @@ def book_build(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], u
     def begin(code: str) -> up.BookBuild:
         (here / "book").mkdir()
         (here / "book" / "build.py").write_text(code)
-        build = up.BookBuild("a state", 8080)
+        build = up.BookBuild("a state", 8080, HUB)
         build.start()
         return build
 
@@ -200,7 +211,7 @@ def test_a_stop_before_the_build_began_ends_it_too(
 @pytest.mark.parametrize(
     ("code", "says", "built"),
     [
-        ("print('built')", "The book is built: http://127.0.0.1:8080/", True),
+        (f"import os; assert os.environ['COURSE_HUB'] == '{HUB}'", "The book is built: http://127.0.0.1:8080/", True),
         ("raise SystemExit('gpt.md:3: WARNING')", "gpt.md:3: WARNING\n\nThe hub goes on without the book.", False),
     ],
     ids=["built", "failed"],

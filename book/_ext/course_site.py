@@ -20,6 +20,8 @@ ICONS = {
     "Binder": "fas fa-flask",
     "Colab": "fas fa-cloud",
 }
+NOBODY = "your-organisation/"
+"""The owner of the repository in _config.yml until somebody publishes the course."""
 # What screen readers would be told wrongly: docutils calls the bibliography a list, though its entries hold links
 # beside list items; MyST-NB's folds are named differently from the words they show.
 MENDED = {
@@ -38,16 +40,20 @@ def launch_links(name: str, repository: str, branch: str, hub: str) -> dict[str,
 
     Args:
         name: the assignment's name.
-        repository: the address of the repository on GitHub, without a slash at its end.
+        repository: the address of the repository on GitHub, without a slash at its end; as long as it is the one that
+            this project comes with, nothing is there to be opened.
         branch: the branch the notebooks are read from.
         hub: the address of the class's JupyterHub; empty where there is none.
     """
     owner_and_name = repository.removeprefix("https://github.com/")
     path = f"exercises/{name}/{name}.ipynb"
-    links = {"Read the notebook": f"{repository}/blob/{branch}/{path}"}
+    published = not owner_and_name.startswith(NOBODY)
+    links = {"Read the notebook": f"{repository}/blob/{branch}/{path}"} if published else {}
     if hub:
-        # nbgrader puts a fetched assignment into the student's home, in a folder of its own name.
-        links["JupyterHub"] = f"{hub.rstrip('/')}/hub/user-redirect/lab/tree/{quote(f'{name}/{name}.ipynb')}"
+        # The student's course page fetches the assignment, if need be, and opens it (course/deploy/student).
+        links["JupyterHub"] = f"{hub.rstrip('/')}/hub/user-redirect/course/open/{quote(name)}"
+    if not published:
+        return links
     links["Binder"] = f"https://mybinder.org/v2/gh/{owner_and_name}/{branch}?{urlencode({'labpath': path})}"
     links["Colab"] = f"https://colab.research.google.com/github/{owner_and_name}/blob/{branch}/{path}"
     return links
@@ -103,7 +109,8 @@ class ExerciseCard(SphinxDirective):
         laptop = nodes.paragraph(classes=["exercise-card-laptop"])
         laptop += [nodes.Text("On your laptop: open "), nodes.literal("", f"exercises/{name}/{name}.ipynb")]
         laptop += [nodes.Text(", then run "), nodes.literal("", f"make check ASSIGNMENT={name}"), nodes.Text(".")]
-        card += [heading, nodes.paragraph("", facts, classes=["exercise-card-facts"]), places, laptop]
+        card += [heading, nodes.paragraph("", facts, classes=["exercise-card-facts"])]
+        card += [places, laptop] if places.children else [laptop]
         if not os.environ.get("SOLUTIONS"):
             return [card]
         solution = ROOT / "solutions" / f"{name}.py"
@@ -154,28 +161,35 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
         context["body"] = CONTROL.sub(rf"\g<0>{WITHOUT_SCRIPTS}", body)
 
     names = (app.env.metadata.get(pagename, {}).get("exercise-cards") or "").split()
-    if not names or "header_buttons" not in context:
+    buttons = [
+        {
+            "type": "link",
+            "url": address,
+            "text": label if len(names) == 1 else f"{label}: {name}",
+            "tooltip": f"Exercises of this chapter: {label}",
+            "icon": ICONS[label],
+        }
+        for name in names
+        for label, address in links_of(app, name).items()
+    ]
+    if not buttons or "header_buttons" not in context:
         return
     context["header_buttons"].insert(
         0,
         {
             "type": "group",
-            "buttons": [
-                {
-                    "type": "link",
-                    "url": address,
-                    "text": label if len(names) == 1 else f"{label}: {name}",
-                    "tooltip": f"Exercises of this chapter: {label}",
-                    "icon": ICONS[label],
-                }
-                for name in names
-                for label, address in links_of(app, name).items()
-            ],
+            "buttons": buttons,
             "icon": "fas fa-pen-to-square",
             "tooltip": "Open this chapter's exercises",
             "label": "exercise-buttons",
         },
     )
+
+
+def leave_out_the_repository(app: Sphinx, config: Any) -> None:
+    """No button to a repository that nobody has published."""
+    if NOBODY in config.html_theme_options.get("repository_url", ""):
+        config.html_theme_options["use_repository_button"] = False
 
 
 def shrink_plots(app: Sphinx, exception: Exception | None) -> None:
@@ -193,6 +207,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("course_hub", "", "env", types=[str])
     app.add_directive("exercise-card", ExerciseCard)
     app.add_role("topic", Topic())
+    app.connect("config-inited", leave_out_the_repository)
     app.connect("missing-reference", name_topic)
     # After the theme has made its header buttons.
     app.connect("html-page-context", finish_page, priority=900)

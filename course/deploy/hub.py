@@ -14,10 +14,11 @@ run = root / "course" / "run"
 deploy = root / "course" / "deploy"
 
 students = ["alice", "bob", "carol"]
+book = f"http://127.0.0.1:{os.environ['COURSE_BOOK_PORT']}/"
 warning = (
     "A course to try on one machine. Everybody here runs as the same operating-system user: "
     "this set-up does not protect students from each other. For a class, see course/deploy/. "
-    f'<a href="http://127.0.0.1:{os.environ["COURSE_BOOK_PORT"]}/">Read the book</a>.'
+    f'<a href="{book}">Read the book</a>.'
 )
 
 c.JupyterHub.bind_url = f"http://127.0.0.1:{os.environ['COURSE_PORT']}"
@@ -43,7 +44,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = str(run / "home" / "{username}")
 c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
-c.Spawner.default_url = "/lab"
+c.Spawner.default_url = "/lab"  # of the instructor; the student's settings name the course page
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 60
 
@@ -63,6 +64,7 @@ def prepare(spawner):
         spawner.environment["COURSE_WITHOUT_SANDBOX"] = os.environ["COURSE_WITHOUT_SANDBOX"]
     if not instructor:
         spawner.environment["COURSE_EXCHANGE"] = str(run / "exchange")
+        spawner.environment["COURSE_BOOK"] = book
 
 
 c.Spawner.pre_spawn_hook = prepare

@@ -28,7 +28,7 @@ c.PAMAuthenticator.allowed_groups = {"llm-students", "llm-instructors"}
 
 c.JupyterHub.spawner_class = "localprocess"
 c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
-c.Spawner.default_url = "/lab"
+c.Spawner.default_url = "/lab"  # of instructors; the students' settings name the course page
 c.Spawner.start_timeout = 120
 
 
@@ -44,6 +44,7 @@ def prepare(spawner):
         "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, settings)),
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
         "COURSE_EXCHANGE": str(server / "exchange"),
+        "COURSE_BOOK": os.environ.get("COURSE_BOOK", ""),  # where the book is published; empty: no links to it
     }
 
 

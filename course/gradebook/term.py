@@ -52,6 +52,7 @@ from nbgrader.plugins import LateSubmissionPlugin
 from sqlalchemy import false, or_
 
 from course.gradebook import audit as trail
+from course.gradebook import syllabus
 from course.gradebook.preprocessors import CannotGrade
 from course.gradebook.store import Store
 
@@ -111,7 +112,8 @@ class Rules:
         """The rules as the audit trail names them; the due date, which the gradebook holds, is not among them."""
         late = "no late penalty"
         if self.lose_per_day.value:
-            late = f"{self.lose_per_day} lost for each day begun after {self.grace.total_seconds() / 60:g} minutes"
+            late = f"{self.lose_per_day} lost for each day begun"
+            late += f" after {self.grace.total_seconds() / 60:g} minutes" if self.grace else ""
             late += f", {self.keep_at_least} kept" if self.keep_at_least.value else ""
         return f"{late}; the {self.submissions} submission counts"
 
@@ -334,6 +336,8 @@ def update(api: NbGraderAPI, names: Iterable[str] | None = None, why: str = trai
         rules = {row.name: term.of(row.name).sentence() for row in rows if term.of(row.name) != Rules()}
         zone = term.every.zone
         trail.notice(gradebook, Store(root), [row.name for row in rows], rules=rules, why=why, zone=zone)
+        known = {row.name: (deadline(row.duedate, None), term.of(row.name).sentence()) for row in gradebook.assignments}
+    syllabus.write(Path(api.exchange_root, api.course_id), root, zone, known)
 
 
 def _extended(gradebook: Gradebook, row: Assignment) -> str | None:

@@ -197,6 +197,7 @@ def page(nb: NotebookNode, names: Mapping[str, Any]) -> str:
         title=plain(title or names["assignment"], 200),
         student=plain(names["name"], 200),
         handed_in=when(names.get("handed_in"), names.get("zone", UTC)),
+        due=when(names.get("due"), names.get("zone", UTC)),
         score=names["score"],
         most=names["max_score"],
         failure=failure,

@@ -15,6 +15,7 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 
 from book import build, vendor
+from book._ext.course_site import launch_links
 from tests.support import site
 
 KILOBYTE = 1000
@@ -226,23 +227,31 @@ def test_the_repository_has_one_address():
     assert configuration()["repository"]["url"] == project["project"]["urls"]["Repository"]
 
 
+def test_a_place_that_is_not_configured_has_no_button():
+    hub = {"JupyterHub": "https://hub.example/hub/user-redirect/course/open/gpt"}
+    notebook = "exercises/gpt/gpt.ipynb"
+    rest = {
+        "Read the notebook": f"https://github.com/us/book/blob/main/{notebook}",
+        "Binder": f"https://mybinder.org/v2/gh/us/book/main?labpath={notebook.replace('/', '%2F')}",
+        "Colab": f"https://colab.research.google.com/github/us/book/blob/main/{notebook}",
+    }
+    published, ours = "https://github.com/us/book", configuration()["repository"]["url"]
+    assert launch_links("gpt", published, "main", "https://hub.example/") == rest | hub
+    assert launch_links("gpt", published, "main", "") == rest
+    assert launch_links("gpt", ours, "main", "https://hub.example") == hub
+    assert launch_links("gpt", ours, "main", "") == {}
+
+
 @pytest.mark.parametrize("name", site.topics())
 def test_a_chapter_leads_to_its_students_notebook(name: str):
     repository = configuration()["repository"]
-    notebook = f"exercises/{name}/{name}.ipynb"
-    assert (site.ROOT / notebook).is_file()
+    notebook = site.ROOT / "exercises" / name / f"{name}.ipynb"
     cards = article(name).find_all(class_="exercise-card")
     assert len(cards) == 1, f"{name} needs one exercise card"
     links = {link.get_text(): link["href"] for link in cards[0].find_all("a")}
-    path = repository["url"].removeprefix("https://github.com/")
-    hub = configuration()["sphinx"]["config"]["course_hub"]
-    assert links == {
-        "Read the notebook": f"{repository['url']}/blob/{repository['branch']}/{notebook}",
-        "JupyterHub": f"{hub}/hub/user-redirect/lab/tree/{name}/{name}.ipynb",
-        "Binder": f"https://mybinder.org/v2/gh/{path}/{repository['branch']}?labpath={notebook.replace('/', '%2F')}",
-        "Colab": f"https://colab.research.google.com/github/{path}/blob/{repository['branch']}/{notebook}",
-    }
-    course = json.loads((site.ROOT / notebook).read_text(encoding="utf-8"))["metadata"]["course"]
+    hub = os.environ.get("COURSE_HUB", configuration()["sphinx"]["config"]["course_hub"])
+    assert links == launch_links(name, repository["url"], repository["branch"], hub)
+    course = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["course"]
     shown = cards[0].get_text()
     assert course["title"] in shown
     assert f"{course['points']} points" in shown
@@ -253,16 +262,18 @@ def test_a_chapter_leads_to_its_students_notebook(name: str):
 
 
 def test_the_settings_of_a_build(small_book: Path, monkeypatch: pytest.MonkeyPatch):
-    """COURSE_HUB moves or removes the hub's button, SOLUTIONS adds the reference code."""
+    """COURSE_HUB adds the hub's button, SOLUTIONS the reference code; an unpublished repository has no button."""
     shutil.copytree(site.ROOT / "exercises" / "gpt", small_book / "exercises" / "gpt")
     shutil.copytree(site.ROOT / "solutions", small_book / "solutions")
     (small_book / "book" / "index.md").write_text("# A page\n\n```{exercise-card} gpt\n```\n")
-    monkeypatch.setenv("COURSE_HUB", "")
+    monkeypatch.setenv("COURSE_HUB", "https://hub.example")
     monkeypatch.setenv("SOLUTIONS", "1")
     done = subprocess.run([sys.executable, "-m", "book.build"], cwd=small_book, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     text = BeautifulSoup((small_book / "_build/html/index.html").read_text(encoding="utf-8"), "html.parser")
-    assert [link.get_text() for link in text.select(".exercise-card a")] == ["Read the notebook", "Binder", "Colab"]
+    opens = "https://hub.example/hub/user-redirect/course/open/gpt"
+    assert [(a.get_text(), a["href"]) for a in text.select(".exercise-card a")] == [("JupyterHub", opens)]
+    assert [link["href"] for link in text.select(".bd-header-article a[href^=http]")] == [opens]
     shown = text.get_text()
     assert "class MultiHeadAttention(nn.Module):" in shown
     assert "class MultiHeadAttention(nn.Module):" not in article("gpt").get_text()

@@ -55,12 +55,15 @@ class Running:
 
 
 @contextmanager
-def up(root: Path, python: str = sys.executable, **options: Any) -> Iterator[Running]:
+def up(
+    root: Path, python: str = sys.executable, ports: tuple[int, int] | None = None, **options: Any
+) -> Iterator[Running]:
     """Run `python -m course.up` in `root` until it says that everything is there; SIGINT at the end.
 
-    `options` go to Popen: in whose name, with which environment.
+    `ports` are the hub's and the book's, when not free ones; `options` go to Popen: in whose name, with which
+    environment.
     """
-    port, book_port = free_port(), free_port()
+    port, book_port = ports or (free_port(), free_port())
     process = subprocess.Popen(
         [python, "-m", "course.up", "--port", str(port), "--book-port", str(book_port)],
         cwd=root,
@@ -116,13 +119,35 @@ def first_exercise(root: Path, assignment: str) -> tuple[str, str, list[Notebook
 
 
 def log_in(page: Page, hub: str, name: str, secret: str) -> None:
-    """Log in at the hub and wait for JupyterLab."""
+    """Log in at the hub and wait for what is then there: the course page, for the instructor JupyterLab."""
     page.set_default_timeout(SECONDS)
     page.goto(f"{hub}/hub/login")
     page.fill("#username_input", name)
     page.fill("#password_input", secret)
     page.click("#login_submit")
-    page.wait_for_selector("#jp-main-dock-panel")
+    page.wait_for_selector("#jp-main-dock-panel" if name == "instructor" else ".assignment")
+
+
+def wait_for_notebook(page: Page) -> None:
+    """Return when JupyterLab has opened a notebook and its kernel is ready."""
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
+
+
+def validate(page: Page) -> Locator:
+    """Press the notebook's Validate button; the dialog with the table."""
+    page.locator(".validate-button").get_by_role("button", name="Validate").click()
+    dialog = page.locator(".jp-Dialog:has(.course-check)")
+    dialog.wait_for()
+    return dialog
+
+
+def submit(page: Page, assignment: str) -> Locator:
+    """Press Submit on the course page; what it then says."""
+    page.locator(f"#assignment-{assignment} .submit").click()
+    said = page.locator(f"#assignment-{assignment} .said", has_text="Submitted: ")
+    said.wait_for()
+    return said
 
 
 def open_from_menu(page: Page, item: str) -> None:

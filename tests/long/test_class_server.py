@@ -161,8 +161,13 @@ class Person:
         answer = self.session.post(f"{self.home}/{path}", data=data, headers={"X-XSRFToken": token})
         assert answer.ok, answer.text
         result: dict[str, object] = answer.json()
-        assert result["success"], f"{result.get('log')}\n{result.get('error')}"
+        assert result.get("success", True), f"{result.get('log')}\n{result.get('error')}"
         return result
+
+    def standing(self) -> dict[str, object]:
+        """How it stands with the assignment, as the course page is told."""
+        (standing,) = self.session.get(f"{self.home}/course/api/assignments").json()["assignments"]
+        return dict(standing)
 
 
 def solved_first_exercise(course: Path) -> tuple[str, float]:
@@ -177,12 +182,16 @@ def solved_first_exercise(course: Path) -> tuple[str, float]:
 def test_a_class_of_system_users(server: Server) -> None:
     """A student submits, another tries to read and to forge, the instructor collects and grades."""
     ann = Person(server, ANN)
-    ann.post("assignments/fetch", course_id="llm", assignment_id=ASSIGNMENT)
+    assert ann.session.get(f"{server.hub}/user/{ANN}/").url == f"{ann.home}/course"
+    assert ann.standing()["state"] == "not fetched"
+    opened = ann.session.get(f"{ann.home}/course/open/{ASSIGNMENT}")
+    assert opened.url == f"{ann.home}/lab/tree/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"
     notebook, earned = solved_first_exercise(server.course)
     mine = server.base / "home" / ANN / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     assert mine.owner() == ANN
     mine.write_text(notebook)
-    ann.post("assignments/submit", course_id="llm", assignment_id=ASSIGNMENT)
+    assert ann.session.post(f"{ann.home}/course/api/submit/{ASSIGNMENT}").status_code == 403, "without the page's token"
+    assert "Submitted: " in str(ann.post(f"course/api/submit/{ASSIGNMENT}")["message"])
     (submission,) = server.inbound.iterdir()
     assert submission.owner() == ANN
 
@@ -225,7 +234,12 @@ def test_a_class_of_system_users(server: Server) -> None:
     # Feedback reaches the one it is for, and the other cannot list what there is.
     teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/generate_feedback")
     teacher.post(f"formgrader/api/assignment/{ASSIGNMENT}/release_feedback")
-    ann.post("assignments/fetch_feedback", course_id="llm", assignment_id=ASSIGNMENT)
+    mark = ann.standing()["mark"]
+    assert isinstance(mark, dict) and (mark["earned"], mark["points"]) == (earned, graded["max_score"])
+    shown = ann.session.get(f"{ann.home}/{mark['feedback']}")
+    assert f"<strong>{earned:g}</strong> of {graded['max_score']:g} points" in shown.text
+    assert "sandbox" in shown.headers["Content-Security-Policy"]
+    assert bob.standing()["mark"] is None
     (page,) = mine.parent.glob("feedback/*/*.html")
     assert f"<strong>{earned:g}</strong> of {graded['max_score']:g} points" in page.read_text()
     listing = run_as(BOB, ["ls", str(server.inbound.parent / "feedback")], Path("/"))

@@ -1,5 +1,6 @@
 """A real hub in a real browser: from logging in to reading the feedback, as `make up` serves it."""
 
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -9,21 +10,43 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from tests.long import local_hub
 from tests.long.browser import chromium, new_page
-from tests.long.local_hub import Running, first_exercise, formgrader, log_in, marks, open_from_menu, press
+from tests.long.local_hub import (
+    SECONDS,
+    Running,
+    first_exercise,
+    formgrader,
+    log_in,
+    marks,
+    open_from_menu,
+    press,
+    submit,
+    validate,
+    wait_for_notebook,
+)
 
 pytestmark = pytest.mark.long
 
 ASSIGNMENT = "tokenizer"
+DUE = "Wed 1 December 2100, 23:59 CET"
+TERM = """\
+timezone = "Europe/Amsterdam"
+
+[tokenizer]
+due = 2100-12-01
+"""
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course that this module's tests may write to."""
-    return local_hub.copy_course(tmp_path_factory.mktemp("hub") / "course", ASSIGNMENT)
+    root = local_hub.copy_course(tmp_path_factory.mktemp("hub") / "course", ASSIGNMENT)
+    (root / "course" / "term.toml").write_text(TERM)
+    shutil.copy(local_hub.ROOT / "book" / f"{ASSIGNMENT}.md", root / "book")  # a chapter that the page can link to
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +68,7 @@ def find_cell(page: Page, text: str) -> None:
 
 def solve(page: Page, definition: str, solution: str) -> None:
     """Replace the text of the exercise's cell as a student would, run it and save."""
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
+    wait_for_notebook(page)
     find_cell(page, definition)
     cell = page.locator(".jp-CodeCell", has_text=definition).first
     cell.locator(".cm-content").click()
@@ -54,6 +76,11 @@ def solve(page: Page, definition: str, solution: str) -> None:
     page.keyboard.insert_text(solution)
     page.keyboard.press("Control+s")
     page.locator(".jp-mod-current[role=tab]:not(.jp-mod-dirty)", has_text=ASSIGNMENT).wait_for()
+
+
+def card_of(page: Page) -> Locator:
+    """What the course page shows of the assignment."""
+    return page.locator(f"#assignment-{ASSIGNMENT}")
 
 
 def test_the_demo_says_what_it_is(running: Running, root: Path) -> None:
@@ -80,27 +107,33 @@ def test_from_log_in_to_feedback(running: Running, root: Path) -> None:
     with chromium() as browser:
         with new_page(browser) as page:
             log_in(page, running.hub, "alice", local_hub.password(root, "alice"))
-            open_from_menu(page, "Assignment List")
-            listed = page.locator("#nbgrader-assignment-list")
-            row = listed.locator("#released_assignments_list .list_item", has_text=ASSIGNMENT)
-            row.get_by_role("button", name="Fetch").click()
-            fetched = listed.locator("#fetched_assignments_list > .list_item", has_text=ASSIGNMENT)
-            fetched.locator(".assignment-notebooks-link").click()
-            fetched.locator(".nested_list_item a").click()
+            assert page.url == f"{running.hub}/user/alice/course"
+            card = page.locator(f"#assignment-{ASSIGNMENT}")
+            assert card.locator(".state").inner_text() == "not fetched"
+            assert f"{most:g} points" in card.locator(".facts").inner_text()
+            assert f"due {DUE}" in card.locator(".facts").inner_text()
+            assert card.locator(".chapter").get_attribute("href") == f"{running.book}/{ASSIGNMENT}.html"
+            assert not card.locator(".submit").is_visible()
+            card.locator(".open").click()
             solve(page, definition, solution)
 
-            open_from_menu(page, "Assignment List")
-            fetched.get_by_role("button", name="Validate").click()
-            verdict = page.locator(".jp-Dialog", has_text="Validation")
-            verdict.wait_for()
-            told = verdict.inner_text()
-            assert "NotImplementedError" in told  # the other exercises
-            for cell in tests:
-                assert cell.source.splitlines()[-1] not in told, "a test of the solved exercise fails"
-            verdict.get_by_role("button", name="Ok").click()
-            fetched.get_by_role("button", name="Submit").click()
-            submitted = listed.locator("#submitted_assignments_list > .list_item", has_text=ASSIGNMENT)
-            submitted.wait_for()
+            table = validate(page)
+            assert f"Due {DUE}." in table.inner_text()
+            rows = table.locator("tbody tr")
+            states = rows.locator(".state").all_inner_texts()
+            assert states[0] == "solved" and set(states[1:]) == {"blank"}
+            assert len(table.inner_text()) < 3000
+            assert "Next to write: " in table.inner_text()
+            table.get_by_role("button", name="Ok").click()
+
+            with page.expect_popup() as popup:
+                page.get_by_role("button", name="Course page").click()
+            page = popup.value
+            page.set_default_timeout(SECONDS)
+            page.locator(".assignment .submit.next").wait_for()
+            assert card_of(page).locator(".state").inner_text() == "fetched"
+            submit(page, ASSIGNMENT)
+            assert card_of(page).locator(".state").inner_text() == "submitted"
 
         with new_page(browser) as page:
             log_in(page, running.hub, "instructor", local_hub.password(root, "instructor"))
@@ -118,21 +151,26 @@ def test_from_log_in_to_feedback(running: Running, root: Path) -> None:
 
         with new_page(browser) as page:
             log_in(page, running.hub, "alice", local_hub.password(root, "alice"))
-            open_from_menu(page, "Assignment List")
-            submitted = page.locator("#submitted_assignments_list > .list_item", has_text=ASSIGNMENT)
-            submitted.get_by_role("button", name="Fetch Feedback").click()
-            submitted.locator("a", has_text="view feedback").wait_for()
-            (feedback,) = (root / "course" / "run" / "home" / "alice").glob(f"{ASSIGNMENT}/feedback/*/*.html")
-            home = feedback.relative_to(root / "course" / "run" / "home" / "alice")
-            page.goto(f"{running.hub}/user/alice/files/{home}")
-            shown = " ".join(page.locator("body").inner_text().split())
+            assert card_of(page).locator(".state").inner_text() == "graded"
+            assert card_of(page).locator(".mark").inner_text() == f"{earned:g} of {most:g} points"
+            with page.expect_popup() as popup:
+                card_of(page).locator(".feedback.next").click()
+            feedback = popup.value
+            feedback.locator(".score").wait_for()
+            shown = " ".join(feedback.locator("body").inner_text().split())
             assert f"{earned:g} of {most:g} points" in shown
+            assert len(list((root / "course" / "run" / "home" / "alice").glob(f"{ASSIGNMENT}/feedback/*/*.html"))) == 1
 
         with new_page(browser) as page:
             log_in(page, running.hub, "bob", local_hub.password(root, "bob"))
-            page.click(".lm-MenuBar-itemLabel:text-is('Nbgrader')")
-            page.locator(".lm-Menu-itemLabel:text-is('Assignment List')").wait_for()
-            assert page.locator(".lm-Menu-itemLabel:text-is('Formgrader')").count() == 0
+            page.goto(
+                f"{running.hub}/hub/user-redirect/course/open/{ASSIGNMENT}"
+            )  # the book's exercise card leads here
+            wait_for_notebook(page)
+            assert page.url.endswith(f"/user/bob/lab/tree/{ASSIGNMENT}/{ASSIGNMENT}.ipynb")
+            menus = page.locator(".lm-MenuBar-itemLabel").all_inner_texts()
+            assert "File" in menus and "Nbgrader" not in menus
+            assert page.goto(f"{running.hub}/user/bob/formgrader").status == 404
 
 
 def test_stopping_leaves_nothing_and_starting_again_is_fast(running: Running, root: Path) -> None:
@@ -143,7 +181,8 @@ def test_stopping_leaves_nothing_and_starting_again_is_fast(running: Running, ro
     assert running.process.wait(60) == 0
     assert not [child for child in children if psutil.pid_exists(child.pid) and child.is_running()]
     start = time.monotonic()
-    with local_hub.up(root) as again:
+    ports = tuple(int(address.rpartition(":")[2]) for address in (running.hub, running.book))
+    with local_hub.up(root, ports=ports) as again:
         assert time.monotonic() - start < 30
         assert "being built" not in again.printed
         assert "Assembling" not in again.printed

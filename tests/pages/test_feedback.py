@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_output
 from nbgrader.server_extensions.formgrader import handlers
 
 from course import grading
+from course.deploy.student.course_page.assignments import HEAD, SCORE
 from course.judging import wire
 from course.judging.released import blank_answers, blank_exercises
 from course.judging.verdict import verdict_of
@@ -164,6 +165,15 @@ def test_a_file_that_could_not_be_read(failure: bool) -> None:
     assert "You have not written" not in text
 
 
+def test_the_course_page_finds_the_score_at_the_beginning() -> None:
+    """Before anything that a student wrote, their name included."""
+    nb = autograded()
+    page = feedback.page(nb, names(nb, score=8.5))
+    found = SCORE.search(page[:HEAD])
+    assert found is not None and (found[1], found[2]) == ("8.5", "11")
+    assert page.index("<title>") > found.end()
+
+
 def test_times_are_the_courses() -> None:
     assert feedback.when(datetime(2026, 10, 25, 18, 30), ZoneInfo("Europe/Berlin")) == "25 October 2026, 19:30 CET"
 
@@ -183,6 +193,7 @@ def test_lateness() -> None:
     )
     assert "9 of 11 points" in text
     assert "You had an extension of 2 days: yours was due on 20 November 2026, 08:00 UTC." in text
+    assert "handed in 20 November 2026, 10:02 UTC, due 20 November 2026, 08:00 UTC" in text
     assert "Handed in 2 hours and 2 minutes after the deadline." in text
     assert "For the delay 2 points are taken off the 11 you earned." in text
     assert "Nothing is taken off for that." in told(read(nb, late=30))

@@ -8,6 +8,6 @@ c.CourseDirectory.course_id = "llm"
 c.CourseDirectory.student_id = os.environ["JUPYTERHUB_USER"]
 c.Exchange.root = os.environ["COURSE_EXCHANGE"]
 
-# Validate counts whatever a cell writes on stderr as a failure; grading (course/grading.py) does not.
+# `nbgrader validate` counts what a cell writes on stderr as a failure; grading and the Validate button do not.
 c.Execute.extra_arguments = ["--IPKernelApp.exec_lines=import sys; sys.stderr = sys.stdout"]
 c.Execute.timeout = 60  # seconds for one cell
