@@ -86,9 +86,10 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef]) -> str:
             ]
         out += ["", "", opening, *calls]
     else:
-        out = [
+        if len(ast.parse(cell.source).body) > len(hidden):
+            out += ["", ""]  # under helpers
+        out += [
             f"# Hidden tests of {cell.of} run here when the assignment is graded.",
-            *out,
             "### BEGIN HIDDEN TESTS",
             "",
             "",
