@@ -77,7 +77,7 @@ def answers_cell(
     replaces: Mapping[str, Mapping[str, Sequence[str]]],
     lends: Mapping[str, Sequence[str]],
     points: Mapping[str, int],
-    more_hidden: Sequence[str],
+    seen_in_part: Sequence[str],
 ) -> str:
     """The text of the one given cell that tells a kernel, which sees no metadata, about the tests.
 
@@ -99,7 +99,7 @@ def answers_cell(
             *lines("replaces", replaces),
             *lines("lends", lends),
             *lines("points", points),
-            *([f"    more_hidden={json.dumps(list(more_hidden))},"] if more_hidden else []),
+            *([f"    seen_in_part={json.dumps(list(seen_in_part))},"] if seen_in_part else []),
             ")",
         ]
     )

@@ -74,7 +74,7 @@ class Assembler:
         self.names = Names(self.owner)
         self.lends: dict[str, list[str]] = {}  # test cell -> names of earlier exercises
         self.visible: dict[str, int] = {}  # test cell of which students see tests -> its points
-        self.more_hidden: list[str] = []  # those of which they do not see all
+        self.seen_in_part: list[str] = []  # those of which they do not see all
         self.chapter = Chapter.of(name, root)
 
     @functools.cached_property
@@ -234,7 +234,7 @@ class Assembler:
         self.lends[cell.name] = lends
         if len(hidden) < len(functions):
             self.visible[cell.name] = cell.options["points"]
-            self.more_hidden += [cell.name] if hidden else []
+            self.seen_in_part += [cell.name] if hidden else []
         about = {
             "exercise": cell.of,
             "replaces": replaces,
@@ -251,7 +251,7 @@ class Assembler:
         """
         tests = [cell for cell in cells if cell.kind == "test"]
         replaces = {e.name: dict.fromkeys(e.defines, e.replaces) for e in self.exercises.values()}
-        answers = answers_cell(self.module, replaces, self.lends, self.visible, self.more_hidden)
+        answers = answers_cell(self.module, replaces, self.lends, self.visible, self.seen_in_part)
         setup = SETUP.format(repository=repository(), archive=f"{repository()}/archive/refs/heads/main.zip").rstrip()
         of_all = title_cell(
             title,

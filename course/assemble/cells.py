@@ -86,10 +86,10 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef]) -> str:
             ]
         out += ["", "", opening, *calls]
     else:
-        if len(ast.parse(cell.source).body) > len(hidden):
-            out += ["", ""]  # under helpers
-        out += [
-            f"# Hidden tests of {cell.of} run here when the assignment is graded.",
+        told = f"# Hidden tests of {cell.of} run here when the assignment is graded."
+        has_helpers = len(ast.parse(cell.source).body) > len(hidden)  # which later cells may call
+        out = [
+            *([*out, "", "", told] if has_helpers else [told, *out]),
             "### BEGIN HIDDEN TESTS",
             "",
             "",

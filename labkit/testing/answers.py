@@ -70,8 +70,8 @@ class Answers:
 
     `reference` is the module with the reference's answers. `replaces` maps each exercise to the names that it defines
     and the library calls that these may not make, `lends` each test cell to names of earlier exercises that come from
-    the reference while its tests run. `points` are those of each test cell, and `more_hidden` the cells of which some
-    tests are hidden, for the line that the cell prints.
+    the reference while its tests run. `points` are those of each test cell, and `seen_in_part` the cells of which only
+    some tests are visible, for the line that the cell prints.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Answers:
         replaces: Mapping[str, Mapping[str, Sequence[str]]] = MappingProxyType({}),
         lends: Mapping[str, Sequence[str]] = MappingProxyType({}),
         points: Mapping[str, int] = MappingProxyType({}),
-        more_hidden: Sequence[str] = (),
+        seen_in_part: Sequence[str] = (),
     ):
         self.reference, self.replaces, self.lends = reference, replaces, lends
-        self.points, self.more_hidden = points, more_hidden
+        self.points, self.seen_in_part = points, seen_in_part
         self.failed: dict[str, set[str]] = {}  # exercise -> its test cells that fail
 
     def __call__(self, exercise: str, *, cell: str | None = None) -> "_Judging":
@@ -145,7 +145,7 @@ class _Judging:
 
     def _show(self, error: BaseException | None, trace: types.TracebackType | None) -> None:
         """Print the line of a cell that passes, or have a few drawn in place of a traceback."""
-        answers, worth = self.answers, Worth(self.answers.points.get(self.cell), self.cell in self.answers.more_hidden)
+        answers, worth = self.answers, Worth(self.answers.points.get(self.cell), self.cell in self.answers.seen_in_part)
         if error is None:
             print(worth.passed(self.cell, self.notes))
             return

@@ -24,15 +24,15 @@ RUN_ABOVE = "run the cells above first, all of them after a restart (JupyterLab:
 
 @dataclass(frozen=True)
 class Worth:
-    """What a test cell is worth: its points, and whether more of its tests run when it is graded."""
+    """What a test cell is worth: its points, and whether only some of its tests are visible."""
 
     points: int | None = None
-    more_hidden: bool = False
+    seen_in_part: bool = False
 
     def passed(self, cell: str, notes: Iterable[str] = ()) -> str:
         """The line under a cell whose tests pass; `notes` are what they said about it."""
         line = f"{cell}: passed" if self.points is None else f"{cell}: {_points(self.points, self.points)}"
-        if self.more_hidden:
+        if self.seen_in_part:
             line += ", if the hidden tests agree when it is graded"
         return "; ".join([line, *notes])
 

@@ -22,7 +22,7 @@ answers = Answers(
     replaces={"half": {"half": ["torch.div"]}, "twice": {"twice": []}, "both": {"both": []}, "Layer": {"Layer": []}},
     lends={"both": ["lent"]},
     points={"half": 1, "half-more": 3, "twice": 2, "both": 2},
-    more_hidden=["half-more"],
+    seen_in_part=["half-more"],
 )
 """
 REFERENCE = "def lent(function, x):\n    return function(x)  # SECRET\n"
