@@ -23,7 +23,7 @@ from labkit.notebook import COURSE, facts, grade_id, is_test, syntax_tree
 
 IGNORED_OUTPUT = "nbval-ignore-output"
 """The tag of a cell whose outputs may differ from run to run."""
-RUN_ABOVE = "# A NameError here? Run the cells above first, all of them after a restart."
+RUN_ABOVE = "# After a restart, run all cells above first."
 
 
 def graded_cell(
@@ -90,7 +90,8 @@ def answers_cell(
 
     return "\n".join(
         [
-            "# What tests refuse: library calls that an exercise asks you to write. What they lend: earlier answers,",
+            "# Prepares the tests.",
+            "# What they refuse: library calls that an exercise asks you to write. What they lend: earlier answers,",
             "# in the reference's version, so that a mistake costs its points once.",
             "from labkit.testing.answers import Answers",
             "",

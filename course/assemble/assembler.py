@@ -25,7 +25,8 @@ from labkit.files import write_whole
 from labkit.notebook import COURSE, INTEGRATION
 
 SETUP = """\
-# Installs the course where it is missing (Colab, Binder, your own machine); where it is there, this cell does nothing.
+# Installs the course where it is missing: on Colab, on Binder, on a machine of your own.
+# Where it is there, this cell does nothing.
 import importlib.util
 
 if importlib.util.find_spec("labkit") is None:

@@ -76,7 +76,7 @@ class _Step:
 
     @property
     def name(self) -> str:
-        return self.frame.f_code.co_name
+        return self.frame.f_code.co_qualname
 
     @property
     def code(self) -> str:
@@ -117,7 +117,8 @@ class Failure:
 
     def text(self) -> str:
         """The lines for the student."""
-        return "\n".join([*self._message(), *self._theirs(), *map(str, getattr(self.error, "__notes__", ()))])
+        notes = map(str, getattr(self.error, "__notes__", ()))
+        return "\n".join([*self._message(), *self._theirs(), *self._advice(), *notes])
 
     @property
     def _arose_in_theirs(self) -> bool:
@@ -133,12 +134,10 @@ class Failure:
                 yield f"Not written yet: {last.name}."
             else:
                 yield what
-                if isinstance(error, NameError) and not self._is_bound(error.name):
-                    yield f"If an earlier cell defines {error.name}, {RUN_ABOVE}"
         elif isinstance(error, AssertionError):
             yield str(error) or "The test failed."
             yield from self._tested_by()
-        elif isinstance(error, NameError) and not self._is_bound(error.name):
+        elif self._missing:
             yield f"{what}: {RUN_ABOVE}"
         elif isinstance(error, KeyboardInterrupt):
             yield "Interrupted."
@@ -146,8 +145,15 @@ class Failure:
             yield f"The test cannot use what your code returned ({what})."
             yield from self._tested_by()
 
-    def _is_bound(self, name: str | None) -> bool:
-        return not name or name in self.namespace or hasattr(builtins, name)
+    @property
+    def _missing(self) -> str | None:
+        """The name that nothing in the notebook defines, where that is what is wrong."""
+        name = self.error.name if isinstance(self.error, NameError) else None
+        return None if not name or name in self.namespace or hasattr(builtins, name) else name
+
+    def _advice(self) -> Iterator[str]:
+        if self._arose_in_theirs and self._missing:
+            yield f"If an earlier cell defines {self._missing}, {RUN_ABOVE}"
 
     def _tested_by(self) -> Iterator[str]:
         here = [step for step in self.steps if step.file == self.test and step.name != "<module>"]

@@ -116,9 +116,9 @@ FAILURES = {
     ),
     "a name of theirs": (
         "def half(x):\n    return halved",
-        "NameError: name 'halved' is not defined\nIf an earlier cell defines halved, run the cells above first, all of "
-        "them after a restart (JupyterLab: Run > Run All Above Selected Cell).\n"
-        "  Cell In[], line 2, in half:  return halved",
+        "NameError: name 'halved' is not defined\n  Cell In[], line 2, in half:  return halved\n"
+        "If an earlier cell defines halved, run the cells above first, all of them after a restart (JupyterLab: Run > "
+        "Run All Above Selected Cell).",
     ),
     "a deep recursion": (
         "def half(x):\n    return half(x)",
@@ -126,6 +126,11 @@ FAILURES = {
         + 2 * "  Cell In[], line 2, in half:  return half(x)\n"
         + "  ... more calls ...\n"
         + "\n".join(3 * ["  Cell In[], line 2, in half:  return half(x)"]),
+    ),
+    "a method": (
+        "class Half:\n    def of(self, x):\n        raise NotImplementedError()\n\ndef half(x):\n    return Half().of(x)",
+        "Not written yet: Half.of.\n"
+        "  Cell In[], line 6, in half:  return Half().of(x)\n  Cell In[], line 3, in Half.of:  raise NotImplementedError()",
     ),
     "an exception that keeps its attributes": (
         "class Fixed(Exception):\n    def __setattr__(self, *_): raise TypeError\n\ndef half(x):\n    raise Fixed",
@@ -188,7 +193,9 @@ def test_after_a_restart_it_says_to_run_the_cells_above(ran):
         "twice: 0 of 2 points\n\nNameError: name 'twice' is not defined: run the cells above"
     )
     (restarted,) = ran(test, prepared=False)
-    assert "Run the cells above first" in drawn(restarted) and "name 'answers' is not defined" in drawn(restarted)
+    assert "After a restart, run all cells above first." in drawn(
+        restarted
+    ) and "name 'answers' is not defined" in drawn(restarted)
 
 
 def test_outside_a_notebook_nothing_is_printed_and_notes_do_nothing(capsys):
