@@ -128,9 +128,10 @@ FAILURES = {
         + "\n".join(3 * ["  Cell In[], line 2, in half:  return half(x)"]),
     ),
     "a method": (
-        "class Half:\n    def of(self, x):\n        raise NotImplementedError()\n\ndef half(x):\n    return Half().of(x)",
-        "Not written yet: Half.of.\n"
-        "  Cell In[], line 6, in half:  return Half().of(x)\n  Cell In[], line 3, in Half.of:  raise NotImplementedError()",
+        "class Half:\n    def of(self, x):\n        raise NotImplementedError()\n\n"
+        "def half(x):\n    return Half().of(x)",
+        "Not written yet: Half.of.\n  Cell In[], line 6, in half:  return Half().of(x)\n"
+        "  Cell In[], line 3, in Half.of:  raise NotImplementedError()",
     ),
     "an exception that keeps its attributes": (
         "class Fixed(Exception):\n    def __setattr__(self, *_): raise TypeError\n\ndef half(x):\n    raise Fixed",
