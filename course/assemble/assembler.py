@@ -207,7 +207,8 @@ class Assembler:
             f"{exercise.points} point{'s' if exercise.points != 1 else ''}",
             *(["uses " + ", ".join(in_order)] if in_order else []),
         ]
-        docstrings = {name: self.definitions.docstring(name) for name in exercise.defines}
+        in_their_order = sorted(exercise.defines, key=lambda name: self.definitions.binds[name].lineno)
+        docstrings = {name: self.definitions.docstring(name) for name in in_their_order}
         task = [f"**Exercise: {exercise.name}** ({'; '.join(parts)})"]
         for name, docstring in docstrings.items():
             if docstring:

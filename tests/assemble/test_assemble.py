@@ -197,7 +197,7 @@ def test_a_docstring_is_shown_in_two_parts_the_summary_in_both():
 
 
 def test_each_of_several_definitions_is_named_in_the_task(tmp_path):
-    text = ASSIGNMENT.replace("from solutions.toy import bits", "from solutions.toy import bits, share")
+    text = ASSIGNMENT.replace("from solutions.toy import bits", "from solutions.toy import share, bits")
     more = SOLUTIONS + '\n\ndef share(p: float) -> float:\n    """One of one."""\n    return p / 1.0 * 1.0\n'
     notebook = Assembler("toy", lay_out(tmp_path, text, more)).build()
     assert source(notebook, "task-bits").endswith(
