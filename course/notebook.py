@@ -11,6 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -76,8 +77,8 @@ def answers_cell(
     module: str,
     replaces: Mapping[str, Mapping[str, Sequence[str]]],
     lends: Mapping[str, Sequence[str]],
-    points: Mapping[str, int],
-    seen_in_part: Sequence[str],
+    points: Mapping[str, int] = MappingProxyType({}),
+    seen_in_part: Sequence[str] = (),
 ) -> str:
     """The text of the one given cell that tells a kernel, which sees no metadata, about the tests.
 
