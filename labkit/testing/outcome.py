@@ -31,17 +31,13 @@ class Worth:
 
     def passed(self, cell: str, notes: Iterable[str] = ()) -> str:
         """The line under a cell whose tests pass; `notes` are what they said about it."""
-        line = f"{cell}: passed" if self.points is None else f"{cell}: {_points(self.points, self.points)}"
+        line = f"{cell}: passed" if self.points is None else f"{cell}: {self.points} of {self.points} points"
         if self.seen_in_part:
             line += ", if the hidden tests agree when it is graded"
         return "; ".join([line, *notes])
 
     def failed(self, cell: str) -> str:
-        return f"{cell}: failed" if self.points is None else f"{cell}: {_points(0, self.points)}"
-
-
-def _points(earned: int, of: int) -> str:
-    return f"{earned} of {of} point{'s' if of != 1 else ''}"
+        return f"{cell}: failed" if self.points is None else f"{cell}: 0 of {self.points} points"
 
 
 def notebook_shell(namespace: Mapping[str, Any]) -> Any:

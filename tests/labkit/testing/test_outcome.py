@@ -76,8 +76,8 @@ def test_a_passing_cell_prints_one_line_with_what_its_tests_noted(ran):
         test_cell("half", "assert half(4) == 2, 'half'", name="half-more", points=3),
         test_cell("half", "assert half(4) == 2, 'half'", name="unknown"),
     )
-    assert printed(plain) == "stdout: half: 1 of 1 point\n"
-    assert printed(noted) == "stdout: half: 1 of 1 point; 0.3 s saved; 5 calls\n"
+    assert printed(plain) == "stdout: half: 1 of 1 points\n"
+    assert printed(noted) == "stdout: half: 1 of 1 points; 0.3 s saved; 5 calls\n"
     assert printed(more) == "stdout: half-more: 3 of 3 points, if the hidden tests agree when it is graded\n"
     assert printed(unknown) == "stdout: unknown: passed\n"
     assert determine_grade(more) == (3, 3), "plain nbgrader gives the points still"
@@ -157,7 +157,7 @@ def failures(ran) -> dict[str, NotebookNode]:
 def test_a_failing_cell_shows_a_sentence_and_the_students_own_lines(failures, label):
     text = re.sub(r"In\[\d+\]", "In[]", drawn(failures[label]))
     text = re.sub(r"\d{3} more calls", "more calls", text)
-    assert text == "half: 0 of 1 point\n\n" + FAILURES[label][1]
+    assert text == "half: 0 of 1 points\n\n" + FAILURES[label][1]
 
 
 def test_a_failing_cell_still_ends_in_the_exception_with_its_full_message(failures):
