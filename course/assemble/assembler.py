@@ -10,7 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.assemble.cells import functions_of, run_text, test_text
+from course.assemble.cells import functions_of, names_in_sight, run_text, test_text
 from course.assemble.chapter import Chapter, repository
 from course.assemble.definitions import Definitions
 from course.assemble.docstrings import prose
@@ -73,6 +73,7 @@ class Assembler:
         self.exercises: dict[str, Exercise] = {}
         self.owner: dict[str, str] = {}  # name that an exercise defines -> exercise
         self.names = Names(self.owner)
+        self.in_sight: set[str] = set()  # names that what students see leads to
         self.lends: dict[str, list[str]] = {}  # test cell -> names of earlier exercises
         self.visible: dict[str, int] = {}  # test cell of which students see tests -> its points
         self.seen_in_part: list[str] = []  # those of which they do not see all
@@ -86,6 +87,7 @@ class Assembler:
         """The notebook with solutions and hidden tests between nbgrader's marks."""
         header, cells = read(self.name, self.root, private=self.private)
         self.survey(header, cells)
+        self.in_sight = names_in_sight(cells)
         out: list[NotebookNode] = []
         after, count = "start", 0
         for cell in cells:
@@ -181,7 +183,7 @@ class Assembler:
             source = run_text(cell)
         elif cell.kind == "test":
             functions = functions_of(cell, self.names.have)
-            source = test_text(cell, functions)
+            source = test_text(cell, functions, self.in_sight)
             self.names.have.add("answers")
         else:
             source = Inliner(self.module, self.definitions, self.names).inline(cell)

@@ -205,14 +205,19 @@ def test_each_of_several_definitions_is_named_in_the_task(tmp_path):
     )
 
 
-def test_helpers_in_a_hidden_tests_cell_stand_before_the_remark(tmp_path):
-    helper = "def helper():\n    return 2\n\n\ndef test_centre_axes_hidden"
-    text = ASSIGNMENT.replace("def test_centre_axes_hidden", helper)
+def test_helpers_in_a_hidden_tests_cell_stand_before_the_remark_if_later_cells_need_them(tmp_path):
+    helpers = (
+        "def secret():\n    return helper()\n\n\ndef helper():\n    return 2 * inner()\n\n\n"
+        "def inner():\n    return 1\n\n\ndef test_centre_axes_hidden"
+    )
+    text = ASSIGNMENT.replace("def test_centre_axes_hidden", helpers).replace("half(4)", "helper()")
     made = Assembler("toy", lay_out(tmp_path, text)).build()
     shown = release("toy", made, tmp_path / "toy.ipynb")
     assert source(shown, "test-centre-axes") == (
-        "def helper():\n    return 2\n\n\n# Hidden tests of centre run here when the assignment is graded."
+        "def helper():\n    return 2 * inner()\n\n\ndef inner():\n    return 1\n\n\n"
+        "# Hidden tests of centre run here when the assignment is graded."
     )
+    assert set(play(made).values()) == {None}
 
 
 def test_machinery_is_folded_and_the_line_of_a_test_may_differ_from_run_to_run(students):
