@@ -99,6 +99,8 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef], in_sight: set[str]) 
         last = last_line(node)
         name = getattr(node, "name", None)
         if name is None or name in visible or name in in_sight:
+            while out and not shown and not block[0].strip():  # under nothing but what is hidden
+                out.insert(-1, block.pop(0))
             shown = True
         else:
             # With the blank lines before it, so that none pile up where it is taken out.
