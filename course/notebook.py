@@ -11,6 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -21,10 +22,24 @@ from labkit.notebook import COURSE, facts, grade_id, is_test, syntax_tree
 # ----------------------------------------------------------------------------------------------------------- written
 
 
+IGNORED_OUTPUT = "nbval-ignore-output"
+"""The tag of a cell whose outputs may differ from run to run."""
+RUN_ABOVE = "# After a restart, run all cells above first."
+
+
 def graded_cell(
-    kind: str, name: str, source: str, points: int | None = None, about: Mapping[str, Any] | None = None
+    kind: str,
+    name: str,
+    source: str,
+    points: int | None = None,
+    about: Mapping[str, Any] | None = None,
+    *,
+    folded: bool = False,
 ) -> NotebookNode:
-    """A code cell with nbgrader's metadata (schema 3) and the course's facts `about` it."""
+    """A code cell with nbgrader's metadata (schema 3) and the course's facts `about` it.
+
+    The source of a `folded` one is hidden in JupyterLab until one unfolds it.
+    """
     identity = f"{kind}-{name}"
     marks = {
         "grade": kind == "test",
@@ -36,19 +51,39 @@ def graded_cell(
     }
     if points is not None:
         marks["points"] = points
-    metadata = {"nbgrader": marks} | ({COURSE: dict(about)} if about else {})
+    metadata: dict[str, Any] = {"nbgrader": marks}
+    if about:
+        metadata[COURSE] = dict(about)
+    if folded:
+        metadata["jupyter"] = {"source_hidden": True}
+    if kind == "test":
+        metadata["tags"] = [IGNORED_OUTPUT]  # its line may tell a time
     return nbformat.v4.new_code_cell(source, id=identity, metadata=metadata)
 
 
 def answers_line(exercise: str, cell: str) -> str:
-    """The line under which a test cell calls its tests; `TestCell.block` finds it again."""
+    """The line under which a test cell calls its tests; `TestCell.block` finds it again.
+
+    The comment before it is seen where `answers` is not there: nothing of the course runs then.
+    """
+    return RUN_ABOVE + "\n" + _answers_line(exercise, cell)
+
+
+def _answers_line(exercise: str, cell: str) -> str:
     return f'with answers("{exercise}"):' if cell == exercise else f'with answers("{exercise}", cell="{cell}"):'
 
 
 def answers_cell(
-    module: str, replaces: Mapping[str, Mapping[str, Sequence[str]]], lends: Mapping[str, Sequence[str]]
+    module: str,
+    replaces: Mapping[str, Mapping[str, Sequence[str]]],
+    lends: Mapping[str, Sequence[str]],
+    points: Mapping[str, int] = MappingProxyType({}),
+    seen_in_part: Sequence[str] = (),
 ) -> str:
-    """The text of the one given cell that tells a kernel, which sees no metadata, what tests refuse and lend."""
+    """The text of the one given cell that tells a kernel, which sees no metadata, about the tests.
+
+    It says what they refuse and lend, what each cell is worth, and of which cells some tests are hidden.
+    """
 
     def lines(name: str, entries: Mapping[str, Any]) -> list[str]:
         rows = [f"        {json.dumps(key)}: {json.dumps(value)}," for key, value in entries.items() if value]
@@ -56,12 +91,17 @@ def answers_cell(
 
     return "\n".join(
         [
-            "# What tests refuse: library calls that an exercise asks you to write. What they lend: earlier answers,",
+            "# Prepares the tests.",
+            "# What they refuse: library calls that an exercise asks you to write. What they lend: earlier answers,",
             "# in the reference's version, so that a mistake costs its points once.",
+            "from labkit.testing.answers import Answers",
+            "",
             "answers = Answers(",
             f"    {json.dumps(module)},",
             *lines("replaces", replaces),
             *lines("lends", lends),
+            *lines("points", points),
+            *([f"    seen_in_part={json.dumps(list(seen_in_part))},"] if seen_in_part else []),
             ")",
         ]
     )

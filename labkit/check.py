@@ -6,6 +6,7 @@ with the message of the first that fails. The notebook's file is only read. Need
 """
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -198,8 +199,17 @@ def _error(cell: NotebookNode) -> str | None:
                 return text or BLANK
             if output.ename in ("AssertionError", "ReplacedCall"):
                 return text or "the test failed"
-            return f"{output.ename}: {text}"
+            return "\n".join([f"{output.ename}: {text}", *_place(output.traceback)])
     return None
+
+
+def _place(drawn: list[str]) -> list[str]:
+    """The last line of the student's code in what a notebook shows of an exception (`labkit.testing.outcome`).
+
+    Without the number of its cell, which is another one in the notebook that the student has open.
+    """
+    places = [found[1] for line in drawn if (found := re.match(r" *Cell In\[\d+\], (line \d+, in .*)", line))]
+    return places[-1:]
 
 
 def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None) -> Iterator[str]:

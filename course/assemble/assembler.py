@@ -3,7 +3,6 @@
 import ast
 import functools
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +10,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.assemble.cells import functions_of, run_text, test_text
+from course.assemble.cells import functions_of, names_in_sight, run_text, test_text
+from course.assemble.chapter import Chapter, repository
 from course.assemble.definitions import Definitions
+from course.assemble.docstrings import prose
 from course.assemble.errors import AssemblyError, shown
 from course.assemble.inline import Inliner
 from course.assemble.names import Names
@@ -24,7 +25,8 @@ from labkit.files import write_whole
 from labkit.notebook import COURSE, INTEGRATION
 
 SETUP = """\
-# Installs the course where it is missing (Colab, Binder, your own machine); where it is there, this cell does nothing.
+# Installs the course where it is missing: on Colab, on Binder, on a machine of your own.
+# Where it is there, this cell does nothing.
 import importlib.util
 
 if importlib.util.find_spec("labkit") is None:
@@ -55,7 +57,7 @@ class Exercise:
 
     @property
     def refused(self) -> dict[str, list[str]]:
-        """For each name that it defines, the calls that it may not make."""
+        """For each name that it defines, the calls that it may not make; empty where it may make any."""
         return {name: self.replaces for name in self.defines} if self.replaces else {}
 
 
@@ -71,7 +73,11 @@ class Assembler:
         self.exercises: dict[str, Exercise] = {}
         self.owner: dict[str, str] = {}  # name that an exercise defines -> exercise
         self.names = Names(self.owner)
+        self.in_sight: set[str] = set()  # names that what students see leads to
         self.lends: dict[str, list[str]] = {}  # test cell -> names of earlier exercises
+        self.visible: dict[str, int] = {}  # test cell of which students see tests -> its points
+        self.seen_in_part: list[str] = []  # those of which they do not see all
+        self.chapter = Chapter.of(name, root)
 
     @functools.cached_property
     def definitions(self) -> Definitions:
@@ -81,6 +87,7 @@ class Assembler:
         """The notebook with solutions and hidden tests between nbgrader's marks."""
         header, cells = read(self.name, self.root, private=self.private)
         self.survey(header, cells)
+        self.in_sight = names_in_sight(cells)
         out: list[NotebookNode] = []
         after, count = "start", 0
         for cell in cells:
@@ -176,7 +183,7 @@ class Assembler:
             source = run_text(cell)
         elif cell.kind == "test":
             functions = functions_of(cell, self.names.have)
-            source = test_text(cell, functions)
+            source = test_text(cell, functions, self.in_sight)
             self.names.have.add("answers")
         else:
             source = Inliner(self.module, self.definitions, self.names).inline(cell)
@@ -202,9 +209,16 @@ class Assembler:
             f"{exercise.points} point{'s' if exercise.points != 1 else ''}",
             *(["uses " + ", ".join(in_order)] if in_order else []),
         ]
-        task = f"**Exercise: {exercise.name}** ({'; '.join(parts)})"
+        in_their_order = sorted(exercise.defines, key=lambda name: self.definitions.binds[name].lineno)
+        docstrings = {name: self.definitions.docstring(name) for name in in_their_order}
+        task = [f"**Exercise: {exercise.name}** ({'; '.join(parts)})"]
+        for name, docstring in docstrings.items():
+            if docstring:
+                task.append((f"`{name}`: " if len(docstrings) > 1 else "") + prose(docstring))
+        if section := self.chapter and self.chapter.section(exercise.name):
+            task.append(f"In the chapter: {section}.")
         return [
-            nbformat.v4.new_markdown_cell(task, id=f"task-{exercise.name}"),
+            nbformat.v4.new_markdown_cell("\n\n".join(task), id=f"task-{exercise.name}"),
             graded_cell("exercise", exercise.name, source, about={"defines": exercise.defines, "uses": in_order}),
         ]
 
@@ -222,6 +236,9 @@ class Assembler:
             needed = self.names.reach(free_names(cell.source) | set(exercise.defines))
             lends = sorted(name for name in needed if self.owner.get(name, cell.of) != cell.of)
         self.lends[cell.name] = lends
+        if len(hidden) < len(functions):
+            self.visible[cell.name] = cell.options["points"]
+            self.seen_in_part += [cell.name] if hidden else []
         about = {
             "exercise": cell.of,
             "replaces": replaces,
@@ -234,30 +251,38 @@ class Assembler:
     def opening(self, title: str, cells: list[Cell], introduction: list[NotebookNode]) -> list[NotebookNode]:
         """The cells that come before the author's, but for the author's introduction, which follows the title.
 
-        They tell how one works, install, import, and say what tests refuse and lend.
+        They tell how one works, install, say what tests refuse and lend, and import.
         """
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        repository = project["urls"]["Repository"].rstrip("/")
-        setup = SETUP.format(repository=repository, archive=f"{repository}/archive/refs/heads/main.zip").rstrip()
-        needed = {*self.names.imports.values(), "from labkit.testing.answers import Answers"}
-        replaces = {e.name: e.refused for e in self.exercises.values()}
+        tests = [cell for cell in cells if cell.kind == "test"]
+        replaces = {e.name: dict.fromkeys(e.defines, e.replaces) for e in self.exercises.values()}
+        answers = answers_cell(self.module, replaces, self.lends, self.visible, self.seen_in_part)
+        setup = SETUP.format(repository=repository(), archive=f"{repository()}/archive/refs/heads/main.zip").rstrip()
         of_all = title_cell(
-            self.name,
             title,
             exercises=len(self.exercises),
-            points=sum(cell.options["points"] for cell in cells if cell.kind == "test" and not cell.private),
+            points=sum(cell.options["points"] for cell in tests if not cell.private),
             minutes=sum(e.cell.options["minutes"] for e in self.exercises.values()),
-            repository=repository,
-            root=self.root,
+            chapter=self.chapter,
         )
         return [
             of_all,
             *introduction,
-            how_to_work_cell(self.name, has_integration=any(c.kind == "test" and c.of == INTEGRATION for c in cells)),
-            graded_cell("given", "course-setup", setup),
-            graded_cell("given", "course-imports", "\n".join(sorted(needed, key=import_order))),
-            graded_cell("given", "course-answers", answers_cell(self.module, replaces, self.lends)),
+            how_to_work_cell(self.name, has_integration=any(cell.of == INTEGRATION for cell in tests)),
+            graded_cell("given", "course-setup", setup, folded=True),
+            graded_cell("given", "course-answers", answers, folded=True),
+            *self.imports(),
         ]
+
+    def imports(self) -> list[NotebookNode]:
+        """The cell with the imports that come by themselves, if there are any."""
+        modules: dict[str, list[str]] = {}
+        for statement in sorted(self.names.imports.values()):
+            module, _, name = statement.partition(" import ")
+            modules.setdefault(module, []).append(name)
+        lines = [f"{module} import {', '.join(names)}" if all(names) else module for module, names in modules.items()]
+        if not lines:
+            return []
+        return [graded_cell("given", "course-imports", "\n".join(sorted(lines, key=import_order)))]
 
 
 def import_order(statement: str) -> tuple[bool, bool, bool, str]:

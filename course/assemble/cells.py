@@ -63,15 +63,46 @@ def functions_of(cell: Cell, have: set[str]) -> list[ast.FunctionDef]:
     return found
 
 
-def test_text(cell: Cell, functions: list[ast.FunctionDef]) -> str:
-    """The test cell: its functions, then their calls; what is hidden stands between nbgrader's marks."""
+def names_in_sight(cells: list[Cell]) -> set[str]:
+    """Names that students' part of the cells leads to: not those of helpers that only hidden tests call."""
+    reads: dict[str, set[str]] = {}  # a test cell's helper -> the names in it
+    todo: list[str] = []
+    for cell in cells:
+        for node in ast.parse(cell.source).body if cell.kind != "prose" else ():
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            if cell.kind != "test" or not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                todo += names
+            elif not node.name.startswith("test_"):
+                reads[node.name] = names
+            elif not is_hidden(node.name):
+                todo += names
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += reads.get(name, ())
+    return seen
+
+
+def test_text(cell: Cell, functions: list[ast.FunctionDef], in_sight: set[str]) -> str:
+    """The test cell: its functions, then their calls; what is hidden stands between nbgrader's marks.
+
+    A helper is hidden too unless it is `in_sight`.
+    """
     hidden = [f.name for f in functions if is_hidden(f.name)]
     visible = [f.name for f in functions if not is_hidden(f.name)]
     lines, out, last = cell.source.splitlines(), [], 0
+    shown = False
     for node in ast.parse(cell.source).body:
         block = lines[last : last_line(node)]
         last = last_line(node)
-        if getattr(node, "name", None) in hidden:
+        name = getattr(node, "name", None)
+        if name is None or name in visible or name in in_sight:
+            while out and not shown and not block[0].strip():  # under nothing but what is hidden
+                out.insert(-1, block.pop(0))
+            shown = True
+        else:
             # With the blank lines before it, so that none pile up where it is taken out.
             block = ["### BEGIN HIDDEN TESTS", *block, "### END HIDDEN TESTS"]
         out += block
@@ -86,9 +117,9 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef]) -> str:
             ]
         out += ["", "", opening, *calls]
     else:
+        told = f"# Hidden tests of {cell.of} run here when the assignment is graded."
         out = [
-            f"# Hidden tests of {cell.of} run here when the assignment is graded.",
-            *out,
+            *([*out, "", "", told] if shown else [told, *out]),
             "### BEGIN HIDDEN TESTS",
             "",
             "",

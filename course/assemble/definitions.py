@@ -3,9 +3,12 @@
 import ast
 import io
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
+from course.assemble.docstrings import for_coders
 from course.assemble.errors import AssemblyError, shown
 from course.assemble.syntax import bound_names, first_line, last_line, methods
 
@@ -86,8 +89,33 @@ class Definitions:
         first, last = self.span(self.binds[name])
         return "\n".join(self.lines[first - 1 : last])
 
-    def exercise_text(self, name: str, given_methods: list[str]) -> str:
-        """A definition with nbgrader's solution marks round each body that is to be written."""
+    def to_write(self, name: str, given_methods: list[str]) -> list[ast.FunctionDef]:
+        """The functions of a definition whose bodies a student writes."""
+        node = self.binds[name]
+        return [m for m in methods(node) if isinstance(node, ast.FunctionDef) or m.name not in given_methods]
+
+    def shown_text(self, name: str, given_methods: list[str]) -> str:
+        """A definition without the bodies that a student writes."""
+        first, last = self.span(self.binds[name])
+        out = self.lines[first - 1 : last]
+        for function in reversed(self.to_write(name, given_methods)):
+            begin, end = self.body_span(function)
+            out[begin - first : end - first + 1] = [" " * (function.col_offset + 4) + "pass"]
+        return "\n".join(out)
+
+    def docstring(self, name: str) -> str:
+        """A definition's docstring; empty where it has none."""
+        node = self.binds[name]
+        return ast.get_docstring(node) or "" if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
+
+    def exercise_text(
+        self, name: str, given_methods: list[str], imports: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        """A definition with nbgrader's solution marks round each body that is to be written.
+
+        `imports` are the statements for names that only bodies read: they stand in the bodies. Of its docstring it
+        keeps what a coder needs (`course.assemble.docstrings`).
+        """
         node = self.binds[name]
         if not methods(node):
             self.refuse(node, f"`{name}` has no body to write; import it in a given cell")
@@ -103,7 +131,7 @@ class Definitions:
                 self.refuse(node, f"`{name}` has no method `{missing[0]}`; correct given_methods in the assignment")
         elif given_methods:
             self.refuse(node, f"`{name}` is a function; given_methods is for classes")
-        to_write = [m for m in methods(node) if isinstance(node, ast.FunctionDef) or m.name not in given_methods]
+        to_write = self.to_write(name, given_methods)
         if not to_write:
             self.refuse(node, f"every method of `{name}` is given, so nothing is left to write")
         first, last = self.span(node)
@@ -118,6 +146,12 @@ class Definitions:
                 )
             begin, end = self.body_span(function)
             pad = " " * (function.col_offset + 4)
+            read = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+            own = [pad + imports[name] for name in sorted(read & imports.keys())]
             out[end - first + 1 : end - first + 1] = [pad + "### END SOLUTION"]
-            out[begin - first : begin - first] = [pad + "### BEGIN SOLUTION"]
+            out[begin - first : begin - first] = [pad + "### BEGIN SOLUTION", *own]
+        if self.docstring(name):
+            assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+            begin, end = node.body[0].lineno - first, last_line(node.body[0]) - first + 1
+            out[begin:end] = for_coders(out[begin:end])
         return "\n".join(out)

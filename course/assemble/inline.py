@@ -48,9 +48,14 @@ class Inliner:
             names = sorted((a.name for a in node.names), key=lambda name: definitions.binds[name].lineno)
             texts: dict[int, str] = {}
             for name in names:
-                self.bring_imports(cell, name, node.lineno)
-                given = cell.options.get("given_methods", "").split()
-                text = definitions.exercise_text(name, given) if cell.kind == "exercise" else definitions.text_of(name)
+                if cell.kind == "exercise":
+                    given = cell.options.get("given_methods", "").split()
+                    self.bring_imports(cell, name, definitions.shown_text(name, given), node.lineno)
+                    own = self.needed(cell, name, definitions.text_of(name), node.lineno)
+                    text = definitions.exercise_text(name, given, own)
+                else:
+                    text = definitions.text_of(name)
+                    self.bring_imports(cell, name, text, node.lineno)
                 if mark := next((m for m in MARKS if m in definitions.text_of(name)), None):
                     definitions.refuse(definitions.binds[name], f"`{mark}` is written by the assembler; take it out")
                 texts[definitions.binds[name].lineno] = text
@@ -63,20 +68,28 @@ class Inliner:
             lines = [*before, gap.join(texts.values()), *after]
         return "\n".join(lines).strip("\n")
 
-    def bring_imports(self, cell: Cell, name: str, line: int) -> None:
-        """Note the imports that a definition needs; refuse if it needs anything else that is not in the notebook."""
-        definitions = self.definitions
-        for needed in sorted(free_names(definitions.text_of(name)) - {name}):
+    def bring_imports(self, cell: Cell, name: str, text: str, line: int) -> None:
+        """Note the imports that the text of a definition needs, so that they come by themselves."""
+        self.names.imports |= self.needed(cell, name, text, line)
+
+    def needed(self, cell: Cell, name: str, text: str, line: int) -> dict[str, str]:
+        """The imports that the text of a definition needs and that are not in the notebook, by the name they bind.
+
+        Refuse if it needs anything else that is not there.
+        """
+        definitions, found = self.definitions, {}
+        for needed in sorted(free_names(text) - {name}):
             bound = definitions.binds.get(needed)
             if isinstance(bound, ast.Import | ast.ImportFrom):
                 statement = import_statement(bound, needed)
-                already = self.names.own_imports.get(needed)
+                already = self.names.imports.get(needed) or self.names.own_imports.get(needed)
                 if already is None and needed in self.names.have:
                     already = "something else"
                 if already not in (None, statement):
                     cell.refuse(f"`{name}` needs `{statement}`, but here `{needed}` is {already}; rename it", line)
                 if already is None:
-                    self.names.imports[needed] = statement
+                    found[needed] = statement
             elif needed not in self.names.have and needed not in ALWAYS_THERE:
                 where = f" ({shown(definitions.path)}:{bound.lineno})" if bound is not None else ""
                 cell.refuse(f"`{name}` needs `{needed}`{where}; import it in an earlier given or exercise cell", line)
+        return found

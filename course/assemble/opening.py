@@ -1,10 +1,9 @@
 """The text that every assignment opens with: its title, what it asks, and how one works with it."""
 
-import re
-from pathlib import Path
-
 import nbformat
 from nbformat import NotebookNode
+
+from course.assemble.chapter import Chapter
 
 HOW_TO_WORK = """\
 Work from top to bottom. Each exercise comes with a test cell that says what is wrong; more tests, which you do not \
@@ -12,18 +11,17 @@ see, run when the assignment is graded. In a later exercise the tests use our ve
 mistake costs its points once and you may skip an exercise{integration}.
 
 Unfold a *Hint* when you are stuck. `python -m labkit.check {name}` in a terminal runs the whole notebook and reports \
-every test that you can see."""
+every test that you can see.
+
+Run the next cells first, and again after a restart. The folded ones install what is missing and prepare the tests."""
 INTEGRATION = "; only the last test, *integration*, runs your own parts together"
 
 
-def title_cell(
-    name: str, title: str, *, exercises: int, points: int, minutes: int, repository: str, root: Path
-) -> NotebookNode:
+def title_cell(title: str, *, exercises: int, points: int, minutes: int, chapter: Chapter | None) -> NotebookNode:
     """The assignment's title, what it asks in numbers, and a link to its chapter, where the book has one."""
     facts = f"{exercises} exercise{'s' if exercises != 1 else ''}, {points} points, about {minutes} minutes."
-    if heading := chapter_title(name, root):
-        chapter = f"[{heading}]({repository}/blob/main/book/{name}.md)"
-        facts += f" The chapter {chapter} explains the ideas; here you write the code."
+    if chapter:
+        facts += f" The chapter {chapter.link} explains the ideas; here you write the code."
     return nbformat.v4.new_markdown_cell(f"# {title}\n\n{facts}", id="prose-course-title")
 
 
@@ -31,10 +29,3 @@ def how_to_work_cell(name: str, *, has_integration: bool) -> NotebookNode:
     """How one works, and what the tests do: the same in every assignment."""
     text = HOW_TO_WORK.format(name=name, integration=INTEGRATION if has_integration else "")
     return nbformat.v4.new_markdown_cell(text, id="prose-course-work")
-
-
-def chapter_title(name: str, root: Path) -> str | None:
-    """The heading of the book's page of that name; None where there is no such page, or no heading on it."""
-    page = root / "book" / f"{name}.md"
-    heading = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE) if page.is_file() else None
-    return heading[1] if heading else None

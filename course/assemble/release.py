@@ -43,7 +43,7 @@ def is_telling(line: str) -> bool:
 def secret_lines(notebook: NotebookNode) -> set[str]:
     """Lines of an assembled notebook that students may not see: of solutions and of hidden tests, stripped.
 
-    Only telling lines count. A line that a hidden test shares with a visible one is no secret.
+    Only telling lines count, and no imports. A line that a hidden test shares with a visible one is no secret.
     """
     answers: set[str] = set()
     hidden: set[str] = set()
@@ -53,7 +53,7 @@ def secret_lines(notebook: NotebookNode) -> set[str]:
         for line in cell.source.splitlines():
             if "### BEGIN " in line or "### END " in line:
                 lines = answers if "BEGIN SOLUTION" in line else hidden if "BEGIN HIDDEN" in line else public
-            if is_telling(line.strip()):
+            if is_telling(line.strip()) and not line.strip().startswith(("import ", "from ")):
                 lines.add(line.strip())
     return answers | (hidden - public)
 

@@ -68,7 +68,7 @@ def _tested(source: NotebookNode, exercise: str) -> str:
             pieces.append(cell.source)
     code = bare("\n".join(pieces))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    used = [text for node, text in statements(imports) if names & _bound(node)]
+    used = [text for node, _ in statements(imports) if (text := _part(node, names))]
     return "\n".join([*used, code])
 
 
@@ -81,6 +81,10 @@ def _is_test(node: ast.stmt) -> bool:
     return isinstance(node, ast.With) or (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
 
 
-def _bound(node: ast.stmt) -> set[str]:
-    names = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
-    return {alias.asname or alias.name.split(".")[0] for alias in names}
+def _part(node: ast.stmt, names: set[str]) -> str:
+    """What an import binds of `names`, as a statement; empty where it binds none."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return ""
+    kept = [alias for alias in node.names if (alias.asname or alias.name.split(".")[0]) in names]
+    alone = ast.Import(kept) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, kept, node.level)
+    return ast.unparse(alone) if kept else ""

@@ -11,6 +11,7 @@ import torch
 from course import ROOT
 from course.assemble.__main__ import main
 from course.assemble.assembler import Assembler, assemble
+from course.assemble.docstrings import for_coders, prose
 from course.assemble.errors import AssemblyError
 from course.assemble.release import check_released, release, secret_lines
 from course.assemble.source import assignments
@@ -76,16 +77,33 @@ def test_students_see_signatures_docstrings_and_given_code_but_no_answer(student
     assert "from solutions" not in text
 
 
-def test_imports_that_definitions_need_come_by_themselves(notebook):
+def test_imports_that_students_need_come_by_themselves(notebook):
     assert source(notebook, "given-course-imports").splitlines() == [
-        "import math",
         "from collections.abc import Iterator",
         "from dataclasses import dataclass",
         "from jaxtyping import Float",
-        "from torch import Tensor",
-        "from torch import nn",
-        "from labkit.testing.answers import Answers",
+        "from torch import Tensor, nn",
     ]
+
+
+def test_imports_that_only_an_answer_needs_stand_in_it(notebook, students):
+    assert source(notebook, "exercise-bits") == (
+        "def bits(p: list[float]) -> float:\n"
+        '    """Entropy of a distribution in bits."""\n'
+        "    ### BEGIN SOLUTION\n"
+        "    import math\n"
+        "    return -sum(x * math.log2(x) for x in p if x > 0)\n"
+        "    ### END SOLUTION"
+    )
+    assert "import math" not in "\n".join(cell.source for cell in students.cells)
+
+
+def test_imports_of_given_methods_and_of_earlier_cells_are_not_repeated(tmp_path):
+    method = "    def size(self):\n        return math.prod(self.weight.shape)\n\n    def forward"
+    given = ASSIGNMENT.replace('given_methods="__init__"', 'given_methods="__init__ size"')
+    notebook = Assembler("toy", lay_out(tmp_path, given, SOLUTIONS.replace("    def forward", method))).build()
+    assert "import math" in source(notebook, "given-course-imports")
+    assert "import math" not in source(notebook, "exercise-bits"), "it comes with the method that is given"
 
 
 def test_every_test_is_called_in_a_block_that_says_what_is_judged(notebook, students):
@@ -108,10 +126,14 @@ def test_what_tests_refuse_and_lend_stands_in_the_metadata_and_for_kernels_in_on
     told = source(students, "given-course-answers")
     assert told == source(notebook, "given-course-answers")
     namespace = {}
-    exec("from labkit.testing.answers import Answers\n" + told, namespace)
-    assert namespace["answers"].reference == "solutions.toy"
-    assert namespace["answers"].replaces == {"norm": {"Norm": calls}}
-    assert namespace["answers"].lends["norm"] == ["centre"]
+    exec(told, namespace)
+    answers = namespace["answers"]
+    assert answers.reference == "solutions.toy"
+    others = {"centre": {"centre": []}, "chunks": {"chunks": []}, "bits": {"bits": []}}
+    assert answers.replaces == {"norm": {"Norm": calls}} | others
+    assert answers.lends["norm"] == ["centre"]
+    assert answers.points == {"centre": 1, "chunks": 2, "norm": 3, "bits": 1, "integration": 3}
+    assert answers.seen_in_part == ["chunks", "norm", "bits"]
     exercises = {name_of(cell): facts(cell) for cell in students.cells if is_exercise(cell)}
     assert exercises["norm"] == {"defines": ["Norm"], "uses": ["centre"]}
     assert notebook.metadata.course.reference == "solutions.toy"
@@ -125,11 +147,84 @@ def test_no_cell_that_is_graded_ends_in_an_expression(notebook, students):
                 assert not body or not isinstance(body[-1], ast.Expr)
 
 
-def test_the_line_before_an_exercise_is_computed(notebook):
+def test_the_task_before_an_exercise_comes_from_its_docstring(notebook):
     assert source(notebook, "task-norm") == (
-        "**Exercise: norm** (difficulty 2 of 5; importance 4 of 5; about 15 minutes; 3 points; uses centre)"
+        "**Exercise: norm** (difficulty 2 of 5; importance 4 of 5; about 15 minutes; 3 points; uses centre)\n\n"
+        "Layer normalisation with a weight and a bias.\n\n`forward` maps (..., width) to the same shape."
     )
-    assert source(notebook, "task-centre").endswith("about 5 minutes; 3 points)")
+    assert source(notebook, "task-centre").endswith("about 5 minutes; 3 points)\n\nSubtract from each row its mean.")
+    assert source(notebook, "exercise-norm").splitlines()[:4] == [
+        "class Norm(nn.Module):",
+        '    """Layer normalisation with a weight and a bias."""',
+        "",
+        "    def __init__(self, config: ToyConfig):",
+    ]
+
+
+def test_a_docstring_is_shown_in_two_parts_the_summary_in_both():
+    docstring = [
+        '    r"""How many',
+        "    there are.",
+        "",
+        r"    $$n = \sqrt{2}$$",
+        "",
+        "    >>> count()",
+        "    2",
+        "",
+        "    1. a list",
+        "",
+        "    Raises:",
+        "        ValueError: none.",
+        "",
+        "    Source: a paper.",
+        '    """',
+    ]
+    text = "\n".join(docstring).strip()[4:-3]
+    assert prose(text) == "How many\nthere are.\n\n$$n = \\sqrt{2}$$\n\n1. a list\n\nSource: a paper."
+    assert for_coders(docstring) == [
+        '    """How many',
+        "    there are.",
+        "",
+        "    >>> count()",
+        "    2",
+        "",
+        "    Raises:",
+        "        ValueError: none.",
+        '    """',
+    ]
+    assert for_coders(['    r"""One line, $\\pi$."""']) == ['    r"""One line, $\\pi$."""']
+    assert for_coders(['    """One', "", "    More.", "", "    And more", '    and an end."""']) == ['    """One"""']
+
+
+def test_each_of_several_definitions_is_named_in_the_task(tmp_path):
+    text = ASSIGNMENT.replace("from solutions.toy import bits", "from solutions.toy import share, bits")
+    more = SOLUTIONS + '\n\ndef share(p: float) -> float:\n    """One of one."""\n    return p / 1.0 * 1.0\n'
+    notebook = Assembler("toy", lay_out(tmp_path, text, more)).build()
+    assert source(notebook, "task-bits").endswith(
+        "\n\n`bits`: Entropy of a distribution in bits.\n\n`share`: One of one."
+    )
+
+
+def test_helpers_in_a_hidden_tests_cell_stand_before_the_remark_if_later_cells_need_them(tmp_path):
+    helpers = (
+        "def secret():\n    return helper()\n\n\ndef helper():\n    return 2 * inner()\n\n\n"
+        "def inner():\n    return 1\n\n\ndef test_centre_axes_hidden"
+    )
+    text = ASSIGNMENT.replace("def test_centre_axes_hidden", helpers).replace("half(4)", "helper()")
+    made = Assembler("toy", lay_out(tmp_path, text)).build()
+    shown = release("toy", made, tmp_path / "toy.ipynb")
+    assert source(shown, "test-centre-axes") == (
+        "def helper():\n    return 2 * inner()\n\n\ndef inner():\n    return 1\n\n\n"
+        "# Hidden tests of centre run here when the assignment is graded."
+    )
+    assert set(play(made).values()) == {None}
+
+
+def test_machinery_is_folded_and_the_line_of_a_test_may_differ_from_run_to_run(students):
+    folded = [c.id for c in students.cells if c.metadata.get("jupyter", {}).get("source_hidden")]
+    assert folded == ["given-course-setup", "given-course-answers"]
+    tagged = [c.id for c in students.cells if "nbval-ignore-output" in c.metadata.get("tags", ())]
+    assert tagged == [c.id for c in students.cells if c.id.startswith("test-")]
 
 
 def test_run_cells_lose_their_guard_and_keep_their_strings(notebook):
@@ -168,18 +263,22 @@ def test_assembling_and_releasing_twice_gives_the_same_bytes(notebook, tmp_path)
 
 
 def test_every_notebook_opens_alike(notebook):
-    opening = [(c.id, c.source) for c in notebook.cells[:5]]
+    opening = [(c.id, c.source) for c in notebook.cells[:6]]
     assert opening[0] == ("prose-course-title", "# A toy\n\n4 exercises, 12 points, about 30 minutes.")
     assert opening[1][0] == "prose-start-1", "the author's introduction"
     assert opening[2][0] == "prose-course-work" and "`python -m labkit.check toy`" in opening[2][1]
     assert "only the last test, *integration*," in opening[2][1]
-    assert [identity for identity, _ in opening[3:]] == ["given-course-setup", "given-course-imports"]
+    machinery = ["given-course-setup", "given-course-answers", "given-course-imports"]
+    assert [identity for identity, _ in opening[3:]] == machinery
 
 
 def test_the_title_leads_to_the_chapter_and_counts_what_students_see(tmp_path):
     lay_out(tmp_path, ASSIGNMENT.replace(' of="integration"', ' of="bits"'))
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "toy.md").write_text("---\nkernelspec: {}\n---\n# Toys\n\n# Not this one\n")
+    (tmp_path / "book" / "toy.md").write_text(
+        "---\nkernelspec: {}\n---\n# Toys\n\n```{code-cell}\n# no heading\n```\n\n(toy-centre)=\n\n(toy-chunks)=\n"
+        "## The mean's place, (2)\n\nWords.\n\n(toy-norm)=\nA norm.\n\n## Not this one\n"
+    )
     (tmp_path / "course" / "private").mkdir()
     (tmp_path / "course" / "private" / "toy.py").write_text(
         '# %% test="secret" of="bits" points=5\ndef test_more_hidden():\n    assert bits([1.0]) == 0, "sure"\n'
@@ -188,6 +287,12 @@ def test_the_title_leads_to_the_chapter_and_counts_what_students_see(tmp_path):
     assert "4 exercises, 12 points, " in made.cells[0].source
     assert "The chapter [Toys](https://" in made.cells[0].source and "/book/toy.md) explains" in made.cells[0].source
     assert "integration" not in source(made, "prose-course-work")
+    for exercise in ("centre", "chunks", "norm"):
+        assert re.search(
+            r"In the chapter: \[The mean's place, \(2\)\]\(https://.*/book/toy\.md#the-means-place-2\)\.$",
+            source(made, f"task-{exercise}"),
+        )
+    assert "In the chapter" not in source(made, "task-bits")
 
 
 def test_both_notebooks_are_valid(notebook, students):

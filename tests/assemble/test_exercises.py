@@ -13,6 +13,7 @@ from course.assemble.definitions import Definitions
 from course.assemble.release import is_telling, release
 from course.assemble.source import MARKS, assignments
 from course.assemble.syntax import methods
+from labkit.notebook import is_exercise
 
 EXERCISES = ROOT / "exercises"
 
@@ -109,3 +110,19 @@ def test_students_get_hints_a_prediction_and_visible_tests(name: str):
     for exercise in made.exercises.values():
         assert exercise.visible and exercise.hidden
         assert f"**Exercise: {exercise.name}**" in text
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_anchors_in_a_chapter_name_exercises_of_its_assignment(name: str):
+    """Else an exercise that was renamed would lose its link without anyone noticing."""
+    made, _ = assembler(name)
+    assert made.chapter is not None
+    anchors = {anchor.removeprefix(f"{name}-") for anchor in made.chapter.anchors if anchor.startswith(f"{name}-")}
+    unknown = sorted(anchors - made.exercises.keys())
+    assert not unknown, f"book/{name}.md has anchors ({name}-...)= for exercises that there are not: {unknown}"
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_no_formula_of_a_task_is_left_as_raw_text(name: str):
+    for cell in nbformat.read(EXERCISES / name / f"{name}.ipynb", as_version=4).cells:
+        assert not (is_exercise(cell) and "$$" in cell.source), cell.id

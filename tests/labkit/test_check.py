@@ -94,6 +94,18 @@ def test_half_a_notebook_is_told_what_fails_and_what_comes_first(course, assembl
     assert lines[-1] == "Fix first: centre."
 
 
+def test_the_line_that_raised_an_exception_is_told(course, assembled, capsys):
+    helper = "def mean(x):\n    return x / (1 - 1)\n\n\ndef centre(x):\n    return x - mean(x.tolist()[0][0])"
+    course(solved(assembled) | {"exercise-centre": helper})
+    assert check.main(["toy"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:5] == [
+        "  FAILED  centre        0 of 1 points",
+        "          ZeroDivisionError: float division by zero",
+        "          line 2, in mean:  return x / (1 - 1)",
+    ]
+
+
 def test_a_loop_that_never_ends_is_named(course, assembled, capsys):
     def hurry(notebook):
         notebook.metadata.course.seconds = 2

@@ -126,13 +126,12 @@ def test_what_an_answer_is_played_again_for(toy: Path, monkeypatch: pytest.Monke
 
 def test_private_tests_change_no_digest(toy: Path) -> None:
     before = digests(toy, "toy_bank", source_of(NAME))
-    source = changed("given-course-imports", "import", "import statistics\nimport")
+    source = changed("given-course-imports", "import Iterable,", "import Callable, Iterable,")
     (answers,) = (c for c in source.cells if c.id == "given-course-answers")
     answers.source += "\n# lends for best-pair-mine"
     about = {"exercise": "best-pair", "lends": ["count_pairs"], "hidden": True, "private": True}
-    code = (
-        'def test_mine_hidden():\n    assert statistics.mean([1]) == 2, "no"\n\n\nwith answers("best-pair"):\n    pass'
-    )
+    test = 'def test_mine_hidden():\n    assert isinstance(print, Callable), "no"'
+    code = test + '\n\n\nwith answers("best-pair"):\n    pass'
     source.cells.append(graded_cell("test", "best-pair-mine", code, 1, about))
     assert digests(toy, "toy_bank", source) == before
 

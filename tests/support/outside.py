@@ -87,9 +87,7 @@ def notebook(*cells: NotebookNode) -> NotebookNode:
         if is_test(cell):
             replaces.setdefault(facts(cell)["exercise"], {}).update(facts(cell).get("replaces", {}))
             lends[name_of(cell)] = facts(cell).get("lends", [])
-    told = given(
-        "course-answers", "from labkit.testing.answers import Answers\n" + answers_cell("toy", replaces, lends)
-    )
+    told = given("course-answers", answers_cell("toy", replaces, lends))
     return nbformat.v4.new_notebook(cells=[told, *map(copy.deepcopy, cells)])
 
 
