@@ -75,6 +75,56 @@ class LayerNorm(solutions.gpt.LayerNorm):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
+@wrong("layer-norm", mistake="forgets the root", says="SAYS", never=("n - 1",))
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / ((centred**2).mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="only centres", says="SAYS")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        return (x - x.mean(-1, keepdim=True)) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="sums the squared deviations", says="SAYS", never=("n - 1",))
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / torch.sqrt((centred**2).sum(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="has an eps of its own", says="SAYS", never=("square root",))
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + 1e-5) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="runs over the first axis", says="SAYS")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, 0, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="never adds the bias", says="SAYS")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight
+
+
+@wrong("layer-norm", mistake="wants three axes", says="SAYS")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        if x.ndim == 2:
+            return super().forward(x)
+        variance, mean = torch.var_mean(x, 2, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
+
+
 # ------------------------------------------------------------------------------------------------ attention-pattern
 
 
@@ -147,6 +197,54 @@ def attention_pattern(q, k):
     return F.scaled_dot_product_attention(q, k, torch.eye(n).expand(*q.shape[:-2], n, n), is_causal=True)
 
 
+@wrong("attention-pattern", mistake="multiplies the mask by infinity", says="SAYS", never=("itself", "exp of"))
+def attention_pattern(q, k):
+    mask = torch.ones(q.shape[-2], q.shape[-2]).triu(1) * -math.inf
+    return (q @ k.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="divides by the width", says="SAYS")
+def attention_pattern(q, k):
+    return (q @ k.mT / q.shape[-1]).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="multiplies by the root of the width", says="SAYS")
+def attention_pattern(q, k):
+    return (q @ k.mT * math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="returns the scores", says="SAYS", never=("no score is masked",))
+def attention_pattern(q, k):
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf)
+
+
+@wrong("attention-pattern", mistake="swaps queries and keys", says="SAYS")
+def attention_pattern(q, k):
+    return (k @ q.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="always divides by 2", says="SAYS")
+def attention_pattern(q, k):
+    return (q @ k.mT / 2).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="detaches the keys", says="SAYS")
+def attention_pattern(q, k):
+    return solutions.gpt.attention_pattern(q, k.detach())
+
+
+@wrong("attention-pattern", mistake="detaches the scores", says="SAYS")
+def attention_pattern(q, k):
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).tolist()
+    return torch.tensor(scores).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="takes four axes apart", says="SAYS")
+def attention_pattern(q, k):
+    batch, head, n, width = q.shape if q.ndim != 3 else (*q.shape[:1], 1, *q.shape[1:])
+    return solutions.gpt.attention_pattern(q, k)
+
+
 # -------------------------------------------------------------------------------------------- multi-head-attention
 
 
@@ -207,6 +305,83 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return self.projection(rearrange(mixed, "b h n w -> b n (h w)"))
 
 
+@wrong("multi-head-attention", mistake="returns a tuple of queries, keys and values", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return tuple(super().heads(x))
+
+
+@wrong("multi-head-attention", mistake="cuts into heads before thirds", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return rearrange(self.qkv(x), "b n (h p w) -> p b h n w", p=3, h=self.n_head)
+
+
+@wrong("multi-head-attention", mistake="puts positions before heads", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return super().heads(x).transpose(2, 3)
+
+    def forward(self, x):
+        return solutions.gpt.MultiHeadAttention.forward(self, x)
+
+
+@wrong("multi-head-attention", mistake="does not cut the width", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return torch.stack(self.qkv(x).chunk(3, -1))
+
+
+def own_attention(x, q, k, v, scale, mask=True):
+    scores = q @ k.mT * scale
+    scores = scores.masked_fill(future(x.shape[1]), -math.inf) if mask else scores
+    return rearrange(scores.softmax(-1) @ v, "b h n w -> b n (h w)")
+
+
+@wrong(
+    "multi-head-attention", mistake="scales by the width of all heads", says="SAYS", never=("joined", "side by side")
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        return self.projection(own_attention(x, *self.heads(x), x.shape[-1] ** -0.5))
+
+
+@wrong("multi-head-attention", mistake="lets positions see the future", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(own_attention(x, q, k, v, q.shape[-1] ** -0.5, mask=False))
+
+
+@wrong("multi-head-attention", mistake="scales the queries before the pattern", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        mixed = pattern_of(q / math.sqrt(q.shape[-1]), k) @ v
+        return self.projection(rearrange(mixed, "b h n w -> b n (h w)"))
+
+
+@wrong("multi-head-attention", mistake="mixes the keys", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k) @ k, "b h n w -> b n (h w)"))
+
+
+@wrong("multi-head-attention", mistake="alternates the heads' results", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (w h)"))
+
+
+@wrong("multi-head-attention", mistake="knows only three heads", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = rearrange(self.qkv(x), "b n (p h w) -> p b h n w", p=3, h=3)
+        return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (h w)"))
+
+
 # ------------------------------------------------------------------------------------------------------------ gelu
 
 
@@ -234,6 +409,45 @@ def gelu(x):
 @wrong("gelu", mistake="calls the oracle", says="asks you to write what that call does")
 def gelu(x):
     return F.gelu(x, approximate="tanh")
+
+
+def tanh_form(x, factor=math.sqrt(2 / math.pi), cube=0.044715, power=3):
+    return x / 2 * (1 + torch.tanh(factor * (x + cube * x**power)))
+
+
+@wrong("gelu", mistake="turns 2 / pi over", says="SAYS")
+def gelu(x):
+    return tanh_form(x, factor=math.sqrt(math.pi / 2))
+
+
+@wrong("gelu", mistake="takes no root of 2 / pi", says="SAYS")
+def gelu(x):
+    return tanh_form(x, factor=2 / math.pi)
+
+
+@wrong("gelu", mistake="slips a decimal", says="SAYS")
+def gelu(x):
+    return tanh_form(x, cube=0.44715)
+
+
+@wrong("gelu", mistake="squares", says="SAYS")
+def gelu(x):
+    return tanh_form(x, power=2)
+
+
+@wrong("gelu", mistake="forgets the half", says="SAYS")
+def gelu(x):
+    return 2 * tanh_form(x)
+
+
+@wrong("gelu", mistake="is swish", says="SAYS")
+def gelu(x):
+    return x * x.sigmoid()
+
+
+@wrong("gelu", mistake="rounds the cube's constant", says="SAYS")
+def gelu(x):
+    return tanh_form(x, cube=0.0447)
 
 
 # ------------------------------------------------------------------------------------------------------------- mlp
@@ -265,6 +479,37 @@ class MLP(solutions.gpt.MLP):
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return x + self.down(gelu_of(self.up(x)))
+
+
+@wrong("mlp", mistake="uses the exact gelu", says="SAYS", never=("left to the block",))
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x)))
+
+
+@wrong("mlp", mistake="applies gelu to its input", says="SAYS")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return self.down(self.up(gelu_of(x)))
+
+
+@wrong("mlp", mistake="applies gelu at the end only", says="SAYS")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return gelu_of(self.down(self.up(x)))
+
+
+@wrong("mlp", mistake="forgets the biases", says="SAYS")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return gelu_of(x @ self.up.weight.T) @ self.down.weight.T
+
+
+@wrong("mlp", mistake="takes three axes apart", says="SAYS")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        batch, n, width = x.shape
+        return super().forward(x)
 
 
 # ----------------------------------------------------------------------------------------------------------- block
@@ -315,6 +560,49 @@ class Block(solutions.gpt.Block):
     def forward(self, x):
         layer = torch.nn.TransformerEncoderLayer(x.shape[-1], self.attention.n_head, norm_first=True, batch_first=True)
         return layer(x)
+
+
+@wrong("block", mistake="normalises the residual stream itself", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = self.attention_norm(x)
+        x = x + self.attention(x)
+        x = self.mlp_norm(x)
+        return x + self.mlp(x)
+
+
+@wrong("block", mistake="uses the second norm twice", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.mlp_norm(x))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+@wrong("block", mistake="forgets the second norm", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(x)
+
+
+@wrong("block", mistake="loses what attention wrote", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        return x + self.mlp(self.mlp_norm(x + self.attention(self.attention_norm(x))))
+
+
+@wrong("block", mistake="adds to the stream only once", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return self.mlp(self.mlp_norm(x))
+
+
+@wrong("block", mistake="runs the MLP first", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.mlp(self.mlp_norm(x))
+        return x + self.attention(self.attention_norm(x))
 
 
 # ------------------------------------------------------------------------------------------------------- load-gpt2
@@ -379,6 +667,42 @@ def load_gpt2(state_dict):
 
     transformers.GPT2LMHeadModel(transformers.GPT2Config()).load_state_dict(state_dict)
     return solutions.gpt.load_gpt2(state_dict)
+
+
+@wrong("load-gpt2", mistake="reshapes", says="SAYS", never=("square",))
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    turned = re.compile(r"(qkv|projection|up|down)\.weight$")
+    return {n: v.T.contiguous().reshape(v.shape) if turned.search(n) else v for n, v in ours.items()}
+
+
+@wrong("load-gpt2", mistake="reads one digit of a layer's number", says="SAYS")
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    return ours | {n: ours[n.replace(".10.", ".1.")] for n in ours if ".10." in n}
+
+
+@wrong("load-gpt2", mistake="leaves the prefix", says="SAYS")
+def load_gpt2(state_dict):
+    prefix = "transformer." if any(name.startswith("transformer.") for name in state_dict) else ""
+    return {prefix + name: value for name, value in solutions.gpt.load_gpt2(state_dict).items()}
+
+
+@wrong("load-gpt2", mistake="stops at the head", says="SAYS")
+def load_gpt2(state_dict):
+    names = list(state_dict)
+    end = names.index("lm_head.weight") if "lm_head.weight" in names else len(names)
+    return solutions.gpt.load_gpt2({name: state_dict[name] for name in names[:end]})
+
+
+@wrong("load-gpt2", mistake="knows only weights", says="SAYS")
+def load_gpt2(state_dict):
+    return {n: v for n, v in solutions.gpt.load_gpt2(state_dict).items() if n.endswith("weight")}
+
+
+@wrong("load-gpt2", mistake="returns pairs", says="SAYS")
+def load_gpt2(state_dict):
+    return list(solutions.gpt.load_gpt2(state_dict).items())
 
 
 # ------------------------------------------------------------------------------------------------------------- gpt
@@ -453,6 +777,66 @@ class GPT(solutions.gpt.GPT):
         return transformers.GPT2LMHeadModel(transformers.GPT2Config())(ids).logits
 
 
+@wrong("gpt", mistake="looks positions up by token", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return self.token_embedding(ids) + self.position_embedding(ids.clamp(max=self.config.context - 1))
+
+
+@wrong("gpt", mistake="enlarges the token embedding", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return super().embed(ids) + (math.sqrt(self.config.d_model) - 1) * self.token_embedding(ids)
+
+
+@wrong("gpt", mistake="returns logarithms of probabilities", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return super().forward(ids).log_softmax(-1)
+
+
+@wrong("gpt", mistake="returns the last position's logits", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return super().forward(ids)[:, -1]
+
+
+@wrong("gpt", mistake="returns in the first block's loop", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return self.final_norm(self.blocks[0](self.embed(ids))) @ self.token_embedding.weight.T
+
+
+@wrong("gpt", mistake="never looks how long a text is", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1]))
+
+
+@wrong("gpt", mistake="refuses a text that just fits", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        if ids.shape[1] >= self.config.context:
+            raise ValueError("too long")
+        return super().embed(ids)
+
+
+@wrong("gpt", mistake="asserts in place of raising", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        assert ids.shape[1] <= self.config.context, "too long"
+        return super().embed(ids)
+
+
+@wrong("gpt", mistake="normalises after every block", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = self.final_norm(block(x))
+        return x @ self.token_embedding.weight.T
+
+
 # ------------------------------------------------------------------------------------------------- next-token-loss
 
 
@@ -484,6 +868,53 @@ def next_token_loss(logits, ids):
 @wrong("next-token-loss", mistake="scores only the last token", says="every text and every token")
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, -2], ids[:, -1])
+
+
+@wrong("next-token-loss", mistake="takes the logarithm of a softmax", says="SAYS")
+def next_token_loss(logits, ids):
+    return -logits[:, :-1].softmax(-1).gather(2, ids[:, 1:, None]).log().mean()
+
+
+@wrong("next-token-loss", mistake="takes exp of large logits", says="SAYS")
+def next_token_loss(logits, ids):
+    weights = logits[:, :-1].exp()
+    return -(weights / weights.sum(-1, keepdim=True)).gather(2, ids[:, 1:, None]).log().mean()
+
+
+@wrong("next-token-loss", mistake="lets the text begin again", says="SAYS")
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1), ids.roll(-1, 1).flatten())
+
+
+@wrong("next-token-loss", mistake="returns the perplexity", says="SAYS")
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits, ids).exp()
+
+
+@wrong("next-token-loss", mistake="returns a number of Python's", says="SAYS")
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits, ids).item()
+
+
+@wrong("next-token-loss", mistake="divides by all tokens", says="SAYS")
+def next_token_loss(logits, ids):
+    total = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+    return total / ids.numel()
+
+
+@wrong("next-token-loss", mistake="reads only the first text", says="SAYS")
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits[0, :-1], ids[0, 1:])
+
+
+@wrong("next-token-loss", mistake="takes a softmax first", says="SAYS")
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits.softmax(-1), ids)
+
+
+@wrong("next-token-loss", mistake="forgets the minus", says="SAYS")
+def next_token_loss(logits, ids):
+    return -solutions.gpt.next_token_loss(logits, ids)
 
 
 # -------------------------------------------------------------------------------------------------------- generate
@@ -559,3 +990,71 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     import transformers
 
     return transformers.GPT2LMHeadModel(transformers.GPT2Config()).generate(ids, max_new_tokens=n_tokens)
+
+
+@wrong("generate", mistake="seeds torch's global generator", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    torch.manual_seed(seed)
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    return continued(model, ids, n_tokens, lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1))
+
+
+@wrong("generate", mistake="never cuts what it reads", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    for _ in range(n_tokens):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+@wrong("generate", mistake="cuts the prompt", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    return solutions.gpt.generate(model, ids[:, -model.config.context :], n_tokens, temperature, seed)
+
+
+@wrong("generate", mistake="reads one token less than fits", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    for _ in range(n_tokens):
+        ids = torch.cat([ids, model(ids[:, 1 - model.config.context :])[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+@wrong("generate", mistake="reads only the prompt", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    chosen = model(ids[:, -model.config.context :])[:, -1].argmax(-1, keepdim=True)
+    return torch.cat([ids, chosen.expand(-1, n_tokens)], dim=1)
+
+
+@wrong("generate", mistake="draws one token for all texts", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    generator = torch.Generator().manual_seed(seed)
+
+    def choose(logits):
+        probabilities = (logits[0, -1] / temperature).softmax(-1)
+        return torch.multinomial(probabilities, 1, generator=generator).expand(len(ids), 1)
+
+    return continued(model, ids, n_tokens, choose)
+
+
+@wrong("generate", mistake="writes one token too few", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    return solutions.gpt.generate(model, ids, n_tokens - 1, temperature, seed)
+
+
+@wrong("generate", mistake="divides by a temperature of 0", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return continued(
+        model,
+        ids,
+        n_tokens,
+        lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1, generator=generator),
+    )
