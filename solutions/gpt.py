@@ -266,8 +266,8 @@ def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     "transformer.h.3.mlp.c_fc.bias" becomes "blocks.3.mlp.up.bias": `GPT2_NAMES` pairs the names, and the prefix
     "transformer." is there or not. `transformers` keeps the four matrices of a block's attention and MLP as
     (in, out), in its class Conv1D; nn.Linear keeps (out, in). The tied "lm_head.weight", and the mask buffers of old
-    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out. `state_dict` itself stays
-    as it is.
+    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out. `state_dict` itself
+    stays as it is.
     """
     ours = {}
     for name, tensor in state_dict.items():

@@ -46,7 +46,10 @@ def on_axes(function, *inputs):
         return function(*inputs)
     except (IndexError, RuntimeError, ValueError) as error:
         if not isinstance(error, NotImplementedError):
-            error.add_note(f"The input has {inputs[0].ndim} axes here. Count axes from the last: -1, -2.")
+            n = inputs[0].ndim
+            error.add_note(
+                f"The input has {n} ax{'i' if n == 1 else 'e'}s here: count axes from the last, as -1 and -2."
+            )
         raise
 
 
@@ -104,7 +107,7 @@ def test_layer_norm_of_each_position_hidden():
 
 # %% test="layer-norm-weight" of="layer-norm" points=1
 def check_weight_and_bias(seed):
-    layer, x = LayerNorm(6), numbers(seed, 4, 5, 6)
+    layer, x = LayerNorm(6), numbers(seed, 4, 5, 6, scale=10.0)  # so large that the usual eps makes no difference
     weight, bias = (randomise(layer, seed + 1)[name] for name in ("weight", "bias"))
     check_tensor(
         layer(x.clone()),
@@ -258,7 +261,7 @@ def test_attention_pattern_of_three_tokens():
             "every weight is nan: 0 times infinity is nan, so do not multiply by it to make the mask": shares(
                 *[[0, 0, 0]] * 3
             ),
-            "a masked score of 0 still gets the weight e^0: it should be minus infinity": shares(
+            "a masked score of 0 still has a weight: it should be minus infinity": shares(
                 [1, 1, 1], [1, 3, 1], [1, 2, 5]
             ),
             "later keys lose their weight only after the softmax, so that rows do not sum to 1": torch.tensor(
@@ -321,7 +324,7 @@ def check_large_scores(score):
     # Both queries score 0 with the first key and tens of thousands with the second, which only the second query may see.
     pattern = attention_pattern(torch.ones(2, 1), torch.tensor([[0.0], [score]]))
     assert not pattern.isnan().any(), (
-        "a large score makes nan: exp of it is infinite, and what is divided by it is lost"
+        "a large score makes nan, as exp of it is infinite: torch's softmax takes care of that"
     )
     hint = "with a large score the pattern should be the identity here"
     outweighed = "a large score outweighs the mask: what is masked should be minus infinity"
@@ -417,7 +420,7 @@ def check_heads(n_texts, n, n_head, width):
             "each head has its queries, keys and values side by side: all queries come first, then all keys": placed(
                 columns.view(n_head, 3, width).transpose(0, 1).reshape(3, 1, n_head, 1, width)
             ),
-            "a head holds columns of other positions: viewing as heads first is not the same as swapping axes": whole.movedim(
+            "a head holds numbers of other positions: a view alone does not move the axis of heads before that of positions": whole.movedim(
                 2, 0
             ).reshape(want.shape),
         },
@@ -465,7 +468,7 @@ def test_attention_matches_torch():
         tolerance=1e-4,
         mistakes={
             "the output projection is missing: it comes after the heads are joined": joined,
-            "the heads are joined by a view alone, which mixes positions: swap the axes of head and position back": projected(
+            "the heads are joined by a view alone, which mixes positions: move the axis of heads back first": projected(
                 by_head.transpose(1, 2).reshape(2, 5, 12)
             ),
             "the heads' results alternate: each head's should stay side by side": projected(
@@ -478,10 +481,12 @@ def test_attention_matches_torch():
             "there is one pattern over the whole width: each head should have its own": torch_attention(
                 state, 12, 1, x
             ),
-            "the scores are divided by the square root of d_model: a head is narrower": with_thirds(
+            "the scores are divided by the square root of d_model: use the width of a head": with_thirds(
                 0, 1, 2, scale=3**-0.5
             ),
-            "the scores are divided twice: the pattern does that already": with_thirds(0, 1, 2, scale=1 / 2),
+            "the scores are divided by the square root of the width twice: attention_pattern does that already": with_thirds(
+                0, 1, 2, scale=1 / 2
+            ),
             "the pattern mixes the keys: it should mix the values": with_thirds(0, 1, 1),
             "the pattern mixes the queries: it should mix the values": with_thirds(0, 1, 0),
             "queries and keys are swapped in the pattern": with_thirds(1, 0, 2),
@@ -494,7 +499,9 @@ def check_attention_sizes(seed, head_counts, width, n):
     for n_head in head_counts:
         layer, x = MultiHeadAttention(n_head * width, n_head), numbers(seed, 3, n, n_head * width)
         want = torch_attention(randomise(layer, seed + 1), n_head * width, n_head, x)
-        hint = f"{n_head} heads of width {width} come out wrong: every size should be taken from the layer or from x"
+        hint = (
+            f"wrong for n_head = {n_head} and heads of width {width}: every size should come from the layer or from x"
+        )
         check_tensor(layer(x).detach(), want, hint, tolerance=1e-4)
 
 
@@ -776,15 +783,15 @@ def check_names(got, n_layer, given):
     assert "lm_head.weight" not in extra, f"{given}: lm_head.weight should be left out, as the unembedding is tied"
     masks = [name for name in extra if name.endswith((".attn.bias", ".masked_bias"))]
     assert not masks, f"{given}: the mask buffer {masks[0]} should be left out"
-    assert not missing or not extra, f"{given}: {missing[0]} is missing, and our GPT has no {extra[0]}"
-    assert not missing, f"{given}: {missing[0]} is missing"
+    assert not missing or not extra, f"{given}: our GPT has no {extra[0]}, and {missing[0]} is missing"
+    assert not missing, f"{given}: {missing[0]} and {len(missing) - 1} more are missing"
     assert not extra, f"{given}: our GPT has no {extra[0]}"
 
 
 def test_load_gpt2_names():
     theirs = library_gpt2(SMALL, 50).state_dict()
-    check_names(load_gpt2(dict(theirs)), 3, "the weights in their usual order")
-    check_names(load_gpt2(dict(reversed(theirs.items()))), 3, "the weights in reverse, lm_head.weight first")
+    check_names(load_gpt2(dict(theirs)), 3, "with the weights in their usual order")
+    check_names(load_gpt2(dict(reversed(theirs.items()))), 3, "with the weights in reverse, lm_head.weight first")
 
 
 def test_load_gpt2_turns_matrices():
@@ -808,7 +815,7 @@ def test_load_gpt2_turns_matrices():
         )
         x = numbers(52, 4, n_in)
         unturned = F.linear(x, layer.weight.detach().reshape(n_out, n_in), layer.bias.detach())
-        words = "this matrix has the right shape, but it is not transposed"
+        words = "this square matrix is not transposed" if n_in == n_out else "the matrix is reshaped and not transposed"
         hint = f"{name} gives other results than transformers' layer"
         check_tensor(F.linear(x, weight, bias), layer(x).detach(), hint, mistakes={words: unturned})
 
@@ -819,8 +826,8 @@ def check_load(seed, n_layer):
     model = library_gpt2(config, seed)
     body = model.transformer.state_dict()  # names without "transformer.", and no head
     masks = {"h.0.attn.bias": torch.ones(1, 1, 4, 4), "h.1.attn.masked_bias": torch.ones(())}
-    check_names(load_gpt2(dict(body)), n_layer, "names without the prefix")
-    check_names(load_gpt2(body | masks), n_layer, "an old file")
+    check_names(load_gpt2(dict(body)), n_layer, "with names that have no prefix")
+    check_names(load_gpt2(body | masks), n_layer, "with an old file's names")
     theirs = model.state_dict()
     got, (after,) = probes.after_call(load_gpt2, theirs)
     assert set(after) == set(theirs), "the dictionary that was passed in has lost or gained names: leave it as it was"
@@ -1034,11 +1041,12 @@ def test_loss_by_hand():
             "the last logits are judged by the first token of the text: leave them out": 13 / 6 * nats,
             "the losses are added up: take their mean": 7 * nats,
             "the losses of a text are added up: take the mean over all tokens": 3.5 * nats,
-            "the sum is divided by the number of all tokens, and the first of a text has no loss": 7 / 6 * nats,
+            "the sum is divided by the number of all tokens: the first of each text is not scored": 7 / 6 * nats,
             "this is in bits: nats come from the natural logarithm": torch.tensor(1.75),
             "this is the perplexity: the loss is its logarithm": torch.tensor(2.0**1.75),
             "the sign is wrong: a loss is the negative logarithm of a probability": -1.75 * nats,
             "logits are taken for logarithms of probabilities: log_softmax is missing": 1.75 * nats - 5,
+            "a softmax is taken before the loss takes its own": torch.tensor(1.30472),
             "only the last token is scored": nats,
             "only the first text is scored": 1.5 * nats,
         },
@@ -1046,7 +1054,12 @@ def test_loss_by_hand():
 
 
 def check_unlikely_token(score):
-    # The token that follows has a logit that is lower by `score` than the other token's, and so this loss.
+    sure = next_token_loss(torch.tensor([[[score, 0.0], [0.0, 0.0]]]), torch.tensor([[1, 0]]))
+    words = "the loss of a likely token is nan: exp of a large logit is infinite"
+    check_tensor(
+        sure, torch.zeros(()), "a sure token should have a loss of 0", mistakes={words: torch.tensor(math.nan)}
+    )
+    # Now the token that follows has a logit that is lower by `score`, and so this loss.
     got = next_token_loss(torch.tensor([[[score, 0.0], [0.0, 0.0]]]), torch.tensor([[0, 1]]))
     check_tensor(
         got,
@@ -1056,7 +1069,6 @@ def check_unlikely_token(score):
             "the loss of an unlikely token is infinite: a softmax rounds to 0, so take no logarithm of it": torch.tensor(
                 math.inf
             ),
-            "the loss of an unlikely token is nan: exp of a large logit is infinite": torch.tensor(math.nan),
         },
     )
 
@@ -1097,7 +1109,7 @@ from solutions.gpt import generate
 
 
 # %% test="generate" points=2
-def writer(seed=70, context=8):
+def writer(seed=75, context=8):
     """A GPT-2 of `transformers` with random weights, which says what should come next, and a GPT that holds them."""
     config = GPTConfig(vocab_size=11, context=context, d_model=6, n_head=2, n_layer=1)
     theirs, model = library_gpt2(config, seed), GPT(config)
@@ -1168,6 +1180,7 @@ def check_draws(seed, n_texts=4000):
     drawn = generate(model, prompt, 1, temperature=0.5, seed=seed)
     assert drawn.shape == (n_texts, 3), f"one new token should make shape {(n_texts, 3)}, not {tuple(drawn.shape)}"
     drawn = drawn[:, -1]
+    assert len(drawn.unique()) > 1, "all texts are given the same token: draw one for each"
     check_tensor(
         drawn.bincount(minlength=2) / n_texts,
         torch.tensor([0.1, 0.9]),
@@ -1179,7 +1192,6 @@ def check_draws(seed, n_texts=4000):
             "the model's logits make no difference: the tokens are drawn as if all were equally likely": torch.tensor(
                 [0.5, 0.5]
             ),
-            "all texts are given the same token: draw for each of them": torch.tensor([0.0, 1.0]),
         },
     )
 
@@ -1241,7 +1253,9 @@ def check_long_texts(seed):
     # So many texts that reading other tokens than the last ones shows in one of them.
     (theirs, model), prompt = writer(context=5), token_ids(seed, 11, 64, 9)
     got = generate(model, prompt.clone(), 7, temperature=0.0)
-    assert got.shape == (64, 16), "a prompt longer than the context stays in the result whole"
+    assert got.shape == (64, 16), (
+        "a prompt longer than the context should be whole in the result, before the new tokens"
+    )
     check_likeliest(theirs, got, n=9, context=5)
     result, (_, after, _) = probes.after_call(generate, model, prompt, 0)
     assert torch.equal(result, prompt), "no new tokens were asked for: the prompt should come back"

@@ -241,7 +241,8 @@ def attention_pattern(q, k):
 
 @wrong("attention-pattern", mistake="takes four axes apart", says="SAYS")
 def attention_pattern(q, k):
-    batch, head, n, width = q.shape if q.ndim != 3 else (*q.shape[:1], 1, *q.shape[1:])
+    _, _, n, width = q.shape if q.ndim != 3 else (*q.shape[:1], 1, *q.shape[1:])
+    assert n and width
     return solutions.gpt.attention_pattern(q, k)
 
 
@@ -364,7 +365,7 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
 @wrong("multi-head-attention", mistake="mixes the keys", says="SAYS")
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
-        q, k, v = self.heads(x)
+        q, k, _ = self.heads(x)
         return self.projection(rearrange(pattern_of(q, k) @ k, "b h n w -> b n (h w)"))
 
 
@@ -411,7 +412,7 @@ def gelu(x):
     return F.gelu(x, approximate="tanh")
 
 
-def tanh_form(x, factor=math.sqrt(2 / math.pi), cube=0.044715, power=3):
+def tanh_form(x, factor=(2 / math.pi) ** 0.5, cube=0.044715, power=3):
     return x / 2 * (1 + torch.tanh(factor * (x + cube * x**power)))
 
 
@@ -508,7 +509,8 @@ class MLP(solutions.gpt.MLP):
 @wrong("mlp", mistake="takes three axes apart", says="SAYS")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
-        batch, n, width = x.shape
+        _, _, width = x.shape
+        assert width
         return super().forward(x)
 
 
