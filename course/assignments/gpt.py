@@ -108,7 +108,8 @@ def test_layer_norm_of_each_position_hidden():
 # %% test="layer-norm-weight" of="layer-norm" points=1
 def check_weight_and_bias(seed):
     layer, x = LayerNorm(6), numbers(seed, 4, 5, 6, scale=10.0)  # so large that the usual eps makes no difference
-    weight, bias = (randomise(layer, seed + 1)[name] for name in ("weight", "bias"))
+    state = randomise(layer, seed + 1)
+    weight, bias = state["weight"], state["bias"]
     check_tensor(
         layer(x.clone()),
         F.layer_norm(x, (6,), weight, bias),
@@ -246,9 +247,10 @@ def test_attention_pattern_of_three_tokens():
     # The width is 4, so the scores are divided by 2, and are then the logarithms of these numbers.
     q = F.pad(2 * torch.tensor([[[[1.0, 5, 2], [1, 3, 4], [1, 2, 5]]]]).log(), (0, 1))
     k = torch.eye(3, 4)[None, None]
+    kept = torch.tensor([[[[1.0, 0, 0], [1, 3, 0], [1, 2, 5]]]])
 
-    def with_powers(power):
-        return shares([1, 0, 0], [1, 3**power, 0], [1, 2**power, 5**power])
+    def powers(p):
+        return shares([1, 0, 0], [1, 3**p, 0], [1, 2**p, 5**p])
 
     check_tensor(
         attention_pattern(q.clone(), k.clone()),
@@ -258,29 +260,20 @@ def test_attention_pattern_of_three_tokens():
             "queries see the keys that come after them: no score is masked": shares([1, 5, 2], [1, 3, 4], [1, 2, 5]),
             "the mask is the wrong way round: it hides the past": shares([1, 5, 2], [0, 3, 4], [0, 0, 5]),
             "the mask hides every position from itself too": shares([0, 0, 0], [1, 0, 0], [1, 2, 0]),
-            "every weight is nan: 0 times infinity is nan, so do not multiply by it to make the mask": shares(
-                *[[0, 0, 0]] * 3
-            ),
-            "a masked score of 0 still has a weight: it should be minus infinity": shares(
+            "a masked score of 0 has a weight too: it should be minus infinity": shares(
                 [1, 1, 1], [1, 3, 1], [1, 2, 5]
             ),
-            "later keys lose their weight only after the softmax, so that rows do not sum to 1": torch.tensor(
-                [[[[1, 0, 0], [1, 3, 0], [1, 2, 5]]]]
-            )
-            / 8,
+            "every weight is nan: 0 times infinity is nan, so make the mask without multiplying": math.nan * kept,
+            "later keys lose their weight only after the softmax, so that rows do not sum to 1": kept / 8,
+            "these are masked scores: the softmax is missing": kept.log(),
             "each column sums to 1, not each row: the softmax should run over the keys": shares(
                 [1, 1, 1], [0, 3, 2], [0, 0, 5]
             ).mT,
-            "these are masked scores: the softmax is missing": torch.tensor(
-                [[[[1.0, 0, 0], [1, 3, 0], [1, 2, 5]]]]
-            ).log(),
             "queries and keys are swapped: row i belongs to query i": shares([1, 0, 0], [5, 3, 0], [2, 4, 5]),
-            "the scores are not divided by the square root of the width": with_powers(2),
-            "the scores are divided by the width itself: divide by its square root": with_powers(1 / 2),
-            "the scores are multiplied by the square root of the width: divide by it": with_powers(4),
-            "the scores are divided by the square root of the number of positions: use the width": with_powers(
-                2 / 3**0.5
-            ),
+            "the scores are not divided by the square root of the width": powers(2),
+            "the scores are divided by the width itself: divide by its square root": powers(1 / 2),
+            "the scores are multiplied by the square root of the width: divide by it": powers(4),
+            "the scores are divided by the square root of the number of positions: use the width": powers(2 / 3**0.5),
         },
     )
 
@@ -321,7 +314,7 @@ def check_pattern_of_any_axes(seed, n, width):
 
 
 def check_large_scores(score):
-    # Both queries score 0 with the first key and tens of thousands with the second, which only the second query may see.
+    # Both queries score 0 with the first key and `score` with the second, which only the second query may see.
     pattern = attention_pattern(torch.ones(2, 1), torch.tensor([[0.0], [score]]))
     assert not pattern.isnan().any(), (
         "a large score makes nan, as exp of it is infinite: torch's softmax takes care of that"
@@ -420,9 +413,9 @@ def check_heads(n_texts, n, n_head, width):
             "each head has its queries, keys and values side by side: all queries come first, then all keys": placed(
                 columns.view(n_head, 3, width).transpose(0, 1).reshape(3, 1, n_head, 1, width)
             ),
-            "a head holds numbers of other positions: a view alone does not move the axis of heads before that of positions": whole.movedim(
-                2, 0
-            ).reshape(want.shape),
+            "a head holds numbers of other positions: a view alone does not move an axis": whole.movedim(2, 0).reshape(
+                want.shape
+            ),
         },
     )
 
@@ -468,7 +461,7 @@ def test_attention_matches_torch():
         tolerance=1e-4,
         mistakes={
             "the output projection is missing: it comes after the heads are joined": joined,
-            "the heads are joined by a view alone, which mixes positions: move the axis of heads back first": projected(
+            "the heads are joined by a view alone, which mixes positions: move their axis back first": projected(
                 by_head.transpose(1, 2).reshape(2, 5, 12)
             ),
             "the heads' results alternate: each head's should stay side by side": projected(
@@ -481,12 +474,8 @@ def test_attention_matches_torch():
             "there is one pattern over the whole width: each head should have its own": torch_attention(
                 state, 12, 1, x
             ),
-            "the scores are divided by the square root of d_model: use the width of a head": with_thirds(
-                0, 1, 2, scale=3**-0.5
-            ),
-            "the scores are divided by the square root of the width twice: attention_pattern does that already": with_thirds(
-                0, 1, 2, scale=1 / 2
-            ),
+            "the scores are scaled by d_model: use the width of a head": with_thirds(0, 1, 2, scale=3**-0.5),
+            "the scores are scaled twice: attention_pattern does that already": with_thirds(0, 1, 2, scale=1 / 2),
             "the pattern mixes the keys: it should mix the values": with_thirds(0, 1, 1),
             "the pattern mixes the queries: it should mix the values": with_thirds(0, 1, 0),
             "queries and keys are swapped in the pattern": with_thirds(1, 0, 2),

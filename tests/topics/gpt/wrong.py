@@ -1060,3 +1060,77 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
         n_tokens,
         lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1, generator=generator),
     )
+
+
+# ------------------------------------------------- written when the tests were done, none of which was changed for them
+
+
+@wrong("layer-norm", mistake="divides by torch's std plus eps", says="SAYS")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong("attention-pattern", mistake="hides what tril keeps", says="SAYS")
+def attention_pattern(q, k):
+    mask = torch.tril(torch.ones(q.shape[-2], q.shape[-2]))
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(mask == 1, -math.inf).softmax(-1)
+
+
+@wrong("multi-head-attention", mistake="turns the pattern", says="SAYS")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k).mT @ v, "b h n w -> b n (h w)"))
+
+
+@wrong("gelu", mistake="takes the root of 2 only", says="SAYS")
+def gelu(x):
+    return tanh_form(x, factor=math.sqrt(2) / math.pi)
+
+
+@wrong("mlp", mistake="drops out a tenth", says="SAYS")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return F.dropout(self.down(gelu_of(self.up(x))), 0.1)
+
+
+@wrong("block", mistake="normalises once for both sublayers", says="SAYS")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        read = self.attention_norm(x)
+        x = x + self.attention(read)
+        return x + self.mlp(read)
+
+
+@wrong("load-gpt2", mistake="transposes c_attn and c_fc only", says="SAYS")
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    return {n: v.T if n.endswith(("projection.weight", "down.weight")) else v for n, v in ours.items()}
+
+
+@wrong("gpt", mistake="adds each block's result to the stream once more", says="SAYS")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.final_norm(x) @ self.token_embedding.weight.T
+
+
+@wrong("next-token-loss", mistake="shifts after the texts are joined", says="SAYS")
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1)[:-1], ids.flatten()[1:])
+
+
+@wrong("generate", mistake="divides probabilities by the temperature", says="SAYS")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    generator = torch.Generator().manual_seed(seed)
+    return continued(
+        model,
+        ids,
+        n_tokens,
+        lambda x: torch.multinomial(x[:, -1].softmax(-1) / temperature, 1, generator=generator),
+    )
