@@ -14,14 +14,30 @@ from solutions.gpt import GPT2_NAMES
 # ------------------------------------------------------------------------------------------------------ layer-norm
 
 
-@wrong("layer-norm", mistake="divides the variance by n - 1", says="the variance here is divided by n - 1: divide by n")
+@wrong(
+    "layer-norm",
+    mistake="divides the variance by n - 1",
+    says="the variance here is divided by n - 1: divide by n",
+    never=(
+        "the weight",
+        "eps is added",
+    ),
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         return (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True) + self.eps) * self.weight + self.bias
 
 
 @wrong(
-    "layer-norm", mistake="adds eps outside the root", says="eps is added after the square root: add it to the variance"
+    "layer-norm",
+    mistake="adds eps outside the root",
+    says="eps is added after the square root: add it to the variance",
+    never=(
+        "neither weight",
+        "the weight is not used",
+        "multiplied by the weight",
+        "n - 1",
+    ),
 )
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
@@ -186,12 +202,13 @@ def attention_pattern(q, k):
     "attention-pattern",
     mistake="masks after the softmax",
     says="later keys lose their weight only after the softmax, so that",
+    never=("run over the keys",),
 )
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1).tril()
 
 
-@wrong("attention-pattern", mistake="takes the softmax over the queries", says="over the keys")
+@wrong("attention-pattern", mistake="takes the softmax over the queries", says="over the keys", never=("from itself",))
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-2)
 
@@ -606,7 +623,7 @@ class MLP(solutions.gpt.MLP):
         return gelu_of(self.down(gelu_of(self.up(x))))
 
 
-@wrong("mlp", mistake="uses relu", says="the activation is relu: use your gelu")
+@wrong("mlp", mistake="uses relu", says="the activation is relu: use your gelu", never=("left to the block",))
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(x).relu())
@@ -825,7 +842,7 @@ def load_gpt2(state_dict):
     return ours | masks
 
 
-@wrong("load-gpt2", mistake="takes the bias of c_attn for an old mask", says="with the weights in their usual order")
+@wrong("load-gpt2", mistake="takes the bias of c_attn for an old mask", says="blocks.0.attention.qkv.bias and")
 def load_gpt2(state_dict):
     return solutions.gpt.load_gpt2({name: v for name, v in state_dict.items() if not name.endswith("attn.bias")})
 
@@ -855,7 +872,7 @@ def load_gpt2(state_dict):
     return ours | {n: ours[n.replace(".10.", ".1.")] for n in ours if ".10." in n}
 
 
-@wrong("load-gpt2", mistake="leaves the prefix", says="with the weights in their usual order: our GPT has no")
+@wrong("load-gpt2", mistake="leaves the prefix", says="our GPT has no transformer.blocks")
 def load_gpt2(state_dict):
     prefix = "transformer." if any(name.startswith("transformer.") for name in state_dict) else ""
     return {prefix + name: value for name, value in solutions.gpt.load_gpt2(state_dict).items()}
@@ -868,7 +885,7 @@ def load_gpt2(state_dict):
     return solutions.gpt.load_gpt2({name: state_dict[name] for name in names[:end]})
 
 
-@wrong("load-gpt2", mistake="knows only weights", says="with the weights in their usual order")
+@wrong("load-gpt2", mistake="knows only weights", says="blocks.0.attention.projection.bias and")
 def load_gpt2(state_dict):
     return {n: v for n, v in solutions.gpt.load_gpt2(state_dict).items() if n.endswith("weight")}
 
@@ -1170,13 +1187,17 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     "generate",
     mistake="multiplies by the temperature",
     says="the logits are multiplied by the temperature: divide by it",
+    never=("makes no difference",),
 )
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, 1 / temperature if temperature else 0.0, seed)
 
 
 @wrong(
-    "generate", mistake="ignores the temperature", says="the temperature makes no difference: these are the shares at"
+    "generate",
+    mistake="ignores the temperature",
+    says="the temperature makes no difference: these are the shares at",
+    never=("multiplied",),
 )
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, 1.0 if temperature else 0.0, seed)
@@ -1304,19 +1325,9 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens - 1, temperature, seed)
 
 
-@wrong(
-    "generate",
-    mistake="divides by a temperature of 0",
-    says="probability tensor contains either `inf`, `nan` or element < 0",
-)
+@wrong("generate", mistake="draws at temperature 0 too", says="is not the likeliest one after the")
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return continued(
-        model,
-        ids,
-        n_tokens,
-        lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1, generator=generator),
-    )
+    return solutions.gpt.generate(model, ids, n_tokens, temperature or 1.0, seed)
 
 
 # ------------------------------------------------- written when the tests were done, none of which was changed for them
