@@ -75,7 +75,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_model))
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """Normalise the last axis of `x`, then apply weight and bias; the shape stays."""
+        """Normalise the last axis of `x`, then apply weight and bias; the shape stays, and so does `x` itself."""
         centred = x - x.mean(dim=-1, keepdim=True)
         variance = (centred * centred).mean(dim=-1, keepdim=True)
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
@@ -116,7 +116,7 @@ class MultiHeadAttention(nn.Module):
         self.projection = nn.Linear(d_model, d_model)
 
     def heads(self, x: Float[Tensor, "batch position d_model"]) -> Float[Tensor, "3 batch head position width"]:
-        """Queries, keys and values of every head, in this order along the first axis."""
+        """Queries, keys and values of every head as one tensor, in this order along its first axis."""
         return rearrange(
             self.qkv(x), "batch position (part head width) -> part batch head position width", part=3, head=self.n_head
         )
@@ -175,7 +175,7 @@ class Block(nn.Module):
         self.mlp = MLP(config.d_model)
 
     def forward(self, x: Float[Tensor, "batch position d_model"]) -> Float[Tensor, "batch position d_model"]:
-        """The residual stream after this layer."""
+        """The residual stream after this layer; `x` itself stays as it is."""
         x = x + self.attention(self.attention_norm(x))
         return x + self.mlp(self.mlp_norm(x))
 
@@ -247,7 +247,7 @@ def generate(
 
     Each new token is drawn from softmax(logits / temperature) at the last position; temperature 0 takes the likeliest.
     The model reads at most its last `model.config.context` tokens. The same seed gives the same text, and torch's
-    global random state is left alone.
+    global random state is left alone, as is `ids` itself.
     """
     generator = torch.Generator(ids.device).manual_seed(seed)
     for _ in range(n_tokens):
@@ -266,7 +266,8 @@ def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     "transformer.h.3.mlp.c_fc.bias" becomes "blocks.3.mlp.up.bias": `GPT2_NAMES` pairs the names, and the prefix
     "transformer." is there or not. `transformers` keeps the four matrices of a block's attention and MLP as
     (in, out), in its class Conv1D; nn.Linear keeps (out, in). The tied "lm_head.weight", and the mask buffers of old
-    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out.
+    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out. `state_dict` itself
+    stays as it is.
     """
     ours = {}
     for name, tensor in state_dict.items():

@@ -58,6 +58,13 @@ def attention_pattern(q, k):
     return torch.stack(rows, dim=-2)
 
 
+@right("attention-pattern", differs="the mask is the least number that there is")
+def attention_pattern(q, k):
+    scores = q @ k.mT / k.shape[-1] ** 0.5
+    later = torch.ones_like(scores, dtype=torch.bool).triu(1)
+    return scores.masked_fill(later, torch.finfo(scores.dtype).min).softmax(-1)
+
+
 # -------------------------------------------------------------------------------------------- multi-head-attention
 
 
@@ -98,6 +105,11 @@ def gelu(x):
 def gelu(x):
     u = (8 / math.pi) ** 0.5 * (x + 0.044715 * torch.pow(x, 3))
     return x * F.logsigmoid(u).exp()
+
+
+@right("gelu", differs="its constant is in float32")
+def gelu(x):
+    return 0.5 * x * (1 + torch.tanh(torch.sqrt(torch.tensor(2 / math.pi)) * (x + 0.044715 * x**3)))
 
 
 # ------------------------------------------------------------------------------------------------------------- mlp
@@ -211,6 +223,13 @@ class GPT(solutions.gpt.GPT):
         return torch.einsum("bnd,vd->bnv", self.final_norm(stream), self.token_embedding.weight)
 
 
+@right("gpt", differs="keeps a causal mask as a buffer, as nanoGPT does")
+class GPT(solutions.gpt.GPT):
+    def __init__(self, config):
+        super().__init__(config)
+        self.register_buffer("mask", torch.ones(config.context, config.context).tril())
+
+
 # ------------------------------------------------------------------------------------------------- next-token-loss
 
 
@@ -254,3 +273,18 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
             drawn = torch.rand(len(ids), 1, generator=generator, dtype=torch.float64)
             text[:, end] = torch.searchsorted(cumulative, drawn).clamp(max=logits.shape[-1] - 1)[:, 0]
     return text
+
+
+@right("generate", differs="borrows torch's global generator and puts it back")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for _ in range(n_tokens):
+            logits = model(ids[:, -model.config.context :])[:, -1]
+            chosen = (
+                logits.argmax(-1)
+                if temperature == 0
+                else torch.distributions.Categorical(logits=logits / temperature).sample()
+            )
+            ids = torch.hstack((ids, chosen[:, None]))
+    return ids

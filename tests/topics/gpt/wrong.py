@@ -14,20 +14,42 @@ from solutions.gpt import GPT2_NAMES
 # ------------------------------------------------------------------------------------------------------ layer-norm
 
 
-@wrong("layer-norm", mistake="divides the variance by n - 1", says="divide by n and not by n - 1")
+@wrong(
+    "layer-norm",
+    mistake="divides the variance by n - 1",
+    says="the variance here is divided by n - 1: divide by n",
+    never=(
+        "the weight",
+        "eps is added",
+    ),
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         return (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True) + self.eps) * self.weight + self.bias
 
 
-@wrong("layer-norm", mistake="adds eps outside the root", says="under the square root")
+@wrong(
+    "layer-norm",
+    mistake="adds eps outside the root",
+    says="eps is added after the square root: add it to the variance",
+    never=(
+        "neither weight",
+        "the weight is not used",
+        "multiplied by the weight",
+        "n - 1",
+    ),
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         deviation = x.std(-1, correction=0, keepdim=True)
         return (x - x.mean(-1, keepdim=True)) / (deviation + self.eps) * self.weight + self.bias
 
 
-@wrong("layer-norm", mistake="normalises over positions too", says="over the last axis")
+@wrong(
+    "layer-norm",
+    mistake="normalises over positions too",
+    says="a vector comes out differently when it is alone: mean and",
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         axes = (-2, -1) if x.ndim > 1 else (-1,)
@@ -35,21 +57,29 @@ class LayerNorm(solutions.gpt.LayerNorm):
         return centred / torch.sqrt((centred**2).mean(axes, keepdim=True) + self.eps) * self.weight + self.bias
 
 
-@wrong("layer-norm", mistake="leaves weight and bias out", says="weight should multiply")
+@wrong("layer-norm", mistake="leaves weight and bias out", says="neither weight nor bias is used")
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         centred = x - x.mean(-1, keepdim=True)
         return centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + self.eps)
 
 
-@wrong("layer-norm", mistake="adds the bias before the weight multiplies", says="bias be added after")
+@wrong(
+    "layer-norm",
+    mistake="adds the bias before the weight multiplies",
+    says="the bias should not be multiplied by the weight: add it last",
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         centred = x - x.mean(-1, keepdim=True)
         return (centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + self.eps) + self.bias) * self.weight
 
 
-@wrong("layer-norm", mistake="only scales, as RMSNorm does", says="should get mean 0")
+@wrong(
+    "layer-norm",
+    mistake="only scales, as RMSNorm does",
+    says="the vector is divided by its root mean square: subtract the",
+)
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         return x / torch.sqrt((x**2).mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
@@ -75,6 +105,73 @@ class LayerNorm(solutions.gpt.LayerNorm):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
+@wrong(
+    "layer-norm",
+    mistake="forgets the root",
+    says="this divides by the variance and not by its square root",
+    never=("n - 1",),
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / ((centred**2).mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="only centres", says="the mean is subtracted, but nothing is divided by the square")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        return (x - x.mean(-1, keepdim=True)) * self.weight + self.bias
+
+
+@wrong(
+    "layer-norm",
+    mistake="sums the squared deviations",
+    says="the squared deviations are summed here: the variance is their",
+    never=("n - 1",),
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / torch.sqrt((centred**2).sum(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong(
+    "layer-norm",
+    mistake="has an eps of its own",
+    says="the eps that the layer was made with makes no difference",
+    never=("square root",),
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + 1e-5) * self.weight + self.bias
+
+
+@wrong(
+    "layer-norm", mistake="runs over the first axis", says="everything becomes 0: mean and variance should run over the"
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, 0, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
+
+
+@wrong("layer-norm", mistake="never adds the bias", says="the bias is not used")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight
+
+
+@wrong("layer-norm", mistake="wants three axes", says="Dimension out of range (expected to be in range of [-1, 0]")
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        if x.ndim == 2:
+            return super().forward(x)
+        variance, mean = torch.var_mean(x, 2, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
+
+
 # ------------------------------------------------------------------------------------------------ attention-pattern
 
 
@@ -82,7 +179,7 @@ def future(n):
     return torch.ones(n, n, dtype=torch.bool).triu(1)
 
 
-@wrong("attention-pattern", mistake="has no mask", says="a key that comes after it")
+@wrong("attention-pattern", mistake="has no mask", says="queries see the keys that come after them: no score is masked")
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
 
@@ -92,49 +189,76 @@ def attention_pattern(q, k):
     return (q @ k.mT).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
 
 
-@wrong("attention-pattern", mistake="scales by the number of positions", says="square root of the width")
+@wrong(
+    "attention-pattern",
+    mistake="scales by the number of positions",
+    says="the scores are divided by the square root of the number of",
+)
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-2])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
 
 
-@wrong("attention-pattern", mistake="masks after the softmax", says="should sum to 1")
+@wrong(
+    "attention-pattern",
+    mistake="masks after the softmax",
+    says="later keys lose their weight only after the softmax, so that",
+    never=("run over the keys",),
+)
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1).tril()
 
 
-@wrong("attention-pattern", mistake="takes the softmax over the queries", says="over the keys")
+@wrong("attention-pattern", mistake="takes the softmax over the queries", says="over the keys", never=("from itself",))
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-2)
 
 
-@wrong("attention-pattern", mistake="masks a position from itself", says="must be allowed to see itself")
+@wrong(
+    "attention-pattern", mistake="masks a position from itself", says="the mask hides every position from itself too"
+)
 def attention_pattern(q, k):
     n = q.shape[-2]
     return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(n) | torch.eye(n).bool(), -math.inf).softmax(-1)
 
 
-@wrong("attention-pattern", mistake="masks the past", says="a key that comes after it")
+@wrong("attention-pattern", mistake="masks the past", says="the mask is the wrong way round: it hides the past")
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]).T, -math.inf).softmax(-1)
 
 
-@wrong("attention-pattern", mistake="masks with 0 in place of minus infinity", says="a key that comes after it")
+@wrong(
+    "attention-pattern",
+    mistake="masks with 0 in place of minus infinity",
+    says="a masked score of 0 has a weight too: it should be minus",
+)
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1])).tril().softmax(-1)
 
 
-@wrong("attention-pattern", mistake="masks with -1000, which a large score outweighs", says="large scores")
+@wrong(
+    "attention-pattern",
+    mistake="masks with -1000, which a large score outweighs",
+    says="a large score outweighs the mask: what is masked should be",
+)
 def attention_pattern(q, k):
     return (q @ k.mT / math.sqrt(q.shape[-1]) - 1000.0 * future(q.shape[-2])).softmax(-1)
 
 
-@wrong("attention-pattern", mistake="takes exp of large scores", says="exp of a large number is infinite")
+@wrong(
+    "attention-pattern",
+    mistake="takes exp of large scores",
+    says="a large score makes nan, as exp of it is infinite: torch's",
+)
 def attention_pattern(q, k):
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).exp().tril()
     return weights / weights.sum(-1, keepdim=True)
 
 
-@wrong("attention-pattern", mistake="counts axes from the first", says="count axes from the last")
+@wrong(
+    "attention-pattern",
+    mistake="counts axes from the first",
+    says="wrong with 0 axes before position and width: only the last",
+)
 def attention_pattern(q, k):
     scores = q @ k.transpose(2, 3) if q.ndim == 4 else q @ k.transpose(0 if q.ndim == 2 else 1, q.ndim - 1)
     masked = (scores / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf)
@@ -145,6 +269,81 @@ def attention_pattern(q, k):
 def attention_pattern(q, k):
     n = q.shape[-2]
     return F.scaled_dot_product_attention(q, k, torch.eye(n).expand(*q.shape[:-2], n, n), is_causal=True)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="multiplies the mask by infinity",
+    says="every weight is nan: 0 times infinity is nan, so make the",
+    never=("itself", "exp of"),
+)
+def attention_pattern(q, k):
+    mask = torch.ones(q.shape[-2], q.shape[-2]).triu(1) * -math.inf
+    return (q @ k.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="divides by the width",
+    says="the scores are divided by the width itself: divide by its",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT / q.shape[-1]).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="multiplies by the root of the width",
+    says="the scores are multiplied by the square root of the width",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT * math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="returns the scores",
+    says="these are masked scores: the softmax is missing",
+    never=("no score is masked",),
+)
+def attention_pattern(q, k):
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf)
+
+
+@wrong(
+    "attention-pattern", mistake="swaps queries and keys", says="queries and keys are swapped: row i belongs to query i"
+)
+def attention_pattern(q, k):
+    return (k @ q.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="always divides by 2", says="the scores are divided by 2 at every width")
+def attention_pattern(q, k):
+    return (q @ k.mT / 2).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong(
+    "attention-pattern", mistake="detaches the keys", says="no gradient reaches the keys: what is computed from them is"
+)
+def attention_pattern(q, k):
+    return solutions.gpt.attention_pattern(q, k.detach())
+
+
+@wrong(
+    "attention-pattern",
+    mistake="detaches the scores",
+    says="no gradient reaches the queries: what is computed from them",
+)
+def attention_pattern(q, k):
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).tolist()
+    return torch.tensor(scores).masked_fill(future(q.shape[-2]), -math.inf).softmax(-1)
+
+
+@wrong("attention-pattern", mistake="takes four axes apart", says="not enough values to unpack (expected 4, got 2)")
+def attention_pattern(q, k):
+    _, _, n, width = q.shape if q.ndim != 3 else (*q.shape[:1], 1, *q.shape[1:])
+    assert n and width
+    return solutions.gpt.attention_pattern(q, k)
 
 
 # -------------------------------------------------------------------------------------------- multi-head-attention
@@ -161,14 +360,22 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return rearrange(pattern_of(q, k) @ v, "b h n w -> b n (h w)")
 
 
-@wrong("multi-head-attention", mistake="joins the heads without swapping axes", says="side by side in order")
+@wrong(
+    "multi-head-attention",
+    mistake="joins the heads without swapping axes",
+    says="the heads are joined by a view alone, which mixes positions",
+)
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
         q, k, v = self.heads(x)
         return self.projection((pattern_of(q, k) @ v).reshape(x.shape))
 
 
-@wrong("multi-head-attention", mistake="cuts the heads without swapping axes", says="of head 0 should be columns")
+@wrong(
+    "multi-head-attention",
+    mistake="cuts the heads without swapping axes",
+    says="a head holds numbers of other positions: a view alone does",
+)
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def heads(self, x):
         batch, n, d_model = x.shape
@@ -176,7 +383,11 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return parts.reshape(3, batch, self.n_head, n, d_model // self.n_head)
 
 
-@wrong("multi-head-attention", mistake="interleaves the heads", says="of head 0 should be columns")
+@wrong(
+    "multi-head-attention",
+    mistake="interleaves the heads",
+    says="columns are dealt out to the heads in turn: a head's columns",
+)
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def heads(self, x):
         return rearrange(self.qkv(x), "b n (p w h) -> p b h n w", p=3, h=self.n_head)
@@ -186,13 +397,19 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (w h)"))
 
 
-@wrong("multi-head-attention", mistake="takes keys for queries", says="queries of head 0")
+@wrong(
+    "multi-head-attention",
+    mistake="takes keys for queries",
+    says="keys stand where queries should: qkv's first third are the",
+)
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def heads(self, x):
         return super().heads(x)[[1, 0, 2]]
 
 
-@wrong("multi-head-attention", mistake="uses one pattern for all heads", says="by their own patterns")
+@wrong(
+    "multi-head-attention", mistake="uses one pattern for all heads", says="not torch's attention with the same weights"
+)
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
         q, k, v = self.heads(x)
@@ -207,6 +424,114 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return self.projection(rearrange(mixed, "b h n w -> b n (h w)"))
 
 
+@wrong(
+    "multi-head-attention",
+    mistake="returns a tuple of queries, keys and values",
+    says="queries, keys and values should be one tensor, along its",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return tuple(super().heads(x))
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="cuts into heads before thirds",
+    says="each head has its queries, keys and values side by side: all",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return rearrange(self.qkv(x), "b n (h p w) -> p b h n w", p=3, h=self.n_head)
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="puts positions before heads",
+    says="the axes of position and head are swapped: the head comes",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return super().heads(x).transpose(2, 3)
+
+    def forward(self, x):
+        return solutions.gpt.MultiHeadAttention.forward(self, x)
+
+
+@wrong("multi-head-attention", mistake="does not cut the width", says="the width is not cut into heads")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        return torch.stack(self.qkv(x).chunk(3, -1))
+
+
+def own_attention(x, q, k, v, scale, mask=True):
+    scores = q @ k.mT * scale
+    scores = scores.masked_fill(future(x.shape[1]), -math.inf) if mask else scores
+    return rearrange(scores.softmax(-1) @ v, "b h n w -> b n (h w)")
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="scales by the width of all heads",
+    says="the scores are scaled by d_model: use the width of a head",
+    never=("joined", "side by side"),
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        return self.projection(own_attention(x, *self.heads(x), x.shape[-1] ** -0.5))
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="lets positions see the future",
+    says="positions see later ones: this attention is not causal",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(own_attention(x, q, k, v, q.shape[-1] ** -0.5, mask=False))
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="scales the queries before the pattern",
+    says="the scores are scaled twice: attention_pattern does that",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        mixed = pattern_of(q / math.sqrt(q.shape[-1]), k) @ v
+        return self.projection(rearrange(mixed, "b h n w -> b n (h w)"))
+
+
+@wrong("multi-head-attention", mistake="mixes the keys", says="the pattern mixes the keys: it should mix the values")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, _ = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k) @ k, "b h n w -> b n (h w)"))
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="alternates the heads' results",
+    says="the heads' results alternate: each head's should stay side by",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (w h)"))
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="knows only three heads",
+    says="wrong for n_head = 1 and heads of width 3: every size should",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = rearrange(self.qkv(x), "b n (p h w) -> p b h n w", p=3, h=3)
+        return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (h w)"))
+
+
 # ------------------------------------------------------------------------------------------------------------ gelu
 
 
@@ -215,17 +540,21 @@ def gelu(x):
     return x / 2 * (1 + torch.erf(x / math.sqrt(2)))
 
 
-@wrong("gelu", mistake="uses the sigmoid form with 1.702", says="check each constant")
+@wrong(
+    "gelu",
+    mistake="uses the sigmoid form with 1.702",
+    says="this is the sigmoid form with 1.702: GPT-2 uses the tanh form",
+)
 def gelu(x):
     return x * torch.sigmoid(1.702 * x)
 
 
-@wrong("gelu", mistake="leaves the cube outside the tanh", says="x cubed is inside")
+@wrong("gelu", mistake="leaves the cube outside the tanh", says="the cube of x stands outside the tanh")
 def gelu(x):
     return x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * x) + 0.044715 * x**3)
 
 
-@wrong("gelu", mistake="writes tanh with exp", says="stay finite")
+@wrong("gelu", mistake="writes tanh with exp", says="gelu is nan among numbers up to 200.0: exp of a large number")
 def gelu(x):
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
     return x / 2 * (1 + (u.exp() - (-u).exp()) / (u.exp() + (-u).exp()))
@@ -236,6 +565,45 @@ def gelu(x):
     return F.gelu(x, approximate="tanh")
 
 
+def tanh_form(x, factor=(2 / math.pi) ** 0.5, cube=0.044715, power=3):
+    return x / 2 * (1 + torch.tanh(factor * (x + cube * x**power)))
+
+
+@wrong("gelu", mistake="turns 2 / pi over", says="this uses the square root of pi / 2: it should be that of 2 /")
+def gelu(x):
+    return tanh_form(x, factor=math.sqrt(math.pi / 2))
+
+
+@wrong("gelu", mistake="takes no root of 2 / pi", says="this uses 2 / pi: it should be the square root of that")
+def gelu(x):
+    return tanh_form(x, factor=2 / math.pi)
+
+
+@wrong("gelu", mistake="slips a decimal", says="the constant is 0.44715: it should be 0.044715")
+def gelu(x):
+    return tanh_form(x, cube=0.44715)
+
+
+@wrong("gelu", mistake="squares", says="x is squared where it should be cubed")
+def gelu(x):
+    return tanh_form(x, power=2)
+
+
+@wrong("gelu", mistake="forgets the half", says="this is twice as much as it should be")
+def gelu(x):
+    return 2 * tanh_form(x)
+
+
+@wrong("gelu", mistake="is swish", says="this is x * sigmoid(x): GPT-2 uses the tanh form of gelu")
+def gelu(x):
+    return x * x.sigmoid()
+
+
+@wrong("gelu", mistake="rounds the cube's constant", says="not the tanh form at these numbers")
+def gelu(x):
+    return tanh_form(x, cube=0.0447)
+
+
 # ------------------------------------------------------------------------------------------------------------- mlp
 
 
@@ -243,19 +611,19 @@ def gelu_of(x):
     return solutions.gpt.gelu(x)
 
 
-@wrong("mlp", mistake="leaves gelu out", says="through gelu once")
+@wrong("mlp", mistake="leaves gelu out", says="there is no activation: without gelu between them two")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(x))
 
 
-@wrong("mlp", mistake="applies gelu at the end too", says="through gelu once")
+@wrong("mlp", mistake="applies gelu at the end too", says="gelu is applied once more after the second matrix")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return gelu_of(self.down(gelu_of(self.up(x))))
 
 
-@wrong("mlp", mistake="uses relu", says="through gelu once")
+@wrong("mlp", mistake="uses relu", says="the activation is relu: use your gelu", never=("left to the block",))
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(x).relu())
@@ -267,36 +635,83 @@ class MLP(solutions.gpt.MLP):
         return x + self.down(gelu_of(self.up(x)))
 
 
+@wrong(
+    "mlp",
+    mistake="uses the exact gelu",
+    says="the activation is the exact gelu: use yours, the tanh form",
+    never=("left to the block",),
+)
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x)))
+
+
+@wrong("mlp", mistake="applies gelu to its input", says="gelu is applied to the input: it belongs between the two")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return self.down(self.up(gelu_of(x)))
+
+
+@wrong(
+    "mlp", mistake="applies gelu at the end only", says="gelu is applied after the second matrix: it belongs between"
+)
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return gelu_of(self.down(self.up(x)))
+
+
+@wrong("mlp", mistake="forgets the biases", says="the biases are not used")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        return gelu_of(x @ self.up.weight.T) @ self.down.weight.T
+
+
+@wrong("mlp", mistake="takes three axes apart", says="not enough values to unpack (expected 3, got 1)")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        _, _, width = x.shape
+        assert width
+        return super().forward(x)
+
+
 # ----------------------------------------------------------------------------------------------------------- block
 
 
-@wrong("block", mistake="normalises after adding, as the first transformer did", says="come out unchanged")
+@wrong(
+    "block",
+    mistake="normalises after adding, as the first transformer did",
+    says="this normalises after adding, as the first transformer did",
+)
 class Block(solutions.gpt.Block):
     def forward(self, x):
         x = self.attention_norm(x + self.attention(x))
         return self.mlp_norm(x + self.mlp(x))
 
 
-@wrong("block", mistake="has no residual connections", says="do not replace it")
+@wrong("block", mistake="has no residual connections", says="nothing is added to the residual stream: each sublayer")
 class Block(solutions.gpt.Block):
     def forward(self, x):
         return self.mlp(self.mlp_norm(self.attention(self.attention_norm(x))))
 
 
-@wrong("block", mistake="runs attention and MLP side by side", says="reads what attention has written")
+@wrong(
+    "block",
+    mistake="runs attention and MLP side by side",
+    says="the MLP reads the stream as it was before attention wrote to",
+)
 class Block(solutions.gpt.Block):
     def forward(self, x):
         return x + self.attention(self.attention_norm(x)) + self.mlp(self.mlp_norm(x))
 
 
-@wrong("block", mistake="uses the first norm twice", says="not torch's layer")
+@wrong("block", mistake="uses the first norm twice", says="attention_norm is used twice: the MLP has a norm of its own")
 class Block(solutions.gpt.Block):
     def forward(self, x):
         x = x + self.attention(self.attention_norm(x))
         return x + self.mlp(self.attention_norm(x))
 
 
-@wrong("block", mistake="forgets the norms", says="reads a normalised copy")
+@wrong("block", mistake="forgets the norms", says="the stream is not normalised for either sublayer")
 class Block(solutions.gpt.Block):
     def forward(self, x):
         x = x + self.attention(x)
@@ -317,6 +732,55 @@ class Block(solutions.gpt.Block):
         return layer(x)
 
 
+@wrong(
+    "block",
+    mistake="normalises the residual stream itself",
+    says="the residual stream itself is normalised: normalise only the",
+)
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = self.attention_norm(x)
+        x = x + self.attention(x)
+        x = self.mlp_norm(x)
+        return x + self.mlp(x)
+
+
+@wrong("block", mistake="uses the second norm twice", says="mlp_norm is used twice: attention has a norm of its own")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.mlp_norm(x))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+@wrong("block", mistake="forgets the second norm", says="the stream is not normalised for the MLP")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(x)
+
+
+@wrong("block", mistake="loses what attention wrote", says="what attention wrote is lost: the MLP should add to that")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        return x + self.mlp(self.mlp_norm(x + self.attention(self.attention_norm(x))))
+
+
+@wrong(
+    "block", mistake="adds to the stream only once", says="the MLP replaces the residual stream: it should add to it"
+)
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return self.mlp(self.mlp_norm(x))
+
+
+@wrong("block", mistake="runs the MLP first", says="the MLP comes before attention")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.mlp(self.mlp_norm(x))
+        return x + self.attention(self.attention_norm(x))
+
+
 # ------------------------------------------------------------------------------------------------------- load-gpt2
 
 
@@ -327,25 +791,31 @@ def load_gpt2(state_dict):
     return {name: value.T if turned.search(name) else value for name, value in ours.items()}
 
 
-@wrong("load-gpt2", mistake="transposes only what is not square", says="a square matrix is to be transposed too")
+@wrong("load-gpt2", mistake="transposes only what is not square", says="this square matrix is not transposed")
 def load_gpt2(state_dict):
     right = solutions.gpt.load_gpt2(state_dict)
     return {name: value.T if "projection.weight" in name else value for name, value in right.items()}
 
 
-@wrong("load-gpt2", mistake="transposes the embeddings too", says="is no Conv1D")
+@wrong(
+    "load-gpt2",
+    mistake="transposes the embeddings too",
+    says="the result has another shape; token_embedding is not of the",
+)
 def load_gpt2(state_dict):
     right = solutions.gpt.load_gpt2(state_dict)
     return {name: value.T if "embedding" in name else value for name, value in right.items()}
 
 
-@wrong("load-gpt2", mistake="keeps the head's matrix", says="no place for")
+@wrong(
+    "load-gpt2", mistake="keeps the head's matrix", says="with the weights in their usual order: lm_head.weight should"
+)
 def load_gpt2(state_dict):
     head = {"lm_head.weight": state_dict["lm_head.weight"]} if "lm_head.weight" in state_dict else {}
     return solutions.gpt.load_gpt2(state_dict) | head
 
 
-@wrong("load-gpt2", mistake="knows only names with the prefix", says="with and without the prefix")
+@wrong("load-gpt2", mistake="knows only names with the prefix", says="with names that have no prefix")
 def load_gpt2(state_dict):
     return solutions.gpt.load_gpt2({name: v for name, v in state_dict.items() if name.startswith("transformer.")})
 
@@ -359,7 +829,11 @@ def load_gpt2(state_dict):
     return right
 
 
-@wrong("load-gpt2", mistake="keeps the mask buffers of old files", says="no place for")
+@wrong(
+    "load-gpt2",
+    mistake="keeps the mask buffers of old files",
+    says="with an old file's names: the mask buffer blocks.0.attn.bias",
+)
 def load_gpt2(state_dict):
     ours = solutions.gpt.load_gpt2(state_dict)
     masks = {name: value for name, value in state_dict.items() if name.endswith((".attn.bias", ".attn.masked_bias"))}
@@ -368,7 +842,7 @@ def load_gpt2(state_dict):
     return ours | masks
 
 
-@wrong("load-gpt2", mistake="takes the bias of c_attn for an old mask", says="of our weights are missing")
+@wrong("load-gpt2", mistake="takes the bias of c_attn for an old mask", says="blocks.0.attention.qkv.bias and")
 def load_gpt2(state_dict):
     return solutions.gpt.load_gpt2({name: v for name, v in state_dict.items() if not name.endswith("attn.bias")})
 
@@ -381,16 +855,56 @@ def load_gpt2(state_dict):
     return solutions.gpt.load_gpt2(state_dict)
 
 
+@wrong("load-gpt2", mistake="reshapes", says="the matrix is reshaped and not transposed", never=("square",))
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    turned = re.compile(r"(qkv|projection|up|down)\.weight$")
+    return {n: v.T.contiguous().reshape(v.shape) if turned.search(n) else v for n, v in ours.items()}
+
+
+@wrong(
+    "load-gpt2",
+    mistake="reads one digit of a layer's number",
+    says="a layer has the weights of another one: is its number read",
+)
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    return ours | {n: ours[n.replace(".10.", ".1.")] for n in ours if ".10." in n}
+
+
+@wrong("load-gpt2", mistake="leaves the prefix", says="our GPT has no transformer.blocks")
+def load_gpt2(state_dict):
+    prefix = "transformer." if any(name.startswith("transformer.") for name in state_dict) else ""
+    return {prefix + name: value for name, value in solutions.gpt.load_gpt2(state_dict).items()}
+
+
+@wrong("load-gpt2", mistake="stops at the head", says="with the weights in reverse, lm_head.weight first")
+def load_gpt2(state_dict):
+    names = list(state_dict)
+    end = names.index("lm_head.weight") if "lm_head.weight" in names else len(names)
+    return solutions.gpt.load_gpt2({name: state_dict[name] for name in names[:end]})
+
+
+@wrong("load-gpt2", mistake="knows only weights", says="blocks.0.attention.projection.bias and")
+def load_gpt2(state_dict):
+    return {n: v for n, v in solutions.gpt.load_gpt2(state_dict).items() if n.endswith("weight")}
+
+
+@wrong("load-gpt2", mistake="returns pairs", says="the result should be a dict from names to tensors, but it is")
+def load_gpt2(state_dict):
+    return list(solutions.gpt.load_gpt2(state_dict).items())
+
+
 # ------------------------------------------------------------------------------------------------------------- gpt
 
 
-@wrong("gpt", mistake="forgets the positions", says="add positions")
+@wrong("gpt", mistake="forgets the positions", says="the same token is the same vector everywhere: the positions")
 class GPT(solutions.gpt.GPT):
     def embed(self, ids):
         return self.token_embedding(ids)
 
 
-@wrong("gpt", mistake="counts positions from 1", says="the first position is number 0")
+@wrong("gpt", mistake="counts positions from 1", says="positions are counted from 1: the first is number 0")
 class GPT(solutions.gpt.GPT):
     def embed(self, ids):
         positions = torch.arange(1, ids.shape[1] + 1).clamp(max=self.config.context - 1)
@@ -406,7 +920,7 @@ class GPT(solutions.gpt.GPT):
         return x @ self.token_embedding.weight.T
 
 
-@wrong("gpt", mistake="runs the blocks in reverse", says="all blocks in order")
+@wrong("gpt", mistake="runs the blocks in reverse", says="the blocks run in reverse")
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         x = self.embed(ids)
@@ -415,7 +929,9 @@ class GPT(solutions.gpt.GPT):
         return self.final_norm(x) @ self.token_embedding.weight.T
 
 
-@wrong("gpt", mistake="gives every block the embeddings", says="all blocks in order")
+@wrong(
+    "gpt", mistake="gives every block the embeddings", says="only the last block counts: each should read what the one"
+)
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         start = x = self.embed(ids)
@@ -424,7 +940,7 @@ class GPT(solutions.gpt.GPT):
         return self.final_norm(x) @ self.token_embedding.weight.T
 
 
-@wrong("gpt", mistake="returns probabilities", says="not GPT-2's logits")
+@wrong("gpt", mistake="returns probabilities", says="these are probabilities: return the logits, without a softmax")
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         return super().forward(ids).softmax(-1)
@@ -436,7 +952,9 @@ class GPT(solutions.gpt.GPT):
         return super().forward(ids[:, : self.config.context])
 
 
-@wrong("gpt", mistake="detaches the residual stream between blocks", says="gradients do not reach")
+@wrong(
+    "gpt", mistake="detaches the residual stream between blocks", says="the logits are right, but no gradient reaches"
+)
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         x = self.embed(ids)
@@ -453,37 +971,186 @@ class GPT(solutions.gpt.GPT):
         return transformers.GPT2LMHeadModel(transformers.GPT2Config())(ids).logits
 
 
+@wrong("gpt", mistake="looks positions up by token", says="the position embedding is looked up by the token and not by")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return self.token_embedding(ids) + self.position_embedding(ids.clamp(max=self.config.context - 1))
+
+
+@wrong("gpt", mistake="enlarges the token embedding", says="the token embedding is multiplied by the square root of")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return super().embed(ids) + (math.sqrt(self.config.d_model) - 1) * self.token_embedding(ids)
+
+
+@wrong(
+    "gpt",
+    mistake="returns logarithms of probabilities",
+    says="these are logarithms of probabilities: return the logits",
+)
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return super().forward(ids).log_softmax(-1)
+
+
+@wrong(
+    "gpt", mistake="returns the last position's logits", says="these are the logits of the last position only: every"
+)
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return super().forward(ids)[:, -1]
+
+
+@wrong("gpt", mistake="returns in the first block's loop", says="only the first block runs")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        return self.final_norm(self.blocks[0](self.embed(ids))) @ self.token_embedding.weight.T
+
+
+@wrong(
+    "gpt",
+    mistake="never looks how long a text is",
+    says="the text has more tokens than the context has positions: that",
+)
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        return self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1]))
+
+
+@wrong("gpt", mistake="refuses a text that just fits", says="too long")
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        if ids.shape[1] >= self.config.context:
+            raise ValueError("too long")
+        return super().embed(ids)
+
+
+@wrong(
+    "gpt", mistake="asserts in place of raising", says="the text has more tokens than the context has positions: that"
+)
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        assert ids.shape[1] <= self.config.context, "too long"
+        return super().embed(ids)
+
+
+@wrong("gpt", mistake="normalises after every block", says="with the same weights these are not the logits of GPT-2")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = self.final_norm(block(x))
+        return x @ self.token_embedding.weight.T
+
+
 # ------------------------------------------------------------------------------------------------- next-token-loss
 
 
-@wrong("next-token-loss", mistake="judges logits by the token they have just read", says="is one shifted?")
+@wrong(
+    "next-token-loss",
+    mistake="judges logits by the token they have just read",
+    says="logits are judged by the token they have just read: the token",
+)
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits.flatten(0, 1), ids.flatten())
 
 
-@wrong("next-token-loss", mistake="shifts the other way", says="is one shifted?")
+@wrong(
+    "next-token-loss",
+    mistake="shifts the other way",
+    says="logits are judged by the token before: the token after it is",
+)
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, 1:].flatten(0, 1), ids[:, :-1].flatten())
 
 
-@wrong("next-token-loss", mistake="sums", says="ln 5")
+@wrong("next-token-loss", mistake="sums", says="the losses are added up: take their mean")
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
 
 
-@wrong("next-token-loss", mistake="measures in bits", says="ln 5")
+@wrong("next-token-loss", mistake="measures in bits", says="this is in bits: nats come from the natural logarithm")
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()) / math.log(2)
 
 
-@wrong("next-token-loss", mistake="returns one loss a token", says="no axes")
+@wrong(
+    "next-token-loss",
+    mistake="returns one loss a token",
+    says="the loss should be the mean, a tensor without axes, but its",
+)
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
 
 
-@wrong("next-token-loss", mistake="scores only the last token", says="every text and every token")
+@wrong("next-token-loss", mistake="scores only the last token", says="only the last token is scored")
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, -2], ids[:, -1])
+
+
+@wrong(
+    "next-token-loss",
+    mistake="takes the logarithm of a softmax",
+    says="the loss of an unlikely token is infinite: a softmax rounds",
+)
+def next_token_loss(logits, ids):
+    return -logits[:, :-1].softmax(-1).gather(2, ids[:, 1:, None]).log().mean()
+
+
+@wrong(
+    "next-token-loss",
+    mistake="takes exp of large logits",
+    says="the loss of a likely token is nan: exp of a large logit is",
+)
+def next_token_loss(logits, ids):
+    weights = logits[:, :-1].exp()
+    return -(weights / weights.sum(-1, keepdim=True)).gather(2, ids[:, 1:, None]).log().mean()
+
+
+@wrong(
+    "next-token-loss",
+    mistake="lets the text begin again",
+    says="the last logits are judged by the first token of the text",
+)
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1), ids.roll(-1, 1).flatten())
+
+
+@wrong("next-token-loss", mistake="returns the perplexity", says="this is the perplexity: the loss is its logarithm")
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits, ids).exp()
+
+
+@wrong(
+    "next-token-loss", mistake="returns a number of Python's", says="the result should be a tensor, but it is the float"
+)
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits, ids).item()
+
+
+@wrong(
+    "next-token-loss",
+    mistake="divides by all tokens",
+    says="the sum is divided by the number of all tokens: the first of",
+)
+def next_token_loss(logits, ids):
+    total = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+    return total / ids.numel()
+
+
+@wrong("next-token-loss", mistake="reads only the first text", says="only the first text is scored")
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits[0, :-1], ids[0, 1:])
+
+
+@wrong("next-token-loss", mistake="takes a softmax first", says="a softmax is taken before the loss takes its own")
+def next_token_loss(logits, ids):
+    return solutions.gpt.next_token_loss(logits.softmax(-1), ids)
+
+
+@wrong("next-token-loss", mistake="forgets the minus", says="the sign is wrong: a loss is the negative logarithm of a")
+def next_token_loss(logits, ids):
+    return -solutions.gpt.next_token_loss(logits, ids)
 
 
 # -------------------------------------------------------------------------------------------------------- generate
@@ -495,12 +1162,16 @@ def continued(model, ids, n_tokens, choose):
     return ids
 
 
-@wrong("generate", mistake="returns only the new tokens", says="make shape")
+@wrong(
+    "generate",
+    mistake="returns only the new tokens",
+    says="these are the new tokens only: return prompt and continuation",
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)[:, ids.shape[1] :]
 
 
-@wrong("generate", mistake="always takes the likeliest", says="five other seeds all gave the same text")
+@wrong("generate", mistake="always takes the likeliest", says="five other seeds all give the same text")
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, 0.0, seed)
 
@@ -512,24 +1183,36 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return continued(model, ids, n_tokens, lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1))
 
 
-@wrong("generate", mistake="multiplies by the temperature", says="softmax(logits / temperature)")
+@wrong(
+    "generate",
+    mistake="multiplies by the temperature",
+    says="the logits are multiplied by the temperature: divide by it",
+    never=("makes no difference",),
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, 1 / temperature if temperature else 0.0, seed)
 
 
-@wrong("generate", mistake="ignores the temperature", says="softmax(logits / temperature)")
+@wrong(
+    "generate",
+    mistake="ignores the temperature",
+    says="the temperature makes no difference: these are the shares at",
+    never=("multiplied",),
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return solutions.gpt.generate(model, ids, n_tokens, 1.0 if temperature else 0.0, seed)
 
 
-@wrong("generate", mistake="reads the first logits", says="should be the likeliest")
+@wrong("generate", mistake="reads the first logits", says="the next token is taken from the logits of the first")
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     if temperature:
         return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
     return continued(model, ids, n_tokens, lambda x: x[:, 0].argmax(-1, keepdim=True))
 
 
-@wrong("generate", mistake="reads only the newest token", says="should be the likeliest")
+@wrong(
+    "generate", mistake="reads only the newest token", says="the model reads only the newest token: it should read all"
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     if temperature:
         return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
@@ -538,7 +1221,11 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return ids
 
 
-@wrong("generate", mistake="reads the first `context` tokens of a long text", says="only the last `context` tokens")
+@wrong(
+    "generate",
+    mistake="reads the first `context` tokens of a long text",
+    says="the model reads the first tokens of a long text: it should",
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     if temperature:
         return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
@@ -547,7 +1234,11 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return ids
 
 
-@wrong("generate", mistake="starts the generator afresh for every token", says="drawn again and again")
+@wrong(
+    "generate",
+    mistake="starts the generator afresh for every token",
+    says="of 4 equally likely tokens one is drawn 40 times: make the",
+)
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     for _ in range(n_tokens):
         ids = solutions.gpt.generate(model, ids, 1, temperature, seed)
@@ -559,3 +1250,175 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     import transformers
 
     return transformers.GPT2LMHeadModel(transformers.GPT2Config()).generate(ids, max_new_tokens=n_tokens)
+
+
+@wrong(
+    "generate",
+    mistake="seeds torch's global generator",
+    says="torch's global random state is another one after the call",
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    torch.manual_seed(seed)
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    return continued(model, ids, n_tokens, lambda x: torch.multinomial((x[:, -1] / temperature).softmax(-1), 1))
+
+
+@wrong(
+    "generate", mistake="never cuts what it reads", says="9 positions do not fit in a context of 8: pass fewer tokens"
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    for _ in range(n_tokens):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+@wrong("generate", mistake="cuts the prompt", says="a prompt longer than the context should be whole in the")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    return solutions.gpt.generate(model, ids[:, -model.config.context :], n_tokens, temperature, seed)
+
+
+@wrong(
+    "generate",
+    mistake="reads one token less than fits",
+    says="the model reads one token less than fits into its context",
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    for _ in range(n_tokens):
+        ids = torch.cat([ids, model(ids[:, 1 - model.config.context :])[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+@wrong(
+    "generate", mistake="reads only the prompt", says="the model reads only the prompt: it should read the tokens it"
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature:
+        return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
+    chosen = model(ids[:, -model.config.context :])[:, -1].argmax(-1, keepdim=True)
+    return torch.cat([ids, chosen.expand(-1, n_tokens)], dim=1)
+
+
+@wrong(
+    "generate", mistake="draws one token for all texts", says="all texts are given the same token: draw one for each"
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    generator = torch.Generator().manual_seed(seed)
+
+    def choose(logits):
+        probabilities = (logits[0, -1] / temperature).softmax(-1)
+        return torch.multinomial(probabilities, 1, generator=generator).expand(len(ids), 1)
+
+    return continued(model, ids, n_tokens, choose)
+
+
+@wrong(
+    "generate", mistake="writes one token too few", says="4 tokens of prompt and 6 new ones make shape (3, 10), not (3"
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    return solutions.gpt.generate(model, ids, n_tokens - 1, temperature, seed)
+
+
+@wrong("generate", mistake="draws at temperature 0 too", says="is not the likeliest one after the")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    return solutions.gpt.generate(model, ids, n_tokens, temperature or 1.0, seed)
+
+
+# ------------------------------------------------- written when the tests were done, none of which was changed for them
+
+
+@wrong(
+    "layer-norm", mistake="divides by torch's std plus eps", says="the variance here is divided by n - 1: divide by n"
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps) * self.weight + self.bias
+
+
+@wrong(
+    "attention-pattern",
+    mistake="hides what tril keeps",
+    says="the result holds nan; these scores should make weights of 1 ",
+)
+def attention_pattern(q, k):
+    mask = torch.tril(torch.ones(q.shape[-2], q.shape[-2]))
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(mask == 1, -math.inf).softmax(-1)
+
+
+@wrong("multi-head-attention", mistake="turns the pattern", says="not torch's attention with the same weights")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k).mT @ v, "b h n w -> b n (h w)"))
+
+
+@wrong("gelu", mistake="takes the root of 2 only", says="gelu of 1, 2 and -1 comes out wrong")
+def gelu(x):
+    return tanh_form(x, factor=math.sqrt(2) / math.pi)
+
+
+@wrong("mlp", mistake="drops out a tenth", says="not what the same matrices give with PyTorch's functions")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        out = self.down(gelu_of(self.up(x)))
+        # As dropout does, but the same each time, so that the record is too.
+        return out * (torch.rand(out.shape, generator=torch.Generator().manual_seed(1)) > 0.1) / 0.9
+
+
+@wrong("block", mistake="normalises once for both sublayers", says="not torch's layer with the same weights")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        read = self.attention_norm(x)
+        x = x + self.attention(read)
+        return x + self.mlp(read)
+
+
+@wrong("load-gpt2", mistake="transposes c_attn and c_fc only", says="this square matrix is not transposed")
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    return {n: v.T if n.endswith(("projection.weight", "down.weight")) else v for n, v in ours.items()}
+
+
+@wrong(
+    "gpt",
+    mistake="adds each block's result to the stream once more",
+    says="with the same weights these are not the logits of GPT-2",
+)
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.final_norm(x) @ self.token_embedding.weight.T
+
+
+@wrong(
+    "next-token-loss",
+    mistake="shifts after the texts are joined",
+    says="the tokens that follow have a probability of 1/2 to the power",
+)
+def next_token_loss(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1)[:-1], ids.flatten()[1:])
+
+
+@wrong(
+    "generate",
+    mistake="divides probabilities by the temperature",
+    says="the temperature makes no difference: these are the shares at",
+)
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    if temperature == 0:
+        return solutions.gpt.generate(model, ids, n_tokens, 0.0)
+    generator = torch.Generator().manual_seed(seed)
+    return continued(
+        model,
+        ids,
+        n_tokens,
+        lambda x: torch.multinomial(x[:, -1].softmax(-1) / temperature, 1, generator=generator),
+    )
