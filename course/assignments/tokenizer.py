@@ -368,9 +368,7 @@ def test_merge_pair_visible():
     check_merged(
         [1, 1, 1, 1], (1, 1), [256, 256], "four equal symbols are two merges: does your loop skip both symbols?"
     )
-    check_merged(
-        [11, 2, 1, 20], (1, 2), [11, 2, 1, 20], "symbols are numbers: 11 and 1 have a digit in common, no more"
-    )
+    check_merged([11, 2, 1, 20], (1, 2), [11, 2, 1, 20], "symbols are numbers, not text: 11 and 1 are different")
 
 
 # %% test="merge-pair-random" of="merge-pair" points=1
@@ -756,7 +754,7 @@ def check_popped(heap, counts, want: Pair | None, left: list, hint: str, *, mist
     try:
         got, (after, counts_after) = probes.after_call(pop_best, heap, counts)
     except (KeyError, IndexError) as error:
-        raise AssertionError(f"your code raises a {type(error).__name__}: {hint}") from None
+        raise AssertionError(f"your code raises {type(error).__name__}: {hint}") from None
     assert got is None or is_pair(got), f"the result should be a pair of ids or None, but it is {got!r}"
     known = {words: str(pair) for words, pair in (mistakes or {}).items()}
     check_equal(str(got if got is None else tuple(got)), str(want), hint, mistakes=known)
@@ -844,7 +842,7 @@ def test_train_bpe_visible():
         "the first merge is of the pair that occurs most often",
         mistakes={
             "the first merge is of the text's first pair: is the heap in order from the start?": [(x, y)],
-            "there is one merge too few: `vocab_size` counts the 256 bytes and the merges": [],
+            "one merge was asked for, and yours are none: `vocab_size` counts the 256 bytes and the merges": [],
             "there is one merge too many: `vocab_size` counts the 256 bytes and the merges": [(a, b), (256, c)],
         },
     )
@@ -891,6 +889,23 @@ def test_train_bpe_ends():
     check_merges(train_bpe(text, 262), library_merges(text, 262), hint)
 
 
+def check_work(text: str, vocab_size: int):
+    """Assert that training does not walk through all words at each merge."""
+    made = probes.calls(train_bpe, text, vocab_size)
+    assert not made.get("train_by_recounting"), (
+        "it is the plain loop that you call: keep index, counts and heap instead"
+    )
+    visits, plain = made.get("merge_pair", 0), len(library_words(text)) * (vocab_size - 256)
+    assert 2 * visits < plain, (
+        f"your code merges in {visits:,} words, and the plain loop would in {plain:,}: "
+        "a merge should look only at the words that the index names"
+    )
+
+
+def test_train_bpe_looks_at_few_words():
+    check_work(corpus.text("train", 3_000), 290)
+
+
 def test_train_bpe_random_hidden():
     generator = random.Random(fresh_seed())
     text = random_text(generator, 3000)
@@ -898,6 +913,7 @@ def test_train_bpe_random_hidden():
     check_merges(train_bpe(text, 330), library_merges(text, 330), hint)
     few = random_text(generator, 6)
     check_until_the_end(train_bpe, few, library_merges(few, 1000), "stop when no word has a pair left, and not before")
+    check_work(text, 330)
 
 
 # %% test="compression" of="train-bpe" points=1

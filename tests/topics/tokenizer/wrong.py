@@ -697,7 +697,26 @@ def train_bpe(text, vocab_size):
     return _train(text, vocab_size, heapify=list)
 
 
-@wrong("train-bpe", mistake="one merge too few", says="there is one merge too few")
+@wrong("train-bpe", mistake="calls the plain loop", says="it is the plain loop that you call")
+def train_bpe(text, vocab_size):
+    return reference.train_by_recounting(reference.count_words(text), vocab_size)
+
+
+@wrong("train-bpe", mistake="merges in all words at each merge", says="only at the words that the index names")
+def train_bpe(text, vocab_size):
+    if vocab_size < 256:
+        raise ValueError("too small")
+    words, merges = reference.count_words(text), []
+    for new_id in range(256, vocab_size):
+        counts = reference.count_pairs(words)
+        if not counts:
+            break
+        merges.append(reference.best_pair(counts))
+        words = {tuple(reference.merge_pair(word, merges[-1], new_id)): n for word, n in words.items()}
+    return merges
+
+
+@wrong("train-bpe", mistake="one merge too few", says="one merge was asked for, and yours are none")
 def train_bpe(text, vocab_size):
     return _train(text, vocab_size - 1)
 
