@@ -18,7 +18,7 @@
 import random
 from collections import Counter
 from itertools import groupby, pairwise
-from operator import itemgetter
+from operator import itemgetter, mul
 
 from labkit import corpus
 from labkit.testing import probes
@@ -75,7 +75,7 @@ def check_merges(got, want: list[Pair], hint: str, *, mistakes=None):
     """Assert that two lists of merges are equal."""
     assert isinstance(got, list | tuple), f"the result should be a list of merges, but it is {called(got)}"
     other = [merge for merge in got if not is_pair(merge)]
-    assert not other, f"a merge should be a pair of ids, and here is {other[0]!r}"
+    assert not other, f"a merge should be a pair of ids, but one is {other[0]!r}"
     got = [tuple(pair) for pair in got]
     if got != want:
         # As texts, so that a message shows whole pairs.
@@ -106,7 +106,7 @@ def check_chunks(text: str, hint: str, *, mistakes=None):
     got = pre_tokenize(text)
     assert isinstance(got, list | tuple), f"the result should be a list of chunks, but it is {called(got)}"
     other = [chunk for chunk in got if not isinstance(chunk, str)]
-    assert not other, f"each chunk should be a str, and here is {called(other[0])}"
+    assert not other, f"each chunk should be a str, but one is {called(other[0])}"
     joined = "".join(got)
     assert joined == text or "" not in got, (
         f"{text!r} becomes {got}, which holds empty chunks and loses text: where a pattern has a group, `findall` "
@@ -160,7 +160,7 @@ def test_pre_tokenize_visible():
 # %% test="pre-tokenize-unicode" of="pre-tokenize" points=2
 def test_pre_tokenize_all_scripts():
     check_chunks("naïve Ελλάδα 東京", "letters are not only a to z: which class holds the letters of all scripts?")
-    check_chunks("e\u0301t", "an accent that is a character of its own is no letter")
+    check_chunks("e\u0301t", "an accent that is a character of its own is not a letter")
     check_chunks("٣4", "numbers are not only 0 to 9: which class holds all of them?")
     check_chunks("7² Ⅷ 1½", "numbers are more than digits: ², Ⅷ and ½ are numbers, too")
     check_chunks("snake_case __init__", "an underscore is neither a letter nor a number")
@@ -202,11 +202,7 @@ def test_count_pairs_visible():
         count_pairs({(1, 2, 3): 1}),
         {(1, 2): 1, (2, 3): 1},
         "a word of three symbols has two pairs of neighbours",
-        mistakes={
-            "the last pair of a word is missing": {(1, 2): 1},
-            "the first pair of a word is missing": {(2, 3): 1},
-            "1 and 3 are no neighbours": {(1, 2): 1, (2, 3): 1, (1, 3): 1},
-        },
+        mistakes={"the last pair of a word is missing": {(1, 2): 1}},
     )
     check_counts(
         count_pairs({(1, 2): 5, (1, 2, 9): 2}),
@@ -238,20 +234,20 @@ def test_count_pairs_visible():
 
 
 # %% test="count-pairs-random" of="count-pairs" points=1
-def check_counting(words: dict[tuple[int, ...], int]):
-    expected = Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))
+def check_counting(words: dict[tuple[int, ...], int], want: dict[Pair, int]):
     got, (after,) = probes.after_call(count_pairs, words)
-    check_counts(got, dict(expected), "each place of a pair counts as often as its word occurs")
+    check_counts(got, want, "each place of a pair counts as often as its word occurs")
     assert after == words, "the words were changed by counting them"
 
 
 def test_count_pairs_leaves_words_alone():
-    check_counting({(1, 2, 3, 1, 2): 2, (8,): 2, (2, 3): 5})
+    check_counting({(1, 2, 1, 2): 2, (8,): 2, (2, 3): 5}, {(1, 2): 4, (2, 1): 2, (2, 3): 5})
 
 
 def test_count_pairs_random_hidden():
     # Two words of one symbol side by side: a pair across words would show.
-    check_counting({(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60))
+    words = {(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60)
+    check_counting(words, dict(Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))))
 
 
 # %% [markdown]
@@ -279,25 +275,26 @@ def test_best_pair_visible():
         mistakes={
             "that is the pair with the lowest count": (3, 3),
             "that is the pair with the largest ids; the counts decide": (9, 9),
-            "that is the pair with the smallest ids; the counts decide": (0, 0),
         },
     )
     check_best(
         {(6, 1): 3, (8, 2): 3, (4, 9): 3, (7, 0): 3, (5, 5): 3},
         (4, 9),
-        "of equal counts, the pair with the smaller first id wins",
+        "among equal counts, the pair with the smaller first id wins",
         mistakes={
-            "of equal counts, the pair that was counted first wins; it should be the smallest pair": (6, 1),
-            "of equal counts, the pair that was counted last wins; it should be the smallest pair": (5, 5),
-            "of equal counts, the largest pair wins; it should be the smallest": (8, 2),
-            "of equal counts, the smaller second id wins; the first id comes first": (7, 0),
+            "among equal counts, the pair that was counted first wins; it should be the smallest pair": (6, 1),
+            "among equal counts, the pair that was counted last wins; it should be the smallest pair": (5, 5),
+            "among equal counts, the largest pair wins; it should be the smallest": (8, 2),
+            "among equal counts, the smaller second id wins; the first id comes first": (7, 0),
         },
     )
 
 
 # %% test="best-pair-ties" of="best-pair" points=1
 def test_best_pair_ties():
-    check_best({(4, 5): 3, (4, 9): 3, (4, 2): 3}, (4, 2), "of equal counts and first ids, the smaller second id wins")
+    check_best(
+        {(4, 5): 3, (4, 9): 3, (4, 2): 3}, (4, 2), "among equal counts and first ids, the smaller second id wins"
+    )
     check_best({(20, 400): 1, (3, 500): 1}, (3, 500), "ids are compared as numbers, not as text")
     check_best({(20, 1): 1, (3, 300): 1}, (3, 300), "ids are compared one after the other, not by their sum")
     check_refused("there is no best pair among none", best_pair, {})
@@ -333,8 +330,6 @@ def test_merge_pair_visible():
         "the pair becomes one symbol, the new one",
         mistakes={
             "the pair's first symbol became the new one, but its second is still there": [3, 256, 2, 4],
-            "the pair's second symbol became the new one, but its first is still there": [3, 1, 256, 4],
-            "the pair is gone, but the new symbol is not there": [3, 4],
             "the symbols after the pair are lost": [3, 256],
         },
     )
@@ -414,21 +409,20 @@ def test_train_by_recounting_visible():
         [(1, 2), (256, 3)],
         "count all pairs, merge the best pair everywhere, start again",
         mistakes={
-            "the second merge is of a pair that the first one took away: count again in the merged words": [
+            "the second merge takes a pair that the first one removed: count again in the merged words": [
                 (1, 2),
                 (2, 3),
             ],
             "the same pair is merged twice: do the merged words take the place of the old ones?": [(1, 2), (1, 2)],
             "the first merge makes id 256, and yours makes 257": [(1, 2), (257, 3)],
             "the first merge makes id 256, and yours makes 255, which is a byte": [(1, 2), (255, 3)],
-            "the first merge makes id 256, and yours makes 0, which is a byte": [(1, 2), (0, 3)],
             "there is one merge too few: `vocab_size` counts the 256 bytes and the merges": [(1, 2)],
             "there is one merge too many: `vocab_size` counts the 256 bytes and the merges": [
                 (1, 2),
                 (256, 3),
                 (257, 4),
             ],
-            "`vocab_size` is not heeded: it counts the 256 bytes and the merges": [(1, 2), (256, 3), (257, 4), (5, 6)],
+            "`vocab_size` is ignored: it counts the 256 bytes and the merges": [(1, 2), (256, 3), (257, 4), (5, 6)],
         },
     )
     check_merges(
@@ -459,7 +453,7 @@ def test_train_by_recounting_ends():
         {(5, 6, 7): 1},
         [(5, 6), (256, 7)],
         "stop when no word has a pair left, and not before",
-        mistakes={"pairs that occur only once are merged, too": []},
+        mistakes={"pairs that occur only once were left out; they merge, too": []},
     )
     assert list(train_by_recounting({(5, 6, 7): 2}, 256)) == [], "256 ids are the bytes alone: no merge"
     hint = "fewer than 256 ids leave some byte without one"
@@ -534,21 +528,23 @@ def test_index_pairs_visible():
 
 
 # %% test="index-pairs-random" of="index-pairs" points=1
-def indexed(words) -> dict[Pair, set[int]]:
-    held = [set(pairwise(word)) for word in words]
-    return {pair: {i for i, pairs in enumerate(held) if pair in pairs} for pair in set().union(*held)}
-
-
 def test_index_pairs_of_short_words():
     check_index([[4], [5], []], {}, "a word of one symbol has no pair, and words are not neighbours of each other")
     words = [[4, 4, 4], [4, 4], [4], [5, 4]]
-    check_index(words, indexed(words), "each word that holds a pair is named once, a word of equal symbols too")
+    check_index(
+        words,
+        {(4, 4): {0, 1}, (5, 4): {3}},
+        "each word that holds a pair is named once, and so is one of equal symbols",
+    )
 
 
 def test_index_pairs_random_hidden():
     words = [list(word) for word in random_words(random.Random(fresh_seed()), 60)]
-    hint = "for each pair of neighbours, the positions of all words that hold it, and of no others"
-    check_index(words, indexed(words), hint)
+    want = {}
+    for position, word in enumerate(words):
+        for pair in pairwise(word):
+            want.setdefault(pair, set()).add(position)
+    check_index(words, want, "for each pair of neighbours, the positions of all words that hold it, and of no others")
 
 
 # %% [markdown]
@@ -565,12 +561,21 @@ from solutions.tokenizer import merge_everywhere
 
 
 # %% test="merge-everywhere" points=2
+def as_texts(words) -> tuple[list[str], set[str]]:
+    """Words as text, a character a symbol, and the pairs in them."""
+    texts = ["".join(map(chr, word)) for word in words]
+    return texts, {text[i : i + 2] for text in texts for i in range(len(text) - 1)}
+
+
+def indexed(words) -> dict[Pair, set[int]]:
+    texts, pairs = as_texts(words)
+    return {tuple(map(ord, pair)): {i for i, text in enumerate(texts) if pair in text} for pair in pairs}
+
+
 def recount(words, frequencies) -> dict[Pair, int]:
-    counts = Counter()
-    for word, frequency in zip(words, frequencies, strict=True):
-        for pair in pairwise(word):
-            counts[pair] += frequency
-    return dict(counts)
+    texts, pairs = as_texts(words)
+    places = {pair: [sum(text.startswith(pair, i) for i in range(len(text))) for text in texts] for pair in pairs}
+    return {tuple(map(ord, pair)): sum(map(mul, places[pair], frequencies)) for pair in pairs}
 
 
 def merged_text(word, pair, new_id) -> list[int]:
@@ -600,10 +605,10 @@ def check_everywhere(words, frequencies, pair, where, hint: str):
         new,
         hint,
         mistakes={
-            "what was gained counts each word once, however often it occurs": {
+            "the gain counts each word once, however often it occurs": {
                 pair: count for pair, count in recount(merged, [1] * len(words)).items() if 256 in pair
             },
-            "what was gained holds all pairs of the merged words; those with the new symbol are wanted": recount(
+            "the gain holds all pairs of the merged words; only those with the new symbol belong in it": recount(
                 *zip(*[(merged[i], frequencies[i]) for i in sorted(where[pair])], strict=True)
             ),
             "a word that holds a new pair at several places counts for it only once": {
@@ -703,7 +708,6 @@ def check_update(words, frequencies, pair, hint: str):
         hint,
         mistakes={
             "no count fell: the merge took pairs away, too": filled(before | gained),
-            "only the merged pair left: the merge made pairs and took others away": filled(before),
             "the pairs with the new symbol did not enter `counts`": filled(
                 {k: n for k, n in after.items() if 256 not in k}
             ),
@@ -712,17 +716,17 @@ def check_update(words, frequencies, pair, hint: str):
 
 
 def test_update_counts_visible():
-    check_update([[1, 2, 3]], [10], (1, 2), "the pair of the new symbol and 3 was one of 2 and 3")
-    check_update([[3, 1, 2]], [10], (1, 2), "the pair of 3 and the new symbol was one of 3 and 1")
+    check_update([[1, 2, 3]], [10], (1, 2), "the new symbol and 3 stand where 2 and 3 stood")
+    check_update([[3, 1, 2]], [10], (1, 2), "3 and the new symbol stand where 3 and 1 stood")
     words = [[1, 2, 3], [2, 3], [3, 1]]
     check_update(words, [1, 2, 4], (1, 2), "a pair may go on occurring elsewhere: take off only what was lost")
 
 
 # %% test="update-counts-random" of="update-counts" points=1
 def test_update_counts_between_new_symbols():
-    check_update([[1, 2, 1, 2]], [3], (1, 2), "the pair of two new symbols was one of 2 and 1")
+    check_update([[1, 2, 1, 2]], [3], (1, 2), "two new symbols stand where 2 and 1 stood")
     words = [[4, 4, 4, 4, 4], [4, 4]]
-    check_update(words, [2, 1], (4, 4), "a run of equal symbols: all its pairs of the old symbol are gone")
+    check_update(words, [2, 1], (4, 4), "in a run of equal symbols, the merged pair itself stood between two merges")
 
 
 def test_update_counts_random_hidden():
@@ -766,7 +770,7 @@ def check_popped(heap, counts, want: Pair | None, left: list, hint: str, *, mist
 def test_pop_best_visible():
     counts = {(3, 4): 9, (1, 2): 7}
     check_popped(
-        [(-9, (3, 4)), (-7, (1, 2))], counts, (3, 4), [(-7, (1, 2))], "its count is true: take it off the heap"
+        [(-9, (3, 4)), (-7, (1, 2))], counts, (3, 4), [(-7, (1, 2))], "an entry whose count is true leaves the heap"
     )
     check_popped(
         [(-9, (3, 4)), (-7, (1, 2))],
@@ -792,16 +796,16 @@ def drawn(heap, counts) -> list[Pair]:
 
 
 def test_pop_best_forgets():
-    check_popped([], {}, None, [], "an empty heap has no best pair, which is None")
+    check_popped([], {}, None, [], "an empty heap has no best pair: return None")
     heap = [(-9, (3, 4)), (-7, (1, 2))]
     mistakes = {"(3, 4) counts 0 and came back all the same": (3, 4)}
     check_popped(
         heap, {(3, 4): 0, (1, 2): 7}, (1, 2), [], "a pair that counts 0 leaves the heap for good", mistakes=mistakes
     )
     check_popped(
-        heap, {(1, 2): 7}, (1, 2), [], "a pair that is in no counts any more counts 0: its entry goes for good"
+        heap, {(1, 2): 7}, (1, 2), [], "a pair that is no longer in `counts` counts 0, so its entry goes for good"
     )
-    check_popped([(-3, (1, 1))], {(1, 1): 0}, None, [], "where all pairs count 0, none is left, which is None")
+    check_popped([(-3, (1, 1))], {(1, 1): 0}, None, [], "when every pair counts 0, none is left: return None")
     # (0, 0) counts 8 by now, as (5, 5) does, and is the smaller pair.
     heap, counts = [(-9, (0, 0)), (-8, (5, 5)), (-7, (1, 2))], {(0, 0): 8, (5, 5): 8, (1, 2): 1}
     hint = (
@@ -839,20 +843,22 @@ def test_train_bpe_visible():
     check_merges(
         train_bpe(text, 257),
         [(a, b)],
-        "the first merge is of the pair that occurs most often",
+        "the first merge takes the pair that occurs most often",
         mistakes={
-            "the first merge is of the text's first pair: is the heap in order from the start?": [(x, y)],
-            "one merge was asked for, and yours are none: `vocab_size` counts the 256 bytes and the merges": [],
+            "the first merge takes the pair that comes first in the text: are the entries a heap from the start?": [
+                (x, y)
+            ],
+            "you return no merge although one was asked for: `vocab_size` counts the 256 bytes and the merges": [],
             "there is one merge too many: `vocab_size` counts the 256 bytes and the merges": [(a, b), (256, c)],
         },
     )
     check_merges(
         train_bpe(text, 258),
         [(a, b), (256, c)],
-        "the second merge is of the pair that occurs most often after the first",
+        "the second merge takes the pair that occurs most often after the first",
         mistakes={
             "the pairs that the first merge gained are not on the heap": [(a, b), (c, d)],
-            "the second merge is of a pair that the first one took away: its count should fall": [(a, b), (b, c)],
+            "the second merge takes a pair that the first one removed: its count should fall": [(a, b), (b, c)],
             "the first merge makes id 256, and yours makes 257": [(a, b), (257, c)],
             "the first merge makes id 256, and yours makes 255, which is a byte": [(a, b), (255, c)],
             "the merges come last first; the order is the one in which they are learned": [(256, c), (a, b)],
@@ -878,7 +884,7 @@ def test_train_bpe_ends():
         "pqr",
         [(p, q), (256, r)],
         "stop when no word has a pair left, and not before",
-        mistakes={"pairs that occur only once are merged, too": []},
+        mistakes={"pairs that occur only once were left out; they merge, too": []},
     )
     check_until_the_end(train_bpe, "", [], "an empty text has nothing to merge")
     assert list(train_bpe("abab", 256)) == [], "256 ids are the bytes alone: that is allowed, and leaves no merge"
@@ -952,7 +958,7 @@ def count_visits(text: str, vocab_size: int) -> tuple[int, int]:
 if __name__ == "__main__":
     plain, by_index = count_visits(corpus.text("train", 200_000), 556)
     print(f"{plain:,} pairs by counting all over, {by_index:,} by the index")
-    compare_prediction("saving", predicted_saving, plain / by_index, unit="times fewer pairs")
+    compare_prediction("how many times fewer pairs", predicted_saving, plain / by_index)
 
 # %% [markdown]
 # ## From ids to text
@@ -969,7 +975,7 @@ def check_vocabulary(merges: list[Pair], special: list[str], hint: str, *, mista
     got = vocabulary(merges, special) if special else vocabulary(merges)
     assert isinstance(got, list | tuple), f"the result should be a list, but it is {called(got)}"
     other = [token for token in got if not isinstance(token, bytes)]
-    assert not other, f"each entry should be bytes, and here is {called(other[0])}"
+    assert not other, f"each entry should be bytes, but one is {called(other[0])}"
     byte_of = {character: byte for byte, character in enumerate(byte_characters())}
     ids = library_tokenizer(merges).get_vocab()
     tokens = [bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get)]
@@ -978,23 +984,21 @@ def check_vocabulary(merges: list[Pair], special: list[str], hint: str, *, mista
         got[:256],
         tokens[:256],
         "the first 256 entries are the bytes, in the order of `ID_TO_BYTE`",
-        mistakes={"special tokens come last, and yours come first": [*last, *tokens][:256]},
+        mistakes={
+            "id 0 is not byte 0: the ids of bytes follow `ID_TO_BYTE`": [bytes([i]) for i in range(256)],
+            "special tokens come last, and yours come first": [*last, *tokens][:256],
+        },
     )
     check_list(got[256:], [*tokens[256:], *last], hint, mistakes=mistakes)
 
 
 def test_vocabulary_visible():
-    got = vocabulary([])
-    assert list(got) != [bytes([i]) for i in range(256)], "id 0 is not byte 0: the ids of bytes follow `ID_TO_BYTE`"
     h, a, space = byte_ids("ha ")
     check_vocabulary(
         [(h, a), (space, 256)],
         [],
-        "an entry a merge: the entries of its two ids joined",
-        mistakes={
-            "the two halves of a merge are joined the wrong way round": [b"ah", b"ah "],
-            "the entries of the merges are missing": [],
-        },
+        "each merge adds an entry: those of its two ids, joined",
+        mistakes={"the two halves of a merge are joined the wrong way round": [b"ah", b"ah "]},
     )
     check_vocabulary([(0, 1), (1, 0)], [], "0 is an id like any other, in either half")
     check_vocabulary(
@@ -1132,11 +1136,7 @@ def test_encode_chunk_visible():
         encode_chunk("haha", {(h, a): 256, (256, 256): 257}),
         [257],
         "merge until no known pair is left",
-        mistakes={
-            "pairs of new symbols merge, too": [256, 256],
-            "only the first place of a pair merged": [256, h, a],
-            "nothing merged": [h, a, h, a],
-        },
+        mistakes={"pairs of the new symbols did not merge": [256, 256]},
     )
     check_list(
         encode_chunk("hah", {(h, a): 256, (a, h): 257}),
@@ -1206,8 +1206,6 @@ def test_encode_visible():
             "merge number i makes id 256 + i, and yours makes i": [0, space, 0, space, 0],
             "merge number i makes id 256 + i, and yours makes 257 + i": [257, space, 257, space, 257],
             "each distinct chunk came only once; a text may repeat it": [256, 257],
-            "only the first chunk is encoded": [256],
-            "only the last chunk is encoded": [257],
         },
     )
     check_ids(
@@ -1264,16 +1262,15 @@ def test_encode_with_special_visible():
         merges,
         ["→"],
         "one id for the special token, and the text around it encoded as usual",
-        mistakes={
-            "the special token was encoded as text": [256, *byte_ids("→"), 256],
-            "the special token is lost": [256, 256],
-            "the text around the special token is lost": [257],
-            "the id of the first special token is 256 + len(merges), and yours is one less": [256, 256, 256],
-            "the id of the first special token is 256 + len(merges), and yours is one more": [256, 258, 256],
-        },
+        mistakes={"the special token was encoded as text": [256, *byte_ids("→"), 256]},
     )
     check_special("→ha→", merges, ["→"], "a special token may come first or last")
-    check_special("ha→h", merges, ["<|end|>", "→"], "their ids follow the order of the list, used or not")
+    check_special(
+        "ha→h",
+        merges,
+        ["<|end|>", "→"],
+        "a special token's id follows its place in the list, whether the others occur or not",
+    )
     check_special("<|end|>ha", merges, ["<|end|>"], "signs such as | stand for themselves in a special token")
     check_special(
         "<e><begin>",

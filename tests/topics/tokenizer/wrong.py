@@ -305,9 +305,7 @@ def train_by_recounting(words, vocab_size):
     return merges
 
 
-@wrong(
-    "train-by-recounting", mistake="stops at pairs that occur once", says="pairs that occur only once are merged, too"
-)
+@wrong("train-by-recounting", mistake="stops at pairs that occur once", says="pairs that occur only once were left out")
 def train_by_recounting(words, vocab_size):
     merges = []
     while 256 + len(merges) < vocab_size and max((counts := reference.count_pairs(words)).values(), default=0) > 1:
@@ -347,7 +345,7 @@ def train_by_recounting(words, vocab_size):
     return {pair: 256 + i for i, pair in enumerate(reference.train_by_recounting(words, vocab_size))}
 
 
-@wrong("train-by-recounting", mistake="vocab_size is the number of merges", says="`vocab_size` is not heeded")
+@wrong("train-by-recounting", mistake="vocab_size is the number of merges", says="`vocab_size` is ignored")
 def train_by_recounting(words, vocab_size):
     return reference.train_by_recounting(words, 256 + vocab_size)
 
@@ -407,7 +405,7 @@ def index_pairs(words):
 # --------------------------------------------------------------------------------------------- merge-everywhere
 
 
-@wrong("merge-everywhere", mistake="each word's gain counts once", says="what was gained counts each word once")
+@wrong("merge-everywhere", mistake="each word's gain counts once", says="the gain counts each word once")
 def merge_everywhere(pair, new_id, words, frequencies, where):
     return reference.merge_everywhere(pair, new_id, words, [1] * len(words), where)
 
@@ -461,7 +459,7 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
     return gained
 
 
-@wrong("merge-everywhere", mistake="gains all pairs of a changed word", says="those with the new symbol are wanted")
+@wrong("merge-everywhere", mistake="gains all pairs of a changed word", says="only those with the new symbol belong")
 def merge_everywhere(pair, new_id, words, frequencies, where):
     named = list(where[pair])
     reference.merge_everywhere(pair, new_id, words, frequencies, where)
@@ -499,7 +497,7 @@ def update_counts(counts, pair, new_id, gained):
     counts[pair] = 0
 
 
-@wrong("update-counts", mistake="the ends of the pair the wrong way round", says="was one of 2 and 3")
+@wrong("update-counts", mistake="the ends of the pair the wrong way round", says="stand where 2 and 3 stood")
 def update_counts(counts, pair, new_id, gained):
     for (left, right), count in gained.items():
         before = (pair[0] if left == new_id else left, pair[1] if right == new_id else right)
@@ -508,9 +506,7 @@ def update_counts(counts, pair, new_id, gained):
     counts.pop(pair, None)
 
 
-@wrong(
-    "update-counts", mistake="forgets that both ends may be new", says="the pair of two new symbols was one of 2 and 1"
-)
+@wrong("update-counts", mistake="forgets that both ends may be new", says="two new symbols stand where 2 and 1 stood")
 def update_counts(counts, pair, new_id, gained):
     for (left, right), count in gained.items():
         before = (pair[1], right) if left == new_id else (left, pair[0])
@@ -558,7 +554,7 @@ def pop_best(heap, counts):
     return None
 
 
-@wrong("pop-best", mistake="leaves the entry on the heap", says="take it off the heap")
+@wrong("pop-best", mistake="leaves the entry on the heap", says="an entry whose count is true leaves the heap")
 def pop_best(heap, counts):
     pair = reference.pop_best(heap, counts)
     if pair is not None:
@@ -579,7 +575,7 @@ def pop_best(heap, counts):
 @wrong(
     "pop-best",
     mistake="forgets that a pair may have left the counts",
-    says="a pair that is in no counts any more counts 0",
+    says="a pair that is no longer in `counts`",
 )
 def pop_best(heap, counts):
     while heap:
@@ -609,7 +605,7 @@ def pop_best(heap, counts):
     return None if pair is None else (-counts[pair], pair)
 
 
-@wrong("pop-best", mistake="pops from an empty heap", says="an empty heap has no best pair, which is None")
+@wrong("pop-best", mistake="pops from an empty heap", says="an empty heap has no best pair: return None")
 def pop_best(heap, counts):
     while True:
         stated, pair = heapq.heappop(heap)
@@ -663,7 +659,7 @@ def train_bpe(text, vocab_size):
     return _train(text, vocab_size, first_id=257)
 
 
-@wrong("train-bpe", mistake="stops at pairs that occur once", says="pairs that occur only once are merged, too")
+@wrong("train-bpe", mistake="stops at pairs that occur once", says="pairs that occur only once were left out")
 def train_bpe(text, vocab_size):
     if vocab_size < 256:
         raise ValueError("too small")
@@ -690,7 +686,7 @@ def train_bpe(text, vocab_size):
 @wrong(
     "train-bpe",
     mistake="the heap is no heap at the start",
-    says="is the heap in order from the start",
+    says="are the entries a heap from the start",
     never=["its count should fall", "not on the heap"],
 )
 def train_bpe(text, vocab_size):
@@ -716,7 +712,7 @@ def train_bpe(text, vocab_size):
     return merges
 
 
-@wrong("train-bpe", mistake="one merge too few", says="one merge was asked for, and yours are none")
+@wrong("train-bpe", mistake="one merge too few", says="you return no merge although")
 def train_bpe(text, vocab_size):
     return _train(text, vocab_size - 1)
 
@@ -765,7 +761,7 @@ def vocabulary(merges, special=()):
 @wrong(
     "vocabulary",
     mistake="text for bytes",
-    says="each entry should be bytes, and here is the str",
+    says="each entry should be bytes, but one is the str",
     never=["id 0 is not"],
 )
 def vocabulary(merges, special=()):
@@ -862,7 +858,7 @@ def encode_chunk(chunk, new_ids):
     return ids
 
 
-@wrong("encode-chunk", mistake="one pass only", says="pairs of new symbols merge, too")
+@wrong("encode-chunk", mistake="one pass only", says="pairs of the new symbols did not merge")
 def encode_chunk(chunk, new_ids):
     ids = reference.byte_ids(chunk)
     pairs = [p for p in pairwise(ids) if p in new_ids]
@@ -980,7 +976,7 @@ def encode_with_special(text, merges, special):
     return [i for part in parts for i in ([ids_of[part]] if part in ids_of else reference.encode(part, merges))]
 
 
-@wrong("encode-with-special", mistake="special tokens get ids in order of length", says="follow the order of the list")
+@wrong("encode-with-special", mistake="special tokens get ids in order of length", says="follows its place in the list")
 def encode_with_special(text, merges, special):
     order = sorted(special, key=len)
     place = {256 + len(merges) + i: 256 + len(merges) + order.index(token) for i, token in enumerate(special)}
