@@ -104,6 +104,15 @@ def pre_tokenize(text):
     return regex.findall(r"'(?:[sdmt]|ll|ve|re)| ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+", text)
 
 
+@wrong(
+    "pre-tokenize",
+    mistake="no alternative for white space before something",
+    says="without its white space: a line break",
+)
+def pre_tokenize(text):
+    return regex.findall(r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", text)
+
+
 # -------------------------------------------------------------------------------------------------- count-pairs
 
 
@@ -166,6 +175,15 @@ def count_pairs(words):
 @wrong("count-pairs", mistake="a list of pairs with their counts", says="should be a dict from pairs to counts")
 def count_pairs(words):
     return list(reference.count_pairs(words).items())
+
+
+@wrong("count-pairs", mistake="all words in a row", says="5 times counts 5 times")
+def count_pairs(words):
+    row = [symbol for word, frequency in words.items() for _ in range(frequency) for symbol in word]
+    counts = {}
+    for pair in pairwise(row):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
 
 
 # ---------------------------------------------------------------------------------------------------- best-pair
@@ -274,6 +292,15 @@ def merge_pair(word, pair, new_id):
 def merge_pair(word, pair, new_id):
     if isinstance(word, list):
         word[:] = reference.merge_pair(word, pair, new_id)
+
+
+@wrong("merge-pair", mistake="a loop of fixed length over a word that shrinks", says="IndexError")
+def merge_pair(word, pair, new_id):
+    merged = list(word)
+    for place in range(len(merged) - 1):
+        if (merged[place], merged[place + 1]) == pair:
+            merged[place : place + 2] = [new_id]
+    return merged
 
 
 # ------------------------------------------------------------------------------------------ train-by-recounting
@@ -402,6 +429,19 @@ def index_pairs(words):
     return {pair: {position} for position, word in enumerate(words) for pair in pairwise(word)}
 
 
+@wrong(
+    "index-pairs",
+    mistake="looks up a word's position, which equal words share",
+    says="equal words have a position each",
+)
+def index_pairs(words):
+    where = {}
+    for word in words:
+        for pair in pairwise(word):
+            where.setdefault(pair, set()).add(words.index(word))
+    return where
+
+
 # --------------------------------------------------------------------------------------------- merge-everywhere
 
 
@@ -482,6 +522,19 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
     return gained
 
 
+@wrong(
+    "merge-everywhere",
+    mistake="takes changed words out of the entries of other pairs",
+    says="the entries of other pairs should stay",
+)
+def merge_everywhere(pair, new_id, words, frequencies, where):
+    named = list(where[pair])
+    gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
+    for key in list(where):
+        where[key] = {i for i in where[key] if i not in named or key in pairwise(words[i])}
+    return gained
+
+
 # ------------------------------------------------------------------------------------------------ update-counts
 
 
@@ -535,6 +588,15 @@ def update_counts(counts, pair, new_id, gained):
     reference.update_counts(counts, pair, new_id, gained)
     for new in gained:
         del counts[new]
+
+
+@wrong("update-counts", mistake="forgets the pairs that end in the new symbol", says="no count fell")
+def update_counts(counts, pair, new_id, gained):
+    for (left, right), count in gained.items():
+        if left == new_id:
+            counts[pair[1], right] -= count
+        counts[left, right] = count
+    del counts[pair]
 
 
 # ----------------------------------------------------------------------------------------------------- pop-best
@@ -616,6 +678,17 @@ def pop_best(heap, counts):
             heapq.heappush(heap, (-count, pair))
 
 
+@wrong("pop-best", mistake="looks at one entry only before it trusts the heap", says="leaves the heap for good")
+def pop_best(heap, counts):
+    if not heap:
+        return None
+    stated, pair = heapq.heappop(heap)
+    if counts.get(pair, 0) != -stated:
+        heapq.heappush(heap, (-counts.get(pair, 0), pair))
+        stated, pair = heapq.heappop(heap)
+    return pair
+
+
 # ---------------------------------------------------------------------------------------------------- train-bpe
 
 
@@ -641,7 +714,7 @@ def _train(text, vocab_size, *, push=True, update=True, first_id=256, least=1, h
     return merges
 
 
-@wrong("train-bpe", mistake="gained pairs never reach the heap", says="that the first merge gained are not on the heap")
+@wrong("train-bpe", mistake="gained pairs never reach the heap", says="passes over a pair that the first one gained")
 def train_bpe(text, vocab_size):
     return _train(text, vocab_size, push=False)
 
@@ -687,7 +760,7 @@ def train_bpe(text, vocab_size):
     "train-bpe",
     mistake="the heap is no heap at the start",
     says="are the entries a heap from the start",
-    never=["its count should fall", "not on the heap"],
+    never=["its count should fall", "passes over a pair"],
 )
 def train_bpe(text, vocab_size):
     return _train(text, vocab_size, heapify=list)
@@ -715,6 +788,27 @@ def train_bpe(text, vocab_size):
 @wrong("train-bpe", mistake="one merge too few", says="you return no merge although")
 def train_bpe(text, vocab_size):
     return _train(text, vocab_size - 1)
+
+
+@wrong("train-bpe", mistake="pushes counts that are not negative", says="passes over a pair that the first one gained")
+def train_bpe(text, vocab_size):
+    if vocab_size < 256:
+        raise ValueError("too small")
+    counted = reference.count_words(text)
+    words, frequencies = [list(word) for word in counted], list(counted.values())
+    where, counts = reference.index_pairs(words), reference.count_pairs(counted)
+    heap = sorted((-count, pair) for pair, count in counts.items())
+    merges = []
+    while len(merges) < vocab_size - 256:
+        pair = reference.pop_best(heap, counts)
+        if pair is None:
+            break
+        gained = reference.merge_everywhere(pair, 256 + len(merges), words, frequencies, where)
+        reference.update_counts(counts, pair, 256 + len(merges), gained)
+        for neighbours, count in gained.items():
+            heapq.heappush(heap, (count, neighbours))
+        merges.append(pair)
+    return merges
 
 
 # --------------------------------------------------------------------------------------------------- vocabulary
@@ -908,6 +1002,19 @@ def encode_chunk(chunk, new_ids):
     return ids
 
 
+@wrong(
+    "encode-chunk",
+    mistake="the pair most frequent in the chunk first",
+    says="the pair furthest to the left merged first",
+)
+def encode_chunk(chunk, new_ids):
+    ids = reference.byte_ids(chunk)
+    while known := [pair for pair in pairwise(ids) if pair in new_ids]:
+        best = max(known, key=known.count)
+        ids = reference.merge_pair(ids, best, new_ids[best])
+    return ids
+
+
 # ------------------------------------------------------------------------------------------------------- encode
 
 
@@ -1032,3 +1139,19 @@ def encode_with_special(text, merges, special):
     if len(set(special)) < len(special):
         raise ValueError("distinct, please")
     return reference.encode_with_special(text, merges, [token for token in special if token])
+
+
+@wrong(
+    "encode-with-special",
+    mistake="only the first occurrence of each special token",
+    says="a special token may come first or last",
+)
+def encode_with_special(text, merges, special):
+    if "" in special or len(set(special)) < len(special):
+        raise ValueError("distinct and not empty, please")
+    for place, token in enumerate(special):
+        before, found, behind = text.partition(token)
+        if found:
+            left, right = (reference.encode(part, merges) for part in (before, behind))
+            return [*left, 256 + len(merges) + place, *right]
+    return reference.encode(text, merges)
