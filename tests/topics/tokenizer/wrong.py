@@ -563,7 +563,7 @@ def update_counts(counts, pair, new_id, gained):
 @wrong(
     "update-counts",
     mistake="the ends of the pair the wrong way round",
-    says="stand where 2 and 3 stood",,
+    says="stand where 2 and 3 stood",
 )
 def update_counts(counts, pair, new_id, gained):
     for (left, right), count in gained.items():
