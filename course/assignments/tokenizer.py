@@ -1180,6 +1180,7 @@ def check_chunk_ids(text: str, chunks: list[str]):
 
 
 def test_encode_chunk_as_the_library():
+    check_chunk_ids("bc bc bc bc ab ab ab", ["abc"])
     check_chunk_ids("a aa aaa abab ab café 東京 🙂" * 3, ["aaaaaaaaa", "ababababab", " café", "東京", "🙂", "ß"])
 
 
