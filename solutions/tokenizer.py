@@ -81,7 +81,8 @@ def count_words(text: str) -> dict[tuple[int, ...], int]:
 def count_pairs(words: dict[tuple[int, ...], int]) -> dict[Pair, int]:
     """How often each pair of neighbours occurs in words that occur as often as their value says.
 
-    Every place counts, so three equal symbols in a row hold their pair twice. Pairs that do not occur are left out.
+    Every place counts, so three equal symbols in a row hold their pair twice. Pairs that do not occur are left out, and
+    `words` stays as it is.
 
     >>> count_pairs({(7, 7, 7, 8): 10, (7, 8): 1})
     {(7, 7): 20, (7, 8): 11}

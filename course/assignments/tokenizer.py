@@ -18,11 +18,11 @@
 import random
 from collections import Counter
 from itertools import groupby, pairwise
-from operator import itemgetter
+from operator import itemgetter, mul
 
 from labkit import corpus
 from labkit.testing import probes
-from labkit.testing.checks import check_refused
+from labkit.testing.checks import called, check_equal, check_refused
 from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.tokenizer import BYTE_TO_ID, ID_TO_BYTE, Pair, byte_characters, byte_ids
@@ -43,6 +43,7 @@ def random_text(generator: random.Random, pieces: int) -> str:
     """Made-up text with everything in it that is easy to get wrong."""
     awkward = ["a", "aa", "ab", "ba", "the", " the", " ", "  ", "\n", "\t", "'s", "'ll", "'", "’s", "7", "42", "²"]
     awkward += ["é", "e\u0301", "ß", "東京", "Ⅷ", "🙂", "!", "...", "_x", "\u00a0", "\u200b", "A", "'S", "\r\n"]
+    awkward += ["'d", "'m", "'t", "'ve", "'re", "٣", "2024", "<|endoftext|>"]
     return "".join(generator.choices(awkward, k=pieces))
 
 
@@ -52,12 +53,34 @@ def random_words(generator: random.Random, how_many: int) -> dict[tuple[int, ...
     return {word: generator.randrange(1, 20) for word in words}
 
 
-def check_merges(got, expected: list[Pair], hint: str):
-    """Assert that two lists of merges are equal; `hint` names the likely mistake."""
+def check_list(got, want: list, hint: str, *, mistakes=None):
+    """Assert that an answer is a list, or a tuple, of just what is wanted; `hint` says what to look at."""
+    assert isinstance(got, list | tuple), f"the result should be a list, but it is {called(got)}"
+    if list(got) != want:
+        check_equal(list(got), want, hint, mistakes=mistakes or {})
+
+
+def check_counts(got, want: dict[Pair, int], hint: str, *, mistakes=None):
+    """Assert that an answer is a dict with just these pairs and counts."""
+    assert isinstance(got, dict), f"the result should be a dict from pairs to counts, but it is {called(got)}"
+    if dict(got) != want:
+        check_equal(dict(got), want, hint, mistakes=mistakes or {})
+
+
+def is_pair(value) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and not any(isinstance(i, tuple | list) for i in value)
+
+
+def check_merges(got, want: list[Pair], hint: str, *, mistakes=None):
+    """Assert that two lists of merges are equal."""
+    assert isinstance(got, list | tuple), f"the result should be a list of merges, but it is {called(got)}"
+    other = [merge for merge in got if not is_pair(merge)]
+    assert not other, f"a merge should be a pair of ids, but one is {other[0]!r}"
     got = [tuple(pair) for pair in got]
-    first = next((i for i, (g, e) in enumerate(zip(got, expected, strict=False)) if g != e), None)
-    assert first is None, f"merge {first} is another one than the library's: {hint}"
-    assert len(got) == len(expected), f"{len(got)} merges, the library has {len(expected)}: {hint}"
+    if got != want:
+        # As texts, so that a message shows whole pairs.
+        known = {words: list(map(str, merges)) for words, merges in (mistakes or {}).items()}
+        check_equal(list(map(str, got)), list(map(str, want)), hint, mistakes=known)
 
 
 # %% [markdown]
@@ -78,45 +101,83 @@ from solutions.tokenizer import pre_tokenize
 
 
 # %% test="pre-tokenize" points=2
-def check_chunks(text: str, hint: str):
-    got = list(pre_tokenize(text))
-    assert "".join(got) == text, (
-        f"{text!r}: the chunks {got} do not make up the text: is something dropped, or a group returned?"
+def check_chunks(text: str, hint: str, *, mistakes=None):
+    """Compare the chunks of a text with the library's."""
+    got = pre_tokenize(text)
+    assert isinstance(got, list | tuple), f"the result should be a list of chunks, but it is {called(got)}"
+    other = [chunk for chunk in got if not isinstance(chunk, str)]
+    assert not other, f"each chunk should be a str, but one is {called(other[0])}"
+    joined = "".join(got)
+    assert joined == text or "" not in got, (
+        f"{text!r} becomes {got}, which holds empty chunks and loses text: where a pattern has a group, `findall` "
+        "returns only what the group matched"
     )
-    assert got == library_chunks(text), f"{text!r} becomes {got}: {hint}"
+    assert joined == text or joined != "".join(text.split()), f"{text!r} becomes {got}, without its white space: {hint}"
+    assert joined == text, f"{text!r} becomes {got}, which joined is another text: {hint}"
+    check_list(got, library_chunks(text), f"{text!r} becomes {got}: {hint}", mistakes=mistakes)
 
 
 def test_pre_tokenize_visible():
-    check_chunks("two words", "a word keeps the space before it")
-    check_chunks("don't they'll I've", "contractions such as 't and 'll are chunks of their own")
-    check_chunks("year 2024, v1.5", "letters, numbers and other signs are separate chunks")
-    check_chunks("a   b\n\n  c", "white space leaves its last character to what follows")
+    check_chunks(
+        "two words",
+        "a word keeps the space before it",
+        mistakes={
+            "the space stands at the end of a chunk; it belongs to the word after it": ["two ", "words"],
+            "the space is a chunk of its own; it belongs to the word after it": ["two", " ", "words"],
+        },
+    )
+    check_chunks(
+        "don't they'll",
+        "contractions such as 't and 'll are chunks of their own",
+        mistakes={"contractions are not cut off their words": ["don't", " they'll"]},
+    )
+    check_chunks("it's I'd I'm don't we'll I've you're", "each of the seven contractions is a chunk of its own")
+    check_chunks(
+        "year 2024, v1.5",
+        "letters, numbers and other characters are separate chunks",
+        mistakes={
+            "letters and numbers run together": ["year", " 2024", ",", " v1", ".", "5"],
+            "a number of four digits is cut up": ["year", " 202", "4", ",", " v", "1", ".", "5"],
+            "a number, too, keeps the space before it": ["year", " ", "2024", ",", " v", "1", ".", "5"],
+        },
+    )
+    check_chunks("yes !? no", "other characters, too, keep the space before them")
+    check_chunks(
+        "a   b\n\n  c",
+        "white space leaves its last character to what follows",
+        mistakes={"white space does not leave its last character to what follows": ["a", "   ", "b", "\n\n  ", "c"]},
+    )
+    check_chunks(
+        "one\ntwo",
+        "a line break is a chunk of its own, a single one too",
+        mistakes={"the line break went into the word's chunk; only a plain space does": ["one", "\ntwo"]},
+    )
     check_chunks("ends in spaces   ", "white space at the end of the text is one chunk")
     check_chunks("", "an empty text has no chunks")
+    check_refused("bytes are not text", pre_tokenize, b"bytes", error=TypeError)
 
 
 # %% test="pre-tokenize-unicode" of="pre-tokenize" points=2
-def test_pre_tokenize_scripts_hidden():
-    check_chunks(
-        "naïve Straße Ελλάδα 東京", "letters are not only a to z: which class holds the letters of all scripts?"
-    )
-    check_chunks("7² xⅧ 1½ ٣4", "numbers are not only 0 to 9: which class holds all of them?")
+def test_pre_tokenize_all_scripts():
+    check_chunks("naïve Ελλάδα 東京", "letters are not only a to z: which class holds the letters of all scripts?")
+    check_chunks("e\u0301t", "an accent that is a character of its own is not a letter")
+    check_chunks("٣4", "numbers are not only 0 to 9: which class holds all of them?")
+    check_chunks("7² Ⅷ 1½", "numbers are more than digits: ², Ⅷ and ½ are numbers, too")
     check_chunks("snake_case __init__", "an underscore is neither a letter nor a number")
     check_chunks("DON'T I'LL", "only lower-case contractions count")
-    check_chunks("'sunday 'tis", "a contraction is cut off wherever it stands, also before letters")
-    check_chunks("a\u00a0b\u2003 c\t\td", "white space is more than the space; only a plain space joins a word")
+    check_chunks("don’t", "the apostrophe of a contraction is the straight one")
+    check_chunks("'sunday", "a contraction is cut off wherever it stands, also before letters")
+    check_chunks("it 's", "a contraction takes no space before it")
+    check_chunks("a\u00a0b\u2003 c\t\td", "white space is more than the space; only a plain space joins what follows")
+    check_chunks("<|endoftext|>", "a special token means nothing here: it is cut as any other text")
 
 
 def test_pre_tokenize_random_hidden():
-    text = random_text(random.Random(fresh_seed()), 3000)
-    assert list(pre_tokenize(text)) == library_chunks(text), (
-        "a made-up text is cut otherwise than by the library: compare the order of your alternatives with the list"
-    )
-
-
-def test_pre_tokenize_bytes_hidden():
-    said = check_refused("bytes are not text", pre_tokenize, b"bytes", error=TypeError)
-    assert "str" in said, "the error for bytes should say that a str is wanted"
+    generator = random.Random(fresh_seed())
+    for _ in range(60):
+        check_chunks(
+            random_text(generator, 50), "compare the order of your alternatives, and their classes, with the list"
+        )
 
 
 # %% [markdown]
@@ -137,34 +198,56 @@ from solutions.tokenizer import count_pairs
 
 # %% test="count-pairs" points=2
 def test_count_pairs_visible():
-    assert dict(count_pairs({(1, 2, 3): 1})) == {(1, 2): 1, (2, 3): 1}, (
-        "a word of three symbols has two pairs of neighbours"
+    check_counts(
+        count_pairs({(1, 2, 3): 1}),
+        {(1, 2): 1, (2, 3): 1},
+        "a word of three symbols has two pairs of neighbours",
+        mistakes={"the last pair of a word is missing": {(1, 2): 1}},
     )
-    assert dict(count_pairs({(1, 2): 5, (9, 1, 2): 2})) == {(1, 2): 7, (9, 1): 2}, (
-        "a word that occurs 5 times counts 5 times"
+    check_counts(
+        count_pairs({(1, 2): 5, (1, 2, 9): 2}),
+        {(1, 2): 7, (2, 9): 2},
+        "a word that occurs 5 times counts 5 times",
+        mistakes={
+            "each word counts once, however often it occurs": {(1, 2): 2, (2, 9): 1},
+            "a pair has the count of the last word that holds it; add up all words": {(1, 2): 2, (2, 9): 2},
+        },
     )
-    assert dict(count_pairs({(7, 7, 7, 7): 1})) == {(7, 7): 3}, (
-        "four equal symbols in a row hold the pair at three places, overlapping ones included"
+    check_counts(
+        count_pairs({(7, 7, 7, 7): 1}),
+        {(7, 7): 3},
+        "four equal symbols in a row hold the pair at three places",
+        mistakes={
+            "of places that overlap only some are counted": {(7, 7): 2},
+            "a word that holds a pair at three places counts for it only once": {(7, 7): 1},
+        },
     )
-
-
-def test_count_pairs_edges_hidden():
-    assert dict(count_pairs({(4,): 3, (5,): 2})) == {}, (
-        "a word of one symbol has no pair, and words are not neighbours of each other"
+    check_counts(
+        count_pairs({(2, 1): 3, (1, 2): 4}), {(2, 1): 3, (1, 2): 4}, "a pair and its reverse are two different pairs"
     )
-    assert dict(count_pairs({})) == {}, "no words, no pairs"
+    check_counts(
+        count_pairs({(4,): 3, (5,): 2}),
+        {},
+        "a word of one symbol has no pair, and words are not neighbours of each other",
+    )
+    check_counts(count_pairs({}), {}, "no words, no pairs")
 
 
 # %% test="count-pairs-random" of="count-pairs" points=1
+def check_counting(words: dict[tuple[int, ...], int], want: dict[Pair, int]):
+    got, (after,) = probes.after_call(count_pairs, words)
+    check_counts(got, want, "each place of a pair counts as often as its word occurs")
+    assert after == words, "the words were changed by counting them"
+
+
+def test_count_pairs_leaves_words_alone():
+    check_counting({(1, 2, 1, 2): 2, (8,): 2, (2, 3): 5}, {(1, 2): 4, (2, 1): 2, (2, 3): 5})
+
+
 def test_count_pairs_random_hidden():
     # Two words of one symbol side by side: a pair across words would show.
     words = {(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60)
-    expected = Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))
-    got, (after,) = probes.after_call(count_pairs, dict(words))
-    assert dict(got) == dict(expected), (
-        "counts of made-up words are off: does every place count as often as its word, and nothing across words?"
-    )
-    assert after == words, "the words were changed by counting them"
+    check_counting(words, dict(Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))))
 
 
 # %% [markdown]
@@ -176,26 +259,56 @@ from solutions.tokenizer import best_pair
 
 
 # %% test="best-pair" points=1
+def check_best(counts: dict[Pair, int], want: Pair, hint: str, *, mistakes=None):
+    got = best_pair(counts)
+    assert is_pair(got), f"the result should be a pair of two ids and nothing else, but it is {got!r}"
+    if tuple(got) != want:
+        known = {words: str(pair) for words, pair in (mistakes or {}).items()}
+        check_equal(str(tuple(got)), str(want), f"of {counts}: {hint}", mistakes=known)
+
+
 def test_best_pair_visible():
-    assert tuple(best_pair({(9, 9): 2, (1, 2): 7, (0, 0): 6})) == (1, 2), "the highest count wins, wherever it stands"
-    assert tuple(best_pair({(8, 1): 3, (4, 9): 3})) == (4, 9), "equal counts: the pair with the smaller first id wins"
+    check_best(
+        {(3, 3): 2, (1, 2): 7, (9, 9): 6, (0, 0): 5},
+        (1, 2),
+        "the highest count wins, wherever it stands",
+        mistakes={
+            "that is the pair with the lowest count": (3, 3),
+            "that is the pair with the largest ids; the counts decide": (9, 9),
+        },
+    )
+    check_best(
+        {(6, 1): 3, (8, 2): 3, (4, 9): 3, (7, 0): 3, (5, 5): 3},
+        (4, 9),
+        "among equal counts, the pair with the smaller first id wins",
+        mistakes={
+            "among equal counts, the pair that was counted first wins; it should be the smallest pair": (6, 1),
+            "among equal counts, the pair that was counted last wins; it should be the smallest pair": (5, 5),
+            "among equal counts, the largest pair wins; it should be the smallest": (8, 2),
+            "among equal counts, the smaller second id wins; the first id comes first": (7, 0),
+        },
+    )
 
 
 # %% test="best-pair-ties" of="best-pair" points=1
-def test_best_pair_ties_hidden():
-    assert tuple(best_pair({(4, 9): 3, (4, 2): 3, (5, 0): 3})) == (4, 2), (
-        "equal counts and first ids: the second id decides"
+def test_best_pair_ties():
+    check_best(
+        {(4, 5): 3, (4, 9): 3, (4, 2): 3}, (4, 2), "among equal counts and first ids, the smaller second id wins"
     )
-    assert tuple(best_pair({(4, 2): 3, (9, 9): 3, (4, 9): 3})) == (4, 2), (
-        "the order in which pairs were counted must not matter"
-    )
-    assert tuple(best_pair({(3, 300): 1, (20, 1): 1})) == (3, 300), (
-        "ids are compared as numbers, one after the other: not as text, not by their sum"
-    )
-
-
-def test_best_pair_of_nothing_hidden():
+    check_best({(20, 400): 1, (3, 500): 1}, (3, 500), "ids are compared as numbers, not as text")
+    check_best({(20, 1): 1, (3, 300): 1}, (3, 300), "ids are compared one after the other, not by their sum")
     check_refused("there is no best pair among none", best_pair, {})
+
+
+def test_best_pair_random_hidden():
+    generator = random.Random(fresh_seed())
+    for _ in range(30):
+        pairs = [(generator.randrange(2, 12), generator.randrange(400)) for _ in range(20)]
+        counts = {pair: generator.randrange(1, 4) for pair in pairs}
+        ((*_, first, second), *_) = sorted((-count, *pair) for pair, count in counts.items())
+        check_best(
+            counts, (first, second), "the highest count wins, then the smaller first id, then the smaller second id"
+        )
 
 
 # %% exercise="merge-pair" difficulty=2 importance=4 minutes=10
@@ -203,25 +316,63 @@ from solutions.tokenizer import merge_pair
 
 
 # %% test="merge-pair" points=2
+def check_merged(word: list[int] | tuple[int, ...], pair: Pair, want: list[int], hint: str, *, mistakes=None):
+    got, (after, *_) = probes.after_call(merge_pair, word, pair, 256)
+    check_list(got, want, hint, mistakes=mistakes)
+    assert after == word, "the word itself was changed: return a new list"
+
+
 def test_merge_pair_visible():
-    assert list(merge_pair([1, 2, 3, 1, 2], (1, 2), 256)) == [256, 3, 256], "every occurrence merges, also at the end"
-    assert list(merge_pair([3, 2, 1], (1, 2), 256)) == [3, 2, 1], (
-        "a word without the pair, or with it reversed, stays as it is"
+    check_merged(
+        [3, 1, 2, 4],
+        (1, 2),
+        [3, 256, 4],
+        "the pair becomes one symbol, the new one",
+        mistakes={
+            "the pair's first symbol became the new one, but its second is still there": [3, 256, 2, 4],
+            "the symbols after the pair are lost": [3, 256],
+        },
     )
-    assert list(merge_pair([1, 1, 1, 2], (1, 1), 256)) == [256, 1, 2], (
-        "of three equal symbols the first two merge: a symbol serves once, from the left"
+    check_merged(
+        [1, 2, 3, 1, 2],
+        (1, 2),
+        [256, 3, 256],
+        "each occurrence merges, also at the end",
+        mistakes={"only the first occurrence merged": [256, 3, 1, 2]},
     )
-
-
-def test_merge_pair_edges_hidden():
-    assert list(merge_pair([], (1, 2), 256)) == [], "an empty word stays empty"
-    assert list(merge_pair([1, 1, 1, 1], (1, 1), 256)) == [256, 256], (
-        "four equal symbols are two merges: does your loop skip both symbols of a merge?"
+    check_merged(
+        [3, 2, 1],
+        (1, 2),
+        [3, 2, 1],
+        "a word without the pair stays as it is",
+        mistakes={
+            "the last symbol of a word without the pair is lost": [3, 2],
+            "the reversed pair merged, too; it is another pair": [3, 256],
+        },
     )
-    assert list(merge_pair([1], (1, 1), 256)) == [1], "a single symbol has no neighbour: mind the end of the word"
+    check_merged(
+        [1, 1, 1, 2],
+        (1, 1),
+        [256, 1, 2],
+        "of three equal symbols the first two merge",
+        mistakes={
+            "one symbol went into two merges": [256, 256, 2],
+            "of three equal symbols the last two merged; merge from left to right": [1, 256, 2],
+        },
+    )
+    check_merged(
+        [1, 1, 1, 1], (1, 1), [256, 256], "four equal symbols are two merges: does your loop skip both symbols?"
+    )
+    check_merged([11, 2, 1, 20], (1, 2), [11, 2, 1, 20], "symbols are numbers, not text: 11 and 1 are different")
 
 
 # %% test="merge-pair-random" of="merge-pair" points=1
+def test_merge_pair_short_words():
+    check_merged([], (1, 2), [], "an empty word stays empty")
+    check_merged([1], (1, 1), [1], "a single symbol has no neighbour: mind the end of the word")
+    check_merged((1, 2, 3), (1, 2), [256, 3], "a word may be a tuple, too")
+
+
 def test_merge_pair_random_hidden():
     generator = random.Random(fresh_seed())
     a, b, c = generator.sample([5, 6, 7], k=3)
@@ -229,13 +380,9 @@ def test_merge_pair_random_hidden():
     cases = [((a, b, c, a, b), (a, b)), ((c, a, a, a), (a, a)), ((a,) * 5, (a, a)), ((b, a, c), (a, b))]
     cases += [(word, tuple(generator.choices([5, 6, 7], k=2))) for word in random_words(generator, 60)]
     for word, pair in cases:
-        text = "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(300))
-        got, (after, *_) = probes.after_call(merge_pair, list(word), pair, 300)
-        assert list(got) == list(map(ord, text)), (
-            f"merging {pair} in {list(word)} gives {list(got)}: "
-            "every place of the pair merges, from the left, a symbol serves once, and nothing else changes"
-        )
-        assert list(after) == list(word), "the word itself was changed: return a new one"
+        text = "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(256))
+        hint = "each place of the pair merges, from the left, a symbol serves once, and nothing else changes"
+        check_merged(list(word), pair, list(map(ord, text)), hint)
 
 
 # %% [markdown]
@@ -256,33 +403,77 @@ def library_words(text: str) -> dict[tuple[int, ...], int]:
 
 
 def test_train_by_recounting_visible():
+    words = {(1, 2, 3, 4): 3, (1, 2, 3): 2, (5, 6): 2}
+    check_merges(
+        train_by_recounting(words, 258),
+        [(1, 2), (256, 3)],
+        "count all pairs, merge the best pair everywhere, start again",
+        mistakes={
+            "the second merge takes a pair that the first one removed: count again in the merged words": [
+                (1, 2),
+                (2, 3),
+            ],
+            "the same pair is merged twice: do the merged words take the place of the old ones?": [(1, 2), (1, 2)],
+            "the first merge makes id 256, and yours makes 257": [(1, 2), (257, 3)],
+            "the first merge makes id 256, and yours makes 255, which is a byte": [(1, 2), (255, 3)],
+            "there is one merge too few: `vocab_size` counts the 256 bytes and the merges": [(1, 2)],
+            "there is one merge too many: `vocab_size` counts the 256 bytes and the merges": [
+                (1, 2),
+                (256, 3),
+                (257, 4),
+            ],
+            "`vocab_size` is ignored: it counts the 256 bytes and the merges": [(1, 2), (256, 3), (257, 4), (5, 6)],
+        },
+    )
+    check_merges(
+        train_by_recounting(words, 259),
+        [(1, 2), (256, 3), (257, 4)],
+        "merge number i makes id 256 + i",
+        mistakes={"every merge makes the same id": [(1, 2), (256, 3), (256, 4)]},
+    )
     text = "low lower lowest new newer newest wide wider widest" * 3
-    hint = "are the pairs counted again after each merge, in the merged words?"
-    check_merges(train_by_recounting(library_words(text), 275), library_merges(text, 275), hint)
-
-
-def test_train_by_recounting_stops_hidden():
-    assert list(train_by_recounting(library_words("abab"), 256)) == [], "256 ids are the bytes alone: no merge"
-    try:
-        got = train_by_recounting(library_words("abab abab"), 1000)
-    except ValueError:
-        raise AssertionError("there is no pair left to merge before all ids are used: stop then") from None
-    check_merges(got, library_merges("abab abab", 1000), "stop when no word has a pair left, and not before")
+    check_merges(
+        train_by_recounting(library_words(text), 275), library_merges(text, 275), "the `tokenizers` library learns this"
+    )
 
 
 # %% test="train-by-recounting-random" of="train-by-recounting" points=2
+def check_until_the_end(train, given, want: list[Pair], hint: str, *, mistakes=None):
+    """Ask for more merges than there are pairs."""
+    try:
+        got = train(given, 1000)
+    except (ValueError, IndexError):
+        raise AssertionError("when no word has a pair left, stop: your code raises an error there") from None
+    check_merges(got, want, hint, mistakes=mistakes)
+
+
+def test_train_by_recounting_ends():
+    check_until_the_end(
+        train_by_recounting,
+        {(5, 6, 7): 1},
+        [(5, 6), (256, 7)],
+        "stop when no word has a pair left, and not before",
+        mistakes={"pairs that occur only once were left out; they merge, too": []},
+    )
+    assert list(train_by_recounting({(5, 6, 7): 2}, 256)) == [], "256 ids are the bytes alone: no merge"
+    hint = "fewer than 256 ids leave some byte without one"
+    check_refused(hint, train_by_recounting, {(5, 6, 7): 2}, 255)
+    words = {(1, 2, 3, 4): 3, (1, 2, 3): 2, (5, 6): 2}
+    _, (after, _) = probes.after_call(train_by_recounting, words, 258)
+    assert after == words, "the caller's words were changed"
+
+
 def test_train_by_recounting_random_hidden():
-    text = random_text(random.Random(fresh_seed()), 400)
+    generator = random.Random(fresh_seed())
+    text = random_text(generator, 400)
     words = library_words(text)
     got, (after, _) = probes.after_call(train_by_recounting, dict(words), 290)
     hint = "in a made-up text: is all counted again after each merge, and each new symbol the next id, from 256 on?"
     check_merges(got, library_merges(text, 290), hint)
     assert after == words, "the caller's words were changed"
-
-
-def test_train_by_recounting_refuses_hidden():
-    hint = "fewer than 256 ids leave some byte without one"
-    check_refused(hint, train_by_recounting, library_words("abab"), 255)
+    few = random_text(generator, 6)
+    hint = "stop when no word has a pair left, and not before"
+    check_until_the_end(train_by_recounting, library_words(few), library_merges(few, 1000), hint)
 
 
 # %% [markdown]
@@ -301,26 +492,61 @@ from solutions.tokenizer import index_pairs
 
 
 # %% test="index-pairs" points=1
+def check_index(words: list[list[int]], want: dict[Pair, set[int]], hint: str, *, mistakes=None):
+    got = index_pairs(words)
+    assert isinstance(got, dict), f"the result should be a dict from pairs to positions, but it is {called(got)}"
+    for pair, positions in got.items():
+        assert isinstance(positions, set | list | tuple), (
+            f"{pair} should have a set with the positions of words, but it has {called(positions)}"
+        )
+        other = [position for position in positions if not isinstance(position, int)]
+        assert not other, f"the position of a word is a number, but {pair} has {called(other[0])}"
+        assert len(positions) == len(set(positions)), (
+            f"{pair} has {list(positions)}: a word that holds the pair twice is named twice"
+        )
+    check_equal({pair: set(positions) for pair, positions in got.items()}, want, hint, mistakes=mistakes or {})
+
+
 def test_index_pairs_visible():
-    got = {pair: set(positions) for pair, positions in dict(index_pairs([[1, 2, 1, 2], [1, 2], [9]])).items()}
-    assert got == {(1, 2): {0, 1}, (2, 1): {0}}, (
-        f"{got}: for each pair, the positions in the list of the words that hold it"
+    check_index(
+        [[9], [1, 2, 1, 2], [1, 2, 3]],
+        {(1, 2): {1, 2}, (2, 1): {1}, (2, 3): {2}},
+        "for each pair, the positions in the list of the words that hold it",
+        mistakes={
+            "the last pair of each word is missing": {(1, 2): {1, 2}, (2, 1): {1}},
+            "these are positions within a word; the index names words by their position in the list": {
+                (1, 2): {0, 2},
+                (2, 1): {1},
+                (2, 3): {1},
+            },
+            "a pair has only the last word that holds it": {(1, 2): {2}, (2, 1): {1}, (2, 3): {2}},
+            "a pair has only the first word that holds it": {(1, 2): {1}, (2, 1): {1}, (2, 3): {2}},
+            "positions count from 0": {(1, 2): {2, 3}, (2, 1): {2}, (2, 3): {3}},
+        },
     )
+    check_index([], {}, "no words, no pairs")
 
 
 # %% test="index-pairs-random" of="index-pairs" points=1
+def test_index_pairs_of_short_words():
+    check_index([[4], [5], []], {}, "a word of one symbol has no pair, and words are not neighbours of each other")
+    check_index([[1, 2], [1, 2]], {(1, 2): {0, 1}}, "equal words have a position each")
+    words = [[4, 4, 4], [4, 4], [4], [5, 4]]
+    check_index(
+        words,
+        {(4, 4): {0, 1}, (5, 4): {3}},
+        "each word that holds a pair is named once, and so is one of equal symbols",
+    )
+
+
 def test_index_pairs_random_hidden():
     words = [list(word) for word in random_words(random.Random(fresh_seed()), 60)]
-    got = dict(index_pairs(words))
-    assert {pair for word in words for pair in pairwise(word)} == set(got), (
-        "the index has other pairs than the words: is the last pair of a word in it, and none across words?"
-    )
-    for pair, positions in got.items():
-        expected = {i for i, word in enumerate(words) if pair in set(pairwise(word))}
-        assert set(positions) == expected and len(positions) == len(expected), (
-            f"words that hold {pair}: each once, by its position in the list"
-        )
-    assert dict(index_pairs([])) == {}, "no words, no pairs"
+    words += words[:5]
+    want = {}
+    for position, word in enumerate(words):
+        for pair in pairwise(word):
+            want.setdefault(pair, set()).add(position)
+    check_index(words, want, "for each pair of neighbours, the positions of all words that hold it, and of no others")
 
 
 # %% [markdown]
@@ -337,17 +563,21 @@ from solutions.tokenizer import merge_everywhere
 
 
 # %% test="merge-everywhere" points=2
+def as_texts(words) -> tuple[list[str], set[str]]:
+    """Words as text, a character a symbol, and the pairs in them."""
+    texts = ["".join(map(chr, word)) for word in words]
+    return texts, {text[i : i + 2] for text in texts for i in range(len(text) - 1)}
+
+
 def indexed(words) -> dict[Pair, set[int]]:
-    held = [set(pairwise(word)) for word in words]
-    return {pair: {i for i, pairs in enumerate(held) if pair in pairs} for pair in set().union(*held)}
+    texts, pairs = as_texts(words)
+    return {tuple(map(ord, pair)): {i for i, text in enumerate(texts) if pair in text} for pair in pairs}
 
 
 def recount(words, frequencies) -> dict[Pair, int]:
-    counts = Counter()
-    for word, frequency in zip(words, frequencies, strict=True):
-        for pair in pairwise(word):
-            counts[pair] += frequency
-    return dict(counts)
+    texts, pairs = as_texts(words)
+    places = {pair: [sum(text.startswith(pair, i) for i in range(len(text))) for text in texts] for pair in pairs}
+    return {tuple(map(ord, pair)): sum(map(mul, places[pair], frequencies)) for pair in pairs}
 
 
 def merged_text(word, pair, new_id) -> list[int]:
@@ -355,39 +585,66 @@ def merged_text(word, pair, new_id) -> list[int]:
     return list(map(ord, "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))))
 
 
+def check_everywhere(words, frequencies, pair, where, hint: str):
+    """Merge a pair, and compare the words, the gain and the index with what counting all over gives."""
+    gained, after = probes.after_call(merge_everywhere, pair, 256, words, frequencies, where)
+    assert isinstance(gained, dict), (
+        f"the result should be a dict with what the merge gains, but it is {called(gained)}"
+    )
+    everywhere = [merged_text(word, pair, 256) for word in words]
+    merged = [new if i in where[pair] else word for i, (word, new) in enumerate(zip(words, everywhere, strict=True))]
+    got = [list(word) for word in after[2]]
+    assert got != words or got == merged, "the list `words` is as it was: put each merged word back into it"
+    check_list(
+        got,
+        merged,
+        "the list `words` should hold the merged words, in the places where they were",
+        mistakes={"a word that the index does not name was changed: look at no other words": everywhere},
+    )
+    new = {pair: count for pair, count in recount(merged, frequencies).items() if 256 in pair}
+    check_counts(
+        dict(gained),
+        new,
+        hint,
+        mistakes={
+            "the gain counts each word once, however often it occurs": {
+                pair: count for pair, count in recount(merged, [1] * len(words)).items() if 256 in pair
+            },
+            "the gain holds all pairs of the merged words; only those with the new symbol belong in it": recount(
+                *zip(*[(merged[i], frequencies[i]) for i in sorted(where[pair])], strict=True)
+            ),
+            "a word that holds a new pair at several places counts for it only once": {
+                pair: sum(frequencies[i] for i in held) for pair, held in indexed(merged).items() if 256 in pair
+            },
+        },
+    )
+    assert list(after[3]) == list(frequencies), "frequencies do not change in a merge, but yours did"
+    index = {key: set(positions) for key, positions in after[4].items()}
+    assert pair not in index, "the merged pair is gone, so it leaves the index"
+    entered = {key: positions for key, positions in index.items() if 256 in key}
+    assert entered or not new, "no pair with the new symbol entered the index"
+    wanted = {key: positions for key, positions in indexed(merged).items() if 256 in key}
+    check_equal(entered, wanted, "in the index, a pair with the new symbol should name all words that hold it")
+    stay = {key: set(positions) for key, positions in where.items() if key != pair}
+    others = {key: positions for key, positions in index.items() if key not in entered}
+    check_equal(others, stay, "in the index, the entries of other pairs should stay as they were")
+
+
 def test_merge_everywhere_visible():
-    words = [[1, 2, 3], [1, 2], [3, 1]]
-    gained, after = probes.after_call(merge_everywhere, (1, 2), 256, words, [10, 5, 2], indexed(words))
-    assert [list(word) for word in after[2]] == [[256, 3], [256], [3, 1]], (
-        "the list `words` should hold the merged words"
-    )
-    assert dict(gained) == {(256, 3): 10}, (
-        "what the merge gains: pairs with the new symbol, each word counted as often as it occurs"
-    )
-    where = {pair: set(positions) for pair, positions in after[4].items()}
-    assert (1, 2) not in where, "the merged pair is gone, so it leaves the index"
-    assert where.get((256, 3)) == {0}, "pairs with the new symbol enter the index"
-
-
-def test_merge_everywhere_twice_in_a_word_hidden():
-    words = [[1, 2, 1, 2, 1, 2], [3, 1, 2, 1, 2]]
-    gained, _ = probes.after_call(merge_everywhere, (1, 2), 256, words, [1, 10], indexed(words))
-    assert dict(gained) == {(256, 256): 12, (3, 256): 10}, (
-        "several merges in one word: two new symbols may be neighbours, and every place counts"
-    )
+    words = [[1, 2, 3, 4], [1, 2], [3, 1]]
+    hint = "how often each pair with the new symbol occurs, in all words that have it"
+    check_everywhere(words, [10, 5, 2], (1, 2), indexed(words), hint)
+    words = [[1, 2, 1, 2, 1, 2], [3, 1, 2, 1, 2, 4]]
+    hint = "several merges in one word: two new symbols may be neighbours, and each place counts"
+    check_everywhere(words, [1, 10], (1, 2), indexed(words), hint)
     words = [[4, 4, 4, 4, 4]]
-    gained, _ = probes.after_call(merge_everywhere, (4, 4), 256, words, [3], indexed(words))
-    assert dict(gained) == {(256, 256): 3, (256, 4): 3}, "five equal symbols: count the neighbours after merging"
+    check_everywhere(words, [3], (4, 4), indexed(words), "five equal symbols: count the neighbours after merging")
 
 
 # %% test="merge-everywhere-index" of="merge-everywhere" points=1
-def test_merge_everywhere_trusts_the_index_hidden():
-    words = [[1, 2], [1, 2], [7, 8, 9]]
-    gained, after = probes.after_call(merge_everywhere, (1, 2), 256, words, [1, 1, 5], {(1, 2): {1, 2}, (7, 8): {2}})
-    assert list(after[2][0]) == [1, 2], "a word that the index does not name was changed: look at no other words"
-    assert dict(gained) == {}, "a word that holds neither the pair nor the new symbol has nothing to gain"
-    where = {pair: set(positions) for pair, positions in after[4].items()}
-    assert where == {(7, 8): {2}}, "entries of other pairs stay, and a word that lost the pair earlier adds none"
+def test_merge_everywhere_trusts_the_index():
+    hint = "a word that lost the pair earlier has nothing to gain"
+    check_everywhere([[1, 2, 3], [1, 2, 3], [7, 8, 9]], [1, 1, 5], (1, 2), {(1, 2): {1, 2}, (7, 8): {2}}, hint)
 
 
 def test_merge_everywhere_random_hidden():
@@ -395,19 +652,10 @@ def test_merge_everywhere_random_hidden():
     counted = {(5, 6, 7, 5, 6, 7): 2} | random_words(random.Random(fresh_seed()), 60)
     words = [list(word) for word in counted]
     frequencies = list(counted.values())
-    gained, after = probes.after_call(merge_everywhere, (5, 6), 256, words, list(frequencies), indexed(words))
-    merged = [merged_text(word, (5, 6), 256) for word in words]
-    assert [list(word) for word in after[2]] == merged, (
-        "made-up words: the list `words` should hold each word that the index names, merged, and the others as they were"
-    )
-    assert list(after[3]) == frequencies, "frequencies do not change in a merge"
-    assert dict(gained) == {pair: count for pair, count in recount(merged, frequencies).items() if 256 in pair}, (
-        "the gain should equal a recount of the pairs with the new symbol: every place counts as often as its word"
-    )
-    where = {pair: set(positions) for pair, positions in after[4].items()}
-    assert all(where.get(pair) == positions for pair, positions in indexed(merged).items() if 256 in pair), (
-        "the index should name every word that holds a pair with the new symbol"
-    )
+    hint = "what is gained should equal a recount of the pairs with the new symbol, each place as often as its word"
+    check_everywhere(words, frequencies, (5, 6), indexed(words), hint)
+    stale = indexed(words) | {(5, 6): set(range(0, len(words), 2))}
+    check_everywhere(words, frequencies, (5, 6), stale, hint)
 
 
 # %% test="fewer-visits" of="merge-everywhere" points=1
@@ -441,37 +689,48 @@ from solutions.tokenizer import update_counts
 
 
 # %% test="update-counts" points=2
-def check_update(words, frequencies, pair, hint):
-    merged = [merged_text(word, pair, 256) for word in words]
-    expected = recount(merged, frequencies)
-    gained = {p: count for p, count in expected.items() if 256 in p}
-    _, (got, *_) = probes.after_call(update_counts, recount(words, frequencies), pair, 256, gained)
-    assert pair not in dict(got), "the merged pair should leave the counts"
-    assert min(dict(got).values(), default=0) >= 0, f"a count fell below 0: {hint}"
-    assert {p: count for p, count in dict(got).items() if count} == expected, (
-        f"counts differ from counting all over: {hint}"
+def check_update(words, frequencies, pair, hint: str):
+    """Bring counts up to date after a merge, and compare with counting all over."""
+    before, after = recount(words, frequencies), recount([merged_text(word, pair, 256) for word in words], frequencies)
+    gained = {key: count for key, count in after.items() if 256 in key}
+    _, (got, *_) = probes.after_call(update_counts, before, pair, 256, gained)
+    got = dict(got)
+    assert got != before, "`counts` is as it was before the call: change it in place"
+    assert pair not in got, "the merged pair should leave `counts`, and yours keeps it"
+    lost = {key: count for key, count in got.items() if count < 0}
+    assert not lost, f"the counts fall below 0 for {lost}: {hint}"
+    pairs = sorted({*before, *after, *got} - {pair})  # one that counts 0 may stay or go
+
+    def filled(counts) -> dict[Pair, int]:
+        return {key: counts.get(key, 0) for key in pairs}
+
+    check_counts(
+        filled(got),
+        filled(after),
+        hint,
+        mistakes={
+            "no count fell: the merge took pairs away, too": filled(before | gained),
+            "the pairs with the new symbol did not enter `counts`": filled(
+                {k: n for k, n in after.items() if 256 not in k}
+            ),
+        },
     )
 
 
 def test_update_counts_visible():
-    check_update([[1, 2, 3]], [10], (1, 2), "on its right the new symbol stands where the pair's second half was")
-    check_update([[3, 1, 2]], [10], (1, 2), "on its left the new symbol stands where the pair's first half was")
-    check_update(
-        [[1, 2, 3], [2, 3], [3, 1]], [1, 2, 4], (1, 2), "a pair may go on occurring elsewhere: subtract, do not remove"
-    )
-
-
-def test_update_counts_between_new_symbols_hidden():
-    check_update([[1, 2, 1, 2]], [3], (1, 2), "between two new symbols stood the second half, then the first half")
-    check_update(
-        [[4, 4, 4, 4, 4], [4, 4]],
-        [2, 1],
-        (4, 4),
-        "a run of equal symbols: pairs that overlap the merged ones vanish too",
-    )
+    check_update([[1, 2, 3]], [10], (1, 2), "the new symbol and 3 stand where 2 and 3 stood")
+    check_update([[3, 1, 2]], [10], (1, 2), "3 and the new symbol stand where 3 and 1 stood")
+    words = [[1, 2, 3], [2, 3], [3, 1]]
+    check_update(words, [1, 2, 4], (1, 2), "a pair may go on occurring elsewhere: take off only what was lost")
 
 
 # %% test="update-counts-random" of="update-counts" points=1
+def test_update_counts_between_new_symbols():
+    check_update([[1, 2, 1, 2]], [3], (1, 2), "two new symbols stand where 2 and 1 stood")
+    words = [[4, 4, 4, 4, 4], [4, 4]]
+    check_update(words, [2, 1], (4, 4), "in a run of equal symbols, the merged pair itself stood between two merges")
+
+
 def test_update_counts_random_hidden():
     generator = random.Random(fresh_seed())
     for pair in [(5, 6), (6, 6), (7, 5)]:
@@ -496,51 +755,80 @@ from solutions.tokenizer import pop_best
 
 
 # %% test="pop-best" points=1
+def check_popped(heap, counts, want: Pair | None, left: list, hint: str, *, mistakes=None):
+    """Pop once, and compare the pair with `want` and what stays on the heap with `left`."""
+    try:
+        got, (after, counts_after) = probes.after_call(pop_best, heap, counts)
+    except (KeyError, IndexError) as error:
+        raise AssertionError(f"your code raises {type(error).__name__}: {hint}") from None
+    assert got is None or is_pair(got), f"the result should be a pair of ids or None, but it is {got!r}"
+    known = {words: str(pair) for words, pair in (mistakes or {}).items()}
+    check_equal(str(got if got is None else tuple(got)), str(want), hint, mistakes=known)
+    rest = [str((count, tuple(pair))) for count, pair in sorted(after)]
+    check_equal(rest, list(map(str, left)), f"the pair is right, but the heap afterwards is not; {hint}")
+    assert counts_after == counts, "`counts` was changed: only the heap changes"
+
+
 def test_pop_best_visible():
-    got, (heap, _) = probes.after_call(pop_best, [(-9, (3, 4)), (-7, (1, 2))], {(3, 4): 9, (1, 2): 7})
-    assert tuple(got) == (3, 4) and len(heap) == 1, (
-        "when the top entry's count is true, take it off the heap and return its pair"
+    counts = {(3, 4): 9, (1, 2): 7}
+    check_popped(
+        [(-9, (3, 4)), (-7, (1, 2))], counts, (3, 4), [(-7, (1, 2))], "an entry whose count is true leaves the heap"
     )
-    got, (heap, _) = probes.after_call(pop_best, [(-9, (3, 4)), (-7, (1, 2))], {(3, 4): 2, (1, 2): 7})
-    assert tuple(got) == (1, 2), "the top entry is out of date: its pair counts 2 by now"
-    assert sorted(map(tuple, heap)) == [(-2, (3, 4))], (
-        f"{heap}: an entry that is out of date goes back with its true count"
+    check_popped(
+        [(-9, (3, 4)), (-7, (1, 2))],
+        {(3, 4): 2, (1, 2): 7},
+        (1, 2),
+        [(-2, (3, 4))],
+        "an entry that is out of date goes back with its true count",
+        mistakes={"(3, 4) is on top, but counts only 2 by now: its entry is out of date": (3, 4)},
     )
 
 
 # %% test="pop-best-stale" of="pop-best" points=2
-def test_pop_best_forgets_hidden():
-    try:
-        got, (heap, _) = probes.after_call(pop_best, [(-9, (3, 4)), (-8, (5, 5)), (-7, (1, 2))], {(3, 4): 0, (1, 2): 7})
-    except KeyError:
-        raise AssertionError("a pair on the heap may have left the counts: it then counts 0") from None
-    assert tuple(got) == (1, 2) and list(heap) == [], (
-        "a pair that counts 0, or is in no counts any more, never comes back"
+def drawn(heap, counts) -> list[Pair]:
+    """All pairs that come off a heap, each leaving the counts when it comes."""
+    pairs = []
+    for _ in range(len(heap) + 1):
+        pair, (heap, _) = probes.after_call(pop_best, heap, counts)
+        if pair is None:
+            return pairs
+        pairs.append(tuple(pair))
+        counts = {key: count for key, count in counts.items() if key != pairs[-1]}
+    raise AssertionError("more pairs come off the heap than there are: do pairs without a count come back?")
+
+
+def test_pop_best_forgets():
+    check_popped([], {}, None, [], "an empty heap has no best pair: return None")
+    heap = [(-9, (3, 4)), (-7, (1, 2))]
+    mistakes = {"(3, 4) counts 0 and came back all the same": (3, 4)}
+    check_popped(
+        heap, {(3, 4): 0, (1, 2): 7}, (1, 2), [], "a pair that counts 0 leaves the heap for good", mistakes=mistakes
     )
-    got, _ = probes.after_call(pop_best, [], {})
-    assert got is None, "an empty heap has no best pair: return None"
-    got, _ = probes.after_call(pop_best, [(-3, (1, 1))], {(1, 1): 0})
-    assert got is None, "a heap of dead entries has no best pair: return None"
+    check_popped(
+        heap, {(1, 2): 7}, (1, 2), [], "a pair that is no longer in `counts` counts 0, so its entry goes for good"
+    )
+    check_popped([(-3, (1, 1))], {(1, 1): 0}, None, [], "when every pair counts 0, none is left: return None")
+    # (0, 0) counts 8 by now, as (5, 5) does, and is the smaller pair.
+    heap, counts = [(-9, (0, 0)), (-8, (5, 5)), (-7, (1, 2))], {(0, 0): 8, (5, 5): 8, (1, 2): 1}
+    hint = (
+        "the highest count comes first, among equals the smaller pair: is the heap still one when an entry goes back?"
+    )
+    check_list(drawn(heap, counts), [(0, 0), (5, 5), (1, 2)], hint)
 
 
 def test_pop_best_order_hidden():
     generator = random.Random(fresh_seed())
     pairs = [(generator.randrange(30), generator.randrange(30)) for _ in range(80)]
     counts = {pair: generator.randrange(6) for pair in pairs}
-    heap = sorted((-count - generator.randrange(4), pair) for pair, count in counts.items())
-    expected = sorted((-count, pair) for pair, count in counts.items() if count)
-    drawn = []
-    for _ in expected:
-        before = dict(counts)
-        pair, (heap, counts) = probes.after_call(pop_best, heap, counts)
-        assert dict(counts) == before, "the counts were changed"
-        assert pair, "None although there are pairs left: an entry that is out of date goes back with its true count"
-        assert tuple(pair) in counts, "a pair came back that is in no counts any more"
-        drawn.append((-counts[pair], tuple(pair)))
-        counts = {p: count for p, count in counts.items() if p != tuple(pair)}
-    assert drawn == expected, (
-        "pairs should come highest count first, smaller pair first among equals, though entries are out of date"
-    )
+    heap = sorted((-max(1, count + generator.randrange(4)), pair) for pair, count in counts.items())
+    counts = {pair: count for pair, count in counts.items() if count or generator.random() < 0.5}
+    expected = [pair for _, pair in sorted((-count, pair) for pair, count in counts.items() if count)]
+    hint = "pairs should come highest count first, smaller pair first among equals, though entries are out of date"
+    try:
+        got = drawn(heap, counts)
+    except KeyError:
+        raise AssertionError("a pair on the heap may have left the counts: it then counts 0") from None
+    check_list(got, expected, hint)
 
 
 # %% [markdown]
@@ -552,10 +840,39 @@ from solutions.tokenizer import train_bpe
 
 # %% test="train-bpe" points=3
 def test_train_bpe_visible():
+    a, b, c, d, x, y = byte_ids("abcdxy")
+    text = "xy\nabcd\nabcd\nabc\nab"  # (a, b) 4 times, (b, c) 3 times, (c, d) twice, (x, y) once
+    check_merges(
+        train_bpe(text, 257),
+        [(a, b)],
+        "the first merge takes the pair that occurs most often",
+        mistakes={
+            "the first merge takes the pair that comes first in the text: are the entries a heap from the start?": [
+                (x, y)
+            ],
+            "you return no merge although one was asked for: `vocab_size` counts the 256 bytes and the merges": [],
+            "there is one merge too many: `vocab_size` counts the 256 bytes and the merges": [(a, b), (256, c)],
+        },
+    )
+    check_merges(
+        train_bpe(text, 258),
+        [(a, b), (256, c)],
+        "the second merge takes the pair that occurs most often after the first",
+        mistakes={
+            "the second merge passes over a pair that the first one gained: look at what goes onto the heap": [
+                (a, b),
+                (c, d),
+            ],
+            "the second merge takes a pair that the first one removed: its count should fall": [(a, b), (b, c)],
+            "the first merge makes id 256, and yours makes 257": [(a, b), (257, c)],
+            "the first merge makes id 256, and yours makes 255, which is a byte": [(a, b), (255, c)],
+            "the merges come last first; the order is the one in which they are learned": [(256, c), (a, b)],
+            "the merges come last first, and their ids with them": [(257, c), (a, b)],
+        },
+    )
     text = "low lower lowest new newer newest wide wider widest" * 3
     hint = "are index, counts and heap all brought up to date after each merge?"
     check_merges(train_bpe(text, 275), library_merges(text, 275), hint)
-    assert list(train_bpe("abab", 256)) == [], "256 ids are the bytes alone: that is allowed, and leaves no merge"
 
 
 def test_train_bpe_documentation_hidden():
@@ -564,21 +881,50 @@ def test_train_bpe_documentation_hidden():
     check_merges(train_bpe(text, 400), library_merges(text, 400), hint)
 
 
-def test_train_bpe_stops_hidden():
-    assert list(train_bpe("", 300)) == [], "an empty text has nothing to merge"
-    got = train_bpe("abab abab", 1000)
-    check_merges(got, library_merges("abab abab", 1000), "stop when no word has a pair left, and not before")
-
-
 # %% test="train-bpe-random" of="train-bpe" points=1
+def test_train_bpe_ends():
+    p, q, r = byte_ids("pqr")
+    check_until_the_end(
+        train_bpe,
+        "pqr",
+        [(p, q), (256, r)],
+        "stop when no word has a pair left, and not before",
+        mistakes={"pairs that occur only once were left out; they merge, too": []},
+    )
+    check_until_the_end(train_bpe, "", [], "an empty text has nothing to merge")
+    assert list(train_bpe("abab", 256)) == [], "256 ids are the bytes alone: that is allowed, and leaves no merge"
+    check_refused("fewer than 256 ids leave some byte without one", train_bpe, "abab", 255)
+    check_refused("bytes are not text", train_bpe, b"abab", 300, error=TypeError)
+    text = "aaaa aaa baab\n" * 3 + "abba bab"
+    hint = "with runs of a symbol and ties: do counts fall, too, and does the smaller pair go first among equals?"
+    check_merges(train_bpe(text, 262), library_merges(text, 262), hint)
+
+
+def check_work(text: str, vocab_size: int):
+    """Assert that training does not walk through all words at each merge."""
+    made = probes.calls(train_bpe, text, vocab_size)
+    assert not made.get("train_by_recounting"), (
+        "it is the plain loop that you call: keep index, counts and heap instead"
+    )
+    visits, plain = made.get("merge_pair", 0), len(library_words(text)) * (vocab_size - 256)
+    assert 2 * visits < plain, (
+        f"your code merges in {visits:,} words, and the plain loop would in {plain:,}: "
+        "a merge should look only at the words that the index names"
+    )
+
+
+def test_train_bpe_looks_at_few_words():
+    check_work(corpus.text("train", 3_000), 290)
+
+
 def test_train_bpe_random_hidden():
-    text = random_text(random.Random(fresh_seed()), 3000)
+    generator = random.Random(fresh_seed())
+    text = random_text(generator, 3000)
     hint = "in a made-up text with runs and ties: do counts fall too, and does the smaller pair go first among equals?"
     check_merges(train_bpe(text, 330), library_merges(text, 330), hint)
-
-
-def test_train_bpe_refuses_hidden():
-    check_refused("fewer than 256 ids leave some byte without one", train_bpe, "abab", 255)
+    few = random_text(generator, 6)
+    check_until_the_end(train_bpe, few, library_merges(few, 1000), "stop when no word has a pair left, and not before")
+    check_work(text, 330)
 
 
 # %% test="compression" of="train-bpe" points=1
@@ -617,7 +963,7 @@ def count_visits(text: str, vocab_size: int) -> tuple[int, int]:
 if __name__ == "__main__":
     plain, by_index = count_visits(corpus.text("train", 200_000), 556)
     print(f"{plain:,} pairs by counting all over, {by_index:,} by the index")
-    compare_prediction("saving", predicted_saving, plain / by_index, unit="times fewer pairs")
+    compare_prediction("how many times fewer pairs", predicted_saving, plain / by_index)
 
 # %% [markdown]
 # ## From ids to text
@@ -629,37 +975,66 @@ from solutions.tokenizer import vocabulary
 
 
 # %% test="vocabulary" points=1
-def library_vocabulary(merges) -> list[bytes]:
+def check_vocabulary(merges: list[Pair], special: list[str], hint: str, *, mistakes=None):
+    """Compare with the library's vocabulary."""
+    got = vocabulary(merges, special) if special else vocabulary(merges)
+    assert isinstance(got, list | tuple), f"the result should be a list, but it is {called(got)}"
+    other = [token for token in got if not isinstance(token, bytes)]
+    assert not other, f"each entry should be bytes, but one is {called(other[0])}"
     byte_of = {character: byte for byte, character in enumerate(byte_characters())}
     ids = library_tokenizer(merges).get_vocab()
-    return [bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get)]
+    tokens = [bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get)]
+    last = [token.encode() for token in special]
+    check_list(
+        got[:256],
+        tokens[:256],
+        "the first 256 entries are the bytes, in the order of `ID_TO_BYTE`",
+        mistakes={
+            "id 0 is not byte 0: the ids of bytes follow `ID_TO_BYTE`": [bytes([i]) for i in range(256)],
+            "special tokens come last, and yours come first": [*last, *tokens][:256],
+        },
+    )
+    check_list(got[256:], [*tokens[256:], *last], hint, mistakes=mistakes)
 
 
 def test_vocabulary_visible():
-    merges = library_merges("ha ha ha! 東京 東京", 264)
-    got = list(vocabulary(merges))
-    assert len(got) == 264, "256 bytes and one entry a merge"
-    assert got[0] == b"!", "id 0 is not byte 0: the ids of bytes follow `ID_TO_BYTE`"
-    assert got == library_vocabulary(merges), (
-        "entries are bytes; a merge joins the entries of its two ids, in their order"
+    h, a, space = byte_ids("ha ")
+    check_vocabulary(
+        [(h, a), (space, 256)],
+        [],
+        "each merge adds an entry: those of its two ids, joined",
+        mistakes={"the two halves of a merge are joined the wrong way round": [b"ah", b"ah "]},
     )
-    assert list(vocabulary([(0, 1), (1, 0)]))[256:] == [b'!"', b'"!'], "0 is an id like any other, in either half"
-    for bad in ([(-1, 2)], [(2, -1)]):
-        check_refused("a merge uses a negative id, which nothing has", vocabulary, bad)
+    check_vocabulary([(0, 1), (1, 0)], [], "0 is an id like any other, in either half")
+    check_vocabulary(
+        [(h, a)],
+        ["→", "<|end|>"],
+        "special tokens come last, in the order of the list, as UTF-8",
+        mistakes={
+            "the special tokens are missing": [b"ha"],
+            "the special tokens come before the merges": ["→".encode(), b"<|end|>", b"ha"],
+            "the special tokens are in another order than in the list": [b"ha", b"<|end|>", "→".encode()],
+        },
+    )
 
 
 # %% test="vocabulary-special" of="vocabulary" points=1
-def test_vocabulary_special_hidden():
-    merges = library_merges("ha ha ha", 257)
-    assert list(vocabulary(merges, ["<|end|>", "→"]))[257:] == [b"<|end|>", "→".encode()], (
-        "special tokens come last, in their order, as UTF-8"
-    )
+def test_vocabulary_refuses():
+    check_refused("a merge may not use an id that only a later merge makes", vocabulary, [(1, 2), (258, 1), (3, 4)])
+    for own in ([(3, 256)], [(256, 3)]):
+        check_refused("a merge may not use the id that it makes itself", vocabulary, own)
+    for negative in ([(-1, 2)], [(2, -1)]):
+        check_refused("no id is negative", vocabulary, negative)
 
 
-def test_vocabulary_refuses_hidden():
-    hint = "a merge may only use ids that exist before it, and none is negative"
-    for merges in ([(3, 256)], [(1, 2), (257, 1)], [(-1, 2)]):
-        check_refused(hint, vocabulary, merges)
+def test_vocabulary_random_hidden():
+    generator = random.Random(fresh_seed())
+    merges = library_merges(random_text(generator, 300), 280)
+    special = generator.sample(["<|end|>", "→", "[x]+", "é"], k=3)
+    check_vocabulary(merges, special, "the entries of merges, then special tokens in their order, as UTF-8")
+    for bad in (256 + len(merges), -generator.randrange(1, 200)):
+        for pair in ((bad, 5), (5, bad)):
+            check_refused("a merge may only use ids that exist before it", vocabulary, [*merges, pair])
 
 
 # %% [markdown]
@@ -670,19 +1045,57 @@ from solutions.tokenizer import decode
 
 
 # %% test="decode" points=1
+def check_decoded(ids, merges, special, want: str, hint: str, *, mistakes=None):
+    try:
+        got = decode(ids, merges, special)
+    except ValueError as error:
+        raise AssertionError(f"{list(ids)} are known ids, and your code raises an error ({error}): {hint}") from None
+    assert isinstance(got, str), f"the result should be a str, but it is {called(got)}"
+    check_equal(got, want, hint, mistakes=mistakes or {})
+
+
 def test_decode_visible():
-    assert decode([], []) == "", "no ids, no text"
-    assert decode([71, 64, 71, 64], []) == "haha", "ids of bytes stand for `ID_TO_BYTE`, not for themselves"
-    assert decode(byte_ids("東京"), []) == "東京", (
-        "a character may be spread over several ids: put all bytes together before you decode them"
+    check_decoded([], [], [], "", "no ids, no text")
+    check_decoded(
+        byte_ids("haha!"),
+        [],
+        [],
+        "haha!",
+        "ids of bytes stand for `ID_TO_BYTE`",
+        mistakes={"ids of bytes stand for `ID_TO_BYTE`, and not for themselves": "G@G@\0"},
     )
-    assert probes.given_iterator(decode, [71, 64], []) == "ha", (
-        "ids may come from an iterator, which gives each of them once: go through it once, or make a list of it first"
+    check_decoded([256, 0], [tuple(byte_ids("ha"))], [], "ha!", "a merge's id stands for all of its bytes")
+    check_decoded(
+        byte_ids("東京"),
+        [],
+        [],
+        "東京",
+        "a character may be spread over several ids: put all bytes together before you decode them",
     )
-    check_refused("a negative id is not in the vocabulary", decode, [-1], [])
+    check_decoded([0, 256], [], ["<|end|>"], "!<|end|>", "special tokens have the ids after the merges'")
 
 
 # %% test="decode-any-ids" of="decode" points=2
+def test_decode_ids_that_are_no_text():
+    check_decoded(
+        [0, *byte_ids("東")[:2], 0],
+        [],
+        [],
+        "!\ufffd!",
+        "bytes that are not valid UTF-8 become U+FFFD",
+        mistakes={
+            "bytes that are not valid UTF-8 are lost; they become U+FFFD": "!!",
+            "an unfinished character becomes one U+FFFD, and yours one for each byte": "!\ufffd\ufffd!",
+        },
+    )
+    check_refused("an id beyond the vocabulary", decode, [0, 256], [])
+    check_refused("an id beyond the special tokens", decode, [257], [], ["<|end|>"])
+    check_refused("a negative id", decode, [-1], [])
+    assert probes.given_iterator(decode, byte_ids("ha"), []) == "ha", (
+        "ids may come from an iterator, which gives each of them once: go through it once, or make a list of it first"
+    )
+
+
 def test_decode_any_ids_hidden():
     generator = random.Random(fresh_seed())
     merges = library_merges(random_text(generator, 500), 300)
@@ -690,16 +1103,10 @@ def test_decode_any_ids_hidden():
     for _ in range(50):
         ids = [generator.randrange(301) for _ in range(8)]
         expected = library.decode(ids, skip_special_tokens=False)
-        assert decode(ids, merges, ["<|end|>"]) == expected, (
-            f"{ids}: bytes that are not valid UTF-8 become U+FFFD, and nothing else is lost"
-        )
-
-
-def test_decode_refuses_hidden():
-    hint = "an id outside the vocabulary, a negative one too, is an error"
-    for ids in ([0, 256], [-1]):
-        said = check_refused(hint, decode, ids, [])
-        assert str(ids[-1]) in said, "the error for an id outside the vocabulary should name the id"
+        hint = "bytes that are not valid UTF-8 become U+FFFD, and nothing else is lost"
+        check_decoded(ids, merges, ["<|end|>"], expected, hint)
+    for bad in (301, -generator.randrange(1, 300)):
+        check_refused("an id outside the vocabulary, a negative one too", decode, [0, bad], merges, ["<|end|>"])
 
 
 # %% [markdown]
@@ -723,30 +1130,64 @@ from solutions.tokenizer import encode_chunk
 
 # %% test="encode-chunk" points=1
 def test_encode_chunk_visible():
-    h, a = byte_ids("ha")
-    assert list(encode_chunk("ha", {})) == [h, a], "without merges a chunk is its bytes"
-    assert list(encode_chunk("haha", {(h, a): 256, (256, 256): 257})) == [257], (
-        "merge until no known pair is left, pairs of new symbols too"
+    h, a, b, c = byte_ids("habc")
+    check_list(
+        encode_chunk("ha", {}),
+        [h, a],
+        "without merges a chunk is the ids of its bytes",
+        mistakes={"these are code points; the ids of a chunk's bytes come from `byte_ids`": [104, 97]},
     )
-    assert list(encode_chunk("hah", {(a, h): 256, (h, a): 257})) == [h, 256], (
-        "the pair that was learned first goes first, though another one stands further left"
+    check_list(
+        encode_chunk("haha", {(h, a): 256, (256, 256): 257}),
+        [257],
+        "merge until no known pair is left",
+        mistakes={"pairs of the new symbols did not merge": [256, 256]},
     )
-    assert list(encode_chunk("!ha", {(h, a): 256})) == [0, 256], (
-        "a pair that is not known does not merge, and does not stop one further right that is known"
+    check_list(
+        encode_chunk("hah", {(h, a): 256, (a, h): 257}),
+        [256, h],
+        "the pair that was learned first merges first",
+        mistakes={"the pair that was learned last merged first": [h, 257]},
+    )
+    check_list(
+        encode_chunk("hah", {(a, h): 256, (h, a): 257}),
+        [h, 256],
+        "the pair that was learned first merges first",
+        mistakes={"the pair furthest to the left merged first; the one learned first should": [257, h]},
+    )
+    check_list(
+        encode_chunk("abc", {(b, c): 256, (a, b): 257, (257, c): 258}),
+        [a, 256],
+        "the pair that was learned first merges first",
+        mistakes={"the longest token was taken; it would be made by another order of merges": [258]},
+    )
+    check_list(
+        encode_chunk("!ha", {(h, a): 256}),
+        [0, 256],
+        "a pair that is not known does not merge, and does not stop one further right that is known",
     )
 
 
 # %% test="encode-chunk-random" of="encode-chunk" points=2
+def check_chunk_ids(text: str, chunks: list[str]):
+    """Compare with the library, which learns its merges from `text`."""
+    merges = library_merges(text, 400)
+    library, new_ids = library_tokenizer(merges), {pair: 256 + rank for rank, pair in enumerate(merges)}
+    for chunk in chunks:
+        got = encode_chunk(chunk, new_ids)
+        hint = "from the ids of its bytes on, is it always the earliest learned pair of all that are there?"
+        check_list(got, library.encode(chunk).ids, f"{chunk!r} becomes {got}: {hint}")
+
+
+def test_encode_chunk_as_the_library():
+    check_chunk_ids("bc bc bc bc ab ab ab", ["abc"])
+    check_chunk_ids("a aa aaa abab ab café 東京 🙂" * 3, ["aaaaaaaaa", "ababababab", " café", "東京", "🙂", "ß"])
+
+
 def test_encode_chunk_random_hidden():
     generator = random.Random(fresh_seed())
-    merges = library_merges(random_text(generator, 3000), 400)
-    library, new_ids = library_tokenizer(merges), {pair: 256 + rank for rank, pair in enumerate(merges)}
-    for chunk in ["a" * 9, "ab" * 7, *sorted(set(library_chunks(random_text(generator, 300))))]:
-        got = list(encode_chunk(chunk, new_ids))
-        assert got == library.encode(chunk).ids, (
-            f"{chunk!r} becomes {got}: from the ids of its bytes, is it always the earliest learned pair of those present?"
-        )
-    assert list(encode_chunk("", new_ids)) == [], "an empty chunk has no ids"
+    chunks = sorted(set(library_chunks(random_text(generator, 300))))
+    check_chunk_ids(random_text(generator, 3000), ["a" * 9, "ab" * 7, *chunks])
 
 
 # %% exercise="encode" difficulty=1 importance=5 minutes=10 replaces="tokenizers transformers"
@@ -754,13 +1195,36 @@ from solutions.tokenizer import encode
 
 
 # %% test="encode" points=2
+def check_ids(got, want: list[int], hint: str, *, mistakes=None):
+    assert isinstance(got, list | tuple), f"the result should be a list of ids, but it is {called(got)}"
+    other = [i for i in got if isinstance(i, list | tuple)]
+    assert not other, f"the result should be one list of ids, but it holds {called(other[0])}: join the chunks' lists"
+    check_list(got, want, hint, mistakes=mistakes)
+
+
 def test_encode_visible():
+    h, a, space = byte_ids("ha ")
+    check_ids(
+        encode("ha ha ha", [(h, a), (space, 256)]),
+        [256, 257, 257],
+        "the ids of all chunks, one after the other",
+        mistakes={
+            "merge number i makes id 256 + i, and yours makes i": [0, space, 0, space, 0],
+            "merge number i makes id 256 + i, and yours makes 257 + i": [257, space, 257, space, 257],
+            "each distinct chunk came only once; a text may repeat it": [256, 257],
+        },
+    )
+    check_ids(
+        encode("ha ha", [(a, space), (h, a)]),
+        [257, space, 257],
+        "merge within each chunk",
+        mistakes={"a merge crossed from one chunk into the next": [h, 256, 257]},
+    )
+    check_ids(encode("", [(h, a)]), [], "an empty text has no ids")
+    check_refused("bytes are not text", encode, b"bytes", [], error=TypeError)
     text = "It's a test: don't panic, don't!\n        Naïve café, 東京 🙂\n        if True:\n            pass\n"
     merges = library_merges(text * 3, 290)
-    assert list(encode(text, merges)) == library_tokenizer(merges).encode(text).ids, (
-        "ids differ from the library's: merge within chunks only, and number merges from 256 on"
-    )
-    assert list(encode("", merges)) == [], "an empty text has no ids"
+    check_ids(encode(text, merges), library_tokenizer(merges).encode(text).ids, "the library gives other ids")
 
 
 # %% test="encode-random" of="encode" points=1
@@ -768,14 +1232,10 @@ def test_encode_random_hidden():
     generator = random.Random(fresh_seed())
     merges = library_merges(random_text(generator, 3000), 400)
     text = random_text(generator, 1500)
-    assert list(encode(text, merges)) == library_tokenizer(merges).encode(text).ids, (
-        "ids of a made-up text differ from the library's: merge within chunks, number merges from 256 on, and give a "
-        "chunk that came before the same ids, in its place"
+    hint = (
+        "merge within chunks, number merges from 256 on, and give a chunk that came before the same ids, in its place"
     )
-
-
-def test_encode_bytes_hidden():
-    check_refused("bytes are not text", encode, b"bytes", [], error=TypeError)
+    check_ids(encode(text, merges), library_tokenizer(merges).encode(text).ids, hint)
 
 
 # %% [markdown]
@@ -794,38 +1254,67 @@ from solutions.tokenizer import encode_with_special
 
 
 # %% test="encode-with-special" points=1
-def check_special(text: str, merges: list[Pair], special: list[str], hint: str):
-    got = list(encode_with_special(text, merges, special))
-    assert got == library_tokenizer(merges, special).encode(text).ids, f"{text!r} becomes {got}: {hint}"
+def check_special(text: str, merges: list[Pair], special: list[str], hint: str, *, mistakes=None):
+    got = encode_with_special(text, merges, special)
+    want = library_tokenizer(merges, special).encode(text).ids
+    check_ids(got, want, f"{text!r} becomes {got}: {hint}", mistakes=mistakes)
 
 
 def test_encode_with_special_visible():
-    merges, text = library_merges("the end the end the end", 262), "the end<|end|>the end"
-    got = list(encode_with_special(text, merges, ["<|end|>"]))
-    assert 256 + len(merges) in got, "the special token's id comes right after the merges'"
-    check_special(text, merges, ["<|end|>"], "one id for the special token, the text around it encoded as usual")
+    h, a = byte_ids("ha")
+    merges = [(h, a)]
+    check_special(
+        "ha→ha",
+        merges,
+        ["→"],
+        "one id for the special token, and the text around it encoded as usual",
+        mistakes={"the special token was encoded as text": [256, *byte_ids("→"), 256]},
+    )
+    check_special("→ha→", merges, ["→"], "a special token may come first or last")
+    check_special(
+        "ha→h",
+        merges,
+        ["<|end|>", "→"],
+        "a special token's id follows its place in the list, whether the others occur or not",
+    )
+    check_special("<|end|>ha", merges, ["<|end|>"], "signs such as | stand for themselves in a special token")
+    check_special(
+        "<e><begin>",
+        merges,
+        ["<begin>", "<e>"],
+        "two special tokens one after the other",
+        mistakes={"the ids do not follow the order of the list: 257 is the first's": [257, 258]},
+    )
+    check_special("", merges, ["→"], "an empty text has no ids")
+    check_special("haha", merges, [], "without special tokens it is the same as encode")
 
 
 # %% test="encode-with-special-random" of="encode-with-special" points=2
-def test_encode_with_special_hidden():
+def test_encode_with_special_overlaps():
+    check_special("<a>!", [], ["<a>", "<a>!"], "two special tokens begin here: the longer one counts")
+    check_special(
+        "<a>!", [], ["<a>!", "<a>"], "two special tokens begin here: the longer one counts, wherever it is listed"
+    )
+    check_special("<a>bcd", [], ["<a>", ">bcd"], "two special tokens overlap: the one that begins first counts")
+    check_special("caf→é", [], ["→"], "a special token may stand inside a word")
+    check_special("[x]+ [x] xx", [], ["[x]+"], "signs such as [ and + stand for themselves in a special token")
+    check_refused("a special token twice in the list", encode_with_special, "text", [], ["<a>", "<a>"])
+    check_refused("an empty special token", encode_with_special, "text", [], ["<a>", ""])
+    for special in ([], ["<a>"]):
+        check_refused("bytes are not text", encode_with_special, b"text", [], special, error=TypeError)
+
+
+def test_encode_with_special_random_hidden():
     generator = random.Random(fresh_seed())
-    merges, special = library_merges(random_text(generator, 2000), 350), ["<|a|>", "<|a|>!", "[x]+", "→"]
-    hint = "special tokens at both ends: each has one id, after the merges', in the order of the list"
-    check_special("<|a|>the<|a|>", merges, special, hint)
-    check_special("<|a|>!", merges, special, "two special tokens begin here: the longer one counts")
-    check_special("[x]+ [x] xx", merges, special, "signs such as [ and + stand for themselves in a special token")
-    check_special("caf→é", merges, special, "a special token may stand inside a word")
-    check_special("", merges, special, "an empty text has no ids")
+    merges = library_merges(random_text(generator, 2000), 350)
+    special = generator.sample(["<|a|>", "<|a|>!", "[x]+", "→", "+→bcd"], k=5)
     for _ in range(20):
-        text = "".join(generator.choice([random_text(generator, 5), *special]) for _ in range(12))
-        check_special(text, merges, special, "made-up text around special tokens is encoded as by encode, part by part")
-    check_special("the", merges, [], "no special tokens: the same as encode")
-
-
-def test_encode_with_special_refuses_hidden():
-    for special in (["<|a|>", "<|a|>"], [""]):
-        hint = "a special token twice, or an empty one, is an error"
-        check_refused(hint, encode_with_special, "text", [], special)
+        text = "".join(generator.choice([random_text(generator, 5), *special, "[x]+→bcd"]) for _ in range(12))
+        hint = "special tokens are found from left to right, the text between them is encoded as texts of their own"
+        check_special(text, merges, special, hint)
+    hint = "a special token twice, or an empty one, is an error"
+    for bad in ([*special, special[0]], [*special, ""]):
+        check_refused(hint, encode_with_special, "text", merges, bad)
 
 
 # %% [markdown]

@@ -1,11 +1,14 @@
 """Questions that a test may ask of a student's code beyond calling it.
 
 Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
-results under a seed, a few steps of training or of an optimizer, a result that later calls may have changed, what a
-layer of a model reads.
+results under a seed, how often functions are called, a few steps of training or of an optimizer, a result that later
+calls may have changed, what a layer of a model reads.
 """
 
+import cProfile
+from collections import Counter
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import torch
@@ -59,6 +62,18 @@ def after_call(
 def given_iterator(function: Callable, items: list, *args: Any, **kwargs: Any) -> Any:
     """Result of a call whose first argument gives each of `items` once, as an iterator does."""
     return function(iter(items), *args, **kwargs)
+
+
+@probe
+def calls(function: Callable, *args: Any) -> dict[str, int]:
+    """How often a call of `function` calls each function written in Python, by its name."""
+    profile = cProfile.Profile(builtins=False)
+    profile.runcall(function, *args)
+    counts: Counter[str] = Counter()
+    for entry in profile.getstats():
+        if isinstance(entry.code, CodeType):
+            counts[entry.code.co_name] += entry.callcount
+    return dict(counts)
 
 
 @probe

@@ -35,6 +35,14 @@ class Bigram(nn.Module):
         return self.table(ids)
 
 
+def once(i):
+    return i
+
+
+def many_calls(times):
+    return sum(once(i) for i in range(times))
+
+
 def in_place(x, rows, table=None):
     x += 1
     rows.append([9])
@@ -109,7 +117,10 @@ def twice(items):
 
 NAMES = {
     f.__name__: f
-    for f in (Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter, Passing, reads_again)
+    for f in (
+        *(Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter, Passing, reads_again),
+        many_calls,
+    )
 }
 
 
@@ -178,6 +189,11 @@ def test_after_call_shows_what_goes_on_changing(theirs):
 
 def test_given_iterator_gives_each_item_once(theirs):
     assert probes.given_iterator(theirs.twice, [1, 2]) == [[1, 2], []]
+
+
+def test_calls_counts_what_a_call_calls(theirs):
+    counts = probes.calls(theirs.many_calls, 3)
+    assert counts["many_calls"] == 1 and counts["once"] == 3
 
 
 def test_seeded_fixes_the_global_generator(theirs):

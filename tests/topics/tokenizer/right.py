@@ -33,6 +33,13 @@ def pre_tokenize(text):
     )
 
 
+@right("pre-tokenize", differs="refuses what is not a str without words")
+def pre_tokenize(text):
+    if not hasattr(text, "isalpha") or isinstance(text, bytes):
+        raise TypeError
+    return reference.pre_tokenize(text)
+
+
 @right("count-pairs", differs="a Counter of all places")
 def count_pairs(words):
     counts = Counter()
@@ -209,9 +216,27 @@ def pop_best(heap, counts):
     return heap.pop(0)[1] if heap else None
 
 
-@right("train-bpe", differs="the plain loop")
+@right("train-bpe", differs="an entry on the heap for each change of a count, those out of date skipped")
 def train_bpe(text, vocab_size):
-    return reference.train_by_recounting(reference.count_words(text), vocab_size)
+    if vocab_size < 256:
+        raise ValueError("256 bytes need 256 ids")
+    counted = reference.count_words(text)
+    words, frequencies = [list(word) for word in counted], list(counted.values())
+    where, counts, merges = reference.index_pairs(words), dict(reference.count_pairs(counted)), []
+    heap = [(-count, pair) for pair, count in counts.items()]
+    heapq.heapify(heap)
+    while heap and len(merges) < vocab_size - 256:
+        stated, pair = heapq.heappop(heap)
+        if stated == 0 or counts.get(pair) != -stated:
+            continue
+        before, new_id = dict(counts), 256 + len(merges)
+        gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
+        reference.update_counts(counts, pair, new_id, gained)
+        for changed, count in counts.items():
+            if before.get(changed) != count:
+                heapq.heappush(heap, (-count, changed))
+        merges.append(pair)
+    return merges
 
 
 @right("train-bpe", differs="an index but no heap")
@@ -281,6 +306,16 @@ def decode(ids, merges, special=()):
         raise ValueError(f"unknown id {error.args[0]}") from None
 
 
+@right("decode", differs="an error that names no id")
+def decode(ids, merges, special=()):
+    tokens, data = reference.vocabulary(merges, special), b""
+    for i in ids:
+        if i not in range(len(tokens)):
+            raise ValueError
+        data += tokens[i]
+    return data.decode("utf-8", "replace")
+
+
 @right("encode-chunk", differs="replays all merges in the order they were learned")
 def encode_chunk(chunk, new_ids):
     ids = reference.byte_ids(chunk)
@@ -298,6 +333,16 @@ def encode_chunk(chunk, new_ids):
             return ids
         new_id, place = min(known)
         ids[place : place + 2] = [new_id]
+
+
+@right("encode-chunk", differs="takes no empty chunk, which no text has")
+def encode_chunk(chunk, new_ids):
+    ids = reference.byte_ids(chunk)
+    assert ids
+    while known := [new_ids[pair] for pair in pairwise(ids) if pair in new_ids]:
+        earliest = min(known)
+        ids = reference.merge_pair(ids, next(pair for pair, i in new_ids.items() if i == earliest), earliest)
+    return ids
 
 
 @right("encode", differs="without memory")
@@ -325,17 +370,15 @@ def encode_with_special(text, merges, special):
     return ids + list(reference.encode(text, merges))
 
 
-@right("encode-with-special", differs="splits by one special token after the other, longest first")
+@right("encode-with-special", differs="looks at each place in turn, result a tuple")
 def encode_with_special(text, merges, special):
     if len(set(special)) != len(special) or not all(special):
-        raise ValueError("distinct and not empty, please")
-    parts = [text]
-    for token in sorted(special, key=len, reverse=True):
-        new_id, split = 256 + len(merges) + list(special).index(token), []
-        for part in parts:
-            pieces = part.split(token) if isinstance(part, str) else [part]
-            for piece in pieces:
-                split += [piece, new_id]
-            split.pop()
-        parts = split
-    return [i for part in parts for i in ([part] if isinstance(part, int) else reference.encode(part, merges))]
+        raise ValueError
+    ids, start, place = [], 0, 0
+    while place < len(text):
+        found = max((token for token in special if text.startswith(token, place)), key=len, default="")
+        if found:
+            ids += [*reference.encode(text[start:place], merges), 256 + len(merges) + list(special).index(found)]
+            start = place + len(found)
+        place += max(1, len(found))
+    return (*ids, *reference.encode(text[start:], merges))
