@@ -86,13 +86,12 @@ def model_of(logits, context=8):
     return LoadedGPT(config, weights)
 
 
-def within_context(function, *args, **kwargs):
-    """The result of a call whose prompt is longer than the context."""
+def accepted(hint, function, *args, **kwargs):
+    """The result of a call that must not be refused."""
     try:
         return function(*args, **kwargs)
     except ValueError as error:
-        hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
-        raise AssertionError(hint) from error
+        raise AssertionError(f"{hint} (your code raised {error!r})") from error
 
 
 def check_kept(function, *args):
@@ -132,7 +131,7 @@ def check_temperature(logits, temperature):
         library_probabilities(logits, temperature),
         f"temperature {temperature}: the softmax of the result should be p ** (1 / temperature), made to sum to 1",
         mistakes={
-            "the wrong way round: a temperature below 1 should make the distribution sharper, one above 1 flatter": (
+            "it works the wrong way round: a temperature below 1 should make the distribution sharper, one above 1 flatter": (
                 library_probabilities(logits, 1 / temperature)
             ),
             "the temperature makes no difference to the result": logits.softmax(-1),
@@ -280,9 +279,7 @@ def test_top_p_keeps_the_token_that_reaches_p():
             "no token is left: the one with which the sum reaches p stays": [],
             "no token is cut: those that are should get the logit -inf": [0, 1, 2, 3],
             "the likeliest token is cut: begin with the likeliest": [0, 2, 3],
-            "the first token stays for the likeliest: bring the mask from the sorted order back to the vocabulary's": [
-                0
-            ],
+            "token 0 stays in place of the likeliest: the mask is still in the sorted order, not the vocabulary's": [0],
         },
     )
     check_equal(
@@ -306,14 +303,18 @@ def test_top_p_stops_when_p_is_reached():
 
 
 def test_top_p_cuts_each_row_by_itself():
-    rows, inf = torch.tensor([[0.15, 0.5, 0.1, 0.25], [0.7, 0.05, 0.15, 0.1]]).double().log(), math.inf
-    cut = torch.tensor([[True, False, True, False], [False, True, True, True]])
+    rows, inf = torch.tensor([[0.15, 0.5, 0.1, 0.25], [0.06, 0.04, 0.8, 0.1]]).double().log(), math.inf
     check_tensor(
         top_p(rows.clone(), 0.6),
-        rows.masked_fill(cut, -inf),
-        "two rows: of .15 .5 .1 .25 tokens 1 and 3 stay at p = 0.6, of .7 .05 .15 .1 token 0 alone",
+        rows.masked_fill(torch.tensor([[True, False, True, False], [True, True, False, True]]), -inf),
+        "two rows: of .15 .5 .1 .25 tokens 1 and 3 stay at p = 0.6, of .06 .04 .8 .1 token 2 alone",
         mistakes={
-            "both rows keep the tokens that the first should: cut each by itself": rows.masked_fill(cut[0], -inf)
+            "both rows keep the tokens that the first should: cut each by itself": (
+                rows.masked_fill(torch.tensor([True, False, True, False]), -inf)
+            ),
+            "p is reached by both rows together: cut each by itself": (
+                rows.masked_fill(torch.tensor([[True, False, True, True], [True, True, False, True]]), -inf)
+            ),
         },
     )
     for shape in ((9,), (4, 9), (2, 3, 9)):
@@ -332,7 +333,7 @@ def check_top_p(logits, p):
 
 
 def test_top_p_of_any_size():
-    for logits in (numbers(4, 3, 50), torch.tensor([0.0, -50.0, -45.0]).double()):
+    for logits in (numbers(4, 30, 50), torch.tensor([0.0, -50.0, -45.0]).double()):
         check_tensor(top_p(logits.clone(), 1.0), logits, "p = 1 should keep every token, however unlikely it is")
     for row in (numbers(4, 50), torch.zeros(4).double()):
         got = kept(top_p(row.clone(), 1e-20))
@@ -501,7 +502,10 @@ def check_long_prompts(way, seed, **how):
     """Assert that a way to write the likeliest reads the last tokens of prompts that are longer than the context."""
     theirs, prompt = random_gpt2(NARROW, seed), token_ids(seed + 1, 11, 40, 9)
     model = loaded(theirs, NARROW)
-    got = within_context(way, model, prompt, 7, **how)
+    hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
+    accepted(hint, way, model, prompt, 1, **how)
+    hint = "a text may grow beyond the context: each time, give the model only its last `context` tokens"
+    got = accepted(hint, way, model, prompt, 7, **how)
     assert isinstance(got, torch.Tensor) and got.shape == (40, 16), (
         "a prompt longer than the context stays in the result whole: 9 tokens and 7 new ones make (40, 16)"
     )
@@ -625,6 +629,7 @@ def check_seed(way, model, prompt):
     first = probes.seeded(1, way, model, prompt, 12, 2.0, None, 1.0, 9)
     again = probes.seeded(2, way, model, prompt, 12, 2.0, None, 1.0, 9)
     check_tensor(again, first, "the same seed gave another text: draw from a generator with this seed")
+    assert not torch.equal(first, way(model, prompt, 12, k=1)), "at temperature 2 these are still the likeliest tokens"
     others = [way(model, prompt, 12, 2.0, seed=seed) for seed in range(4)]
     assert not all(torch.equal(first, other) for other in others), "four other seeds all gave the same text"
     untouched = torch.rand(4, generator=torch.Generator().manual_seed(7))
@@ -745,7 +750,7 @@ def test_rep_n_of_known_texts():
             ),
             "this is the number of repeated pairs: divide by the number of pairs": torch.tensor([2.0, 3.0, 0.0]),
             "every second pair is left out: pairs overlap, 12 21 12 21": torch.tensor([0.5, 0.5, 0.0]),
-            "this is the share of different pairs: rep_n is what is missing to 1": torch.tensor([0.5, 0.25, 1.0]),
+            "this is the share of different pairs: rep_n is that of repeats": torch.tensor([0.5, 0.25, 1.0]),
             "each pair is compared with the one before it alone: compare it with all before": (
                 torch.tensor([0.0, 0.75, 0.0])
             ),
@@ -962,18 +967,9 @@ def test_forbidden_in_a_batch():
                 torch.tensor([[1, -inf, -inf], [4, -inf, -inf]])
             ),
             "what the first text forbids is forbidden in both rows": torch.tensor([[1, -inf, 3], [4, -inf, 6]]),
-        },
-    )
-    # The second text ends in 0, which was followed by 2 in the first text alone.
-    both = torch.tensor([[0, 2, 1, 1], [2, 1, 1, 0]])
-    check_tensor(
-        forbid_repeats(logits.clone(), both, 2),
-        torch.tensor([[1, -inf, 3], [4, -5, 6]]),
-        "in the second text nothing has followed its last token before",
-        mistakes={
-            "n-grams of the first text are forbidden in the second: each row has its own text": (
-                torch.tensor([[1, -inf, 3], [4, -5, -inf]])
-            )
+            "n-grams of one text are forbidden in the other: each row has its own text": (
+                torch.tensor([[1, -inf, 3], [-inf, -5, -inf]])
+            ),
         },
     )
     for n in (1, 2, 3, 4):
@@ -1045,7 +1041,9 @@ def searched(*args):
         f"the result should be two things, the text and its score, but it is {checks.called(result)}"
     )
     text, score = result
-    assert isinstance(text, torch.Tensor) and text.ndim == 1, "the text should be a tensor with one axis"
+    assert isinstance(text, torch.Tensor) and text.ndim == 1, (
+        f"the text should be a tensor with one axis, but it is {checks.called(text)}"
+    )
     return text, float(score)
 
 
@@ -1056,7 +1054,7 @@ def constant_model(*probabilities):
 
 def test_score_of_a_text():
     model, prompt, ln = constant_model(0.5, 0.3, 0.2), torch.tensor([1, 2]), math.log(0.5)
-    text, score = searched(model, prompt, 3, 2, None, 0.0)
+    text, score = searched(model, prompt, 3, 2, None, 1.0)
     check_tensor(
         text,
         torch.tensor([1, 2, 0, 0, 0]),
@@ -1066,31 +1064,27 @@ def test_score_of_a_text():
     close = partial(check_number, relative=1e-4)
     close(
         score,
-        3 * ln,
-        "three tokens of probability 0.5, length penalty 0: the score is ln 0.5, three times",
+        ln,
+        "three tokens of probability 0.5, length penalty 1: the score is the mean of ln 0.5, ln 0.5 and ln 0.5",
         mistakes={
-            "logits are added up, and log-probabilities should be": 3 * (ln + 1),
-            "the last token alone is scored: add up the log-probabilities of all new tokens": ln,
-            "this is the probability of the text: the score is made of its logarithm": 0.125,
+            "logits are added up, and log-probabilities should be": ln + 1,
+            "the last token alone is scored: add up the log-probabilities of all new tokens": ln / 3,
+            "the sum is not divided: length penalty 1 makes the score a mean over the new tokens": 3 * ln,
+            "the prompt's tokens are counted too: divide by the number of new ones": 3 * ln / 5,
+            "this is a probability: the score is made of logarithms": 0.5,
         },
     )
     close(
-        searched(model, prompt, 3, 2, None, 1.0)[1],
-        ln,
-        "three tokens of probability 0.5, length penalty 1: the score is the mean of ln 0.5, ln 0.5, ln 0.5",
-        mistakes={
-            "the sum is not divided: length penalty 1 makes the score a mean over the new tokens": 3 * ln,
-            "the prompt's tokens are counted too: divide by the number of new ones": 3 * ln / 5,
-        },
+        searched(model, prompt, 3, 2, None, 0.0)[1],
+        3 * ln,
+        "three tokens of probability 0.5, length penalty 0: the score is the sum of ln 0.5, ln 0.5 and ln 0.5",
+        mistakes={"this is ln 0.5 and not three times that: length penalty 0 leaves the sum as it is": ln},
     )
     close(
         searched(model, prompt, 3, 2, None, 2.0)[1],
         3 * ln / 9,
         "three tokens of probability 0.5, length penalty 2: the sum, divided by 3 to the power 2",
-        mistakes={
-            "the score is a mean whatever the length penalty is": ln,
-            "the length is multiplied by the length penalty: it should be raised to that power": 3 * ln / 6,
-        },
+        mistakes={"the length is multiplied by the length penalty: it should be raised to that power": 3 * ln / 6},
     )
 
 
@@ -1133,6 +1127,18 @@ def check_new(got, want, hint, *, mistakes=checks.NONE):
     check_equal(got[2:].tolist(), want, hint, mistakes=mistakes)
 
 
+def check_score_of_three(score):
+    """Assert that this is the score of the new tokens 0 0 2, of probabilities .33 .33 .5, at length penalty 3."""
+    total = 2 * math.log(0.33) + math.log(0.5)
+    check_number(
+        score,
+        total / 27,
+        "the new tokens 0 0 2 have the probabilities .33 .33 .5: at length penalty 3 divide by 3 to the power 3",
+        relative=1e-4,
+        mistakes={"eos is not counted in the length of the text": total / 8},
+    )
+
+
 def test_a_long_text_may_beat_those_that_ended():
     # Three steps, two beams; eos is 2, the likeliest token. With length penalty 3 a long text scores best.
     text, score = searched(constant_model(0.33, 0.17, 0.5), torch.tensor([1, 1]), 3, 2, 2, 3.0)
@@ -1148,8 +1154,7 @@ def test_a_long_text_may_beat_those_that_ended():
             "the eos, 2, is missing at the end of the text": [0, 0],
         },
     )
-    total = 2 * math.log(0.33) + math.log(0.5)
-    check_number(score, total / 27, "the score of the new tokens 0 0 2, at length penalty 3", relative=1e-4)
+    check_score_of_three(score)
 
 
 def test_one_beam_goes_on_beside_a_text_that_ends():
@@ -1161,14 +1166,7 @@ def test_one_beam_goes_on_beside_a_text_that_ends():
         "one beam: the texts 2, 0 2 and 0 0 2 are finished, and with length penalty 3 the last scores best",
         mistakes={"the only beam ended, and nothing is left to go on: take 2 * width candidates": [2]},
     )
-    total = 2 * math.log(0.33) + math.log(0.5)
-    check_number(
-        score,
-        total / 27,
-        "the score of the new tokens 0 0 2, at length penalty 3",
-        relative=1e-4,
-        mistakes={"eos is not counted in the length of the text": total / 8},
-    )
+    check_score_of_three(score)
 
 
 def test_an_unlikely_end_is_given_up():
@@ -1211,7 +1209,8 @@ def check_long_search(seed):
     """Assert that beam_search reads the last tokens of prompts that are longer than the context."""
     theirs, prompts = random_gpt2(NARROW, seed), token_ids(seed + 1, 11, 20, 9)
     model = loaded(theirs, NARROW)
-    texts = [within_context(searched, model, prompt, 1, 2)[0] for prompt in prompts]
+    hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
+    texts = [accepted(hint, searched, model, prompt, 1, 2)[0] for prompt in prompts]
     assert {len(text) for text in texts} == {10}, "a prompt longer than the context stays in the result whole"
     check_tensor(
         torch.stack(texts)[:, 9:],
@@ -1222,7 +1221,8 @@ def check_long_search(seed):
         },
     )
     for prompt in prompts[:5]:
-        got, want = (within_context(searched, model, text, 7, 2)[0] for text in (prompt, prompt[-5:]))
+        hint = "a text may grow beyond the context: each time, give the model only its last `context` tokens"
+        got, want = (accepted(hint, searched, model, text, 7, 2)[0] for text in (prompt, prompt[-5:]))
         check_tensor(got[9:], want[5:], "only the last `context` tokens should be read, at positions 0 and up")
 
 
@@ -1337,7 +1337,8 @@ def check_full_cache(seed):
         check_refused("more positions than the context has", cache.append, layer, keys[:, :, :2], values[:, :, :2])
     assert cache.length() == n - 1, "what was refused should not be counted in self.lengths"
     for layer in (0, 1):
-        got = appended(cache, layer, keys[:, :, n - 1 :], values[:, :, n - 1 :])
+        hint = "the last place of the context is free: one more position should fit"
+        got = accepted(hint, appended, cache, layer, keys[:, :, n - 1 :], values[:, :, n - 1 :])
         check_tensor(
             got[0], keys, "what was refused should not be stored: the last place was free, and now holds the last key"
         )
@@ -1381,6 +1382,7 @@ from solutions.generation import read_on
 # Only the order of the sums differs; that of attention may be in float32.
 check_logits = partial(checks.check_tensor, tolerance=1e-4)
 ONE_HEAD = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=1, n_layer=1)
+THREE_HEADS = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=3, n_layer=1)
 
 
 def changed(theirs, **parts):
@@ -1414,10 +1416,10 @@ def test_read_on_keeps_the_residual_stream():
     check_logits(
         got,
         logits_of(theirs, ids),
-        "a model whose MLP adds nothing, and whose attention adds the same to each position: are the embeddings, the "
-        "residual stream and what comes after the last block right?",
+        "an empty cache and a model whose MLP adds nothing, and whose attention adds the same to each position: the "
+        "logits should be those of model(ids)",
         mistakes={
-            "the MLP adds nothing here, and nothing is left after it: what it was given should be left": (
+            "after the MLP nothing is left of what it was given: its result should be added to the residual stream": (
                 torch.zeros(2, 5, 23)
             ),
             "the logits are those of the last position alone: each new position has its own": lambda: logits_of(
@@ -1425,7 +1427,7 @@ def test_read_on_keeps_the_residual_stream():
             )[:, -1:],
             "the final norm is missing": lambda: logits_of(changed(theirs, ln_f="off"), ids),
             "the positions' embeddings are missing": lambda: logits_of(changed(theirs, positions="silent"), ids),
-            "after attention all positions are alike: what it was given should be left, and its result added": (
+            "after attention nothing is left of what it was given: its result should be added to the residual stream": (
                 lambda: got[:, :1].expand(2, 5, 23)
             ),
         },
@@ -1448,10 +1450,13 @@ def test_read_on_from_the_start():
             "the MLP is missing": lambda: logits_of(changed(theirs, mlp="silent"), ids),
         },
     )
-    theirs = random_gpt2(SMALL, 50)
-    got = read_on(loaded(theirs, SMALL), ids, KVCache(SMALL, 3, torch.float64))
-    hint = "right with one layer and one head, wrong with two layers and three heads: are the heads put side by side?"
-    check_logits(got, logits_of(theirs, ids), hint)
+    for config, hint in (
+        (THREE_HEADS, "right with one head, and wrong with three: at each position their results belong side by side"),
+        (SMALL, "right with one layer, and wrong with two"),
+    ):
+        theirs = random_gpt2(config, 50)
+        got = read_on(loaded(theirs, config), ids, KVCache(config, 3, torch.float64))
+        check_logits(got, logits_of(theirs, ids), hint)
 
 
 def test_read_on_from_the_middle():
@@ -1499,7 +1504,8 @@ def check_pieces(config, seed, *ways):
     for pieces in ways:
         cache, start = KVCache(config, 3, torch.float64), 0
         for n in pieces:
-            got = read_on(model, ids[:, start : start + n], cache)
+            hint = "the last tokens fill the context, and should fit"
+            got = accepted(hint, read_on, model, ids[:, start : start + n], cache)
             hint = f"pieces of {pieces} tokens: wrong logits from position {start} on"
             check_logits(got, want[:, start : start + n], hint)
             start += n
@@ -1558,8 +1564,8 @@ def test_write_is_greedy_without_a_seed():
             ),
         },
     )
-    hint = "6 tokens and 18 more fill a context of 24"
-    check_tensor(write(model, prompt, 18), library_text(theirs, prompt, 18, do_sample=False), hint)
+    hint = "6 tokens and 18 more fill a context of 24, and should fit"
+    check_tensor(accepted(hint, write, model, prompt, 18), library_text(theirs, prompt, 18, do_sample=False), hint)
 
 
 def write_watched(model, prompt, n_tokens):
@@ -1640,8 +1646,8 @@ def test_write_draws_from_the_probabilities_hidden():
 def test_write_stops_at_the_context_hidden():
     theirs, prompt = random_gpt2(SMALL, fresh_seed()), token_ids(fresh_seed(), 23, 3, 5)
     model = loaded(theirs, SMALL)
-    got, hint = write(model, prompt, 19), "5 tokens and 19 more fill a context of 24"
-    check_tensor(got, library_text(theirs, prompt, 19, do_sample=False), hint)
+    hint = "5 tokens and 19 more fill a context of 24, and should fit"
+    check_tensor(accepted(hint, write, model, prompt, 19), library_text(theirs, prompt, 19, do_sample=False), hint)
     check_refused("5 tokens and 20 more in a context of 24", write, model, prompt, 20)
     check_prompts(write, fresh_seed())
 
