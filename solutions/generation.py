@@ -280,7 +280,7 @@ class KVCache:
 def read_on(model: GPT, ids: Int[Tensor, "batch new"], cache: KVCache) -> Float[Tensor, "batch new vocab_size"]:
     """Logits of the tokens `ids`, which follow those that `cache` knows: the model reads only what is new.
 
-    The result equals the last rows of `model(whole text)` to within 1e-4. Queries are computed for the new positions
+    The result equals the last rows of `model(whole text)` to within 1e-5. Queries are computed for the new positions
     alone; keys and values of the earlier ones come out of the cache, where those of the new ones are put. Raises
     ValueError if earlier and new tokens together do not fit into the context.
     """

@@ -1380,7 +1380,7 @@ from solutions.generation import read_on
 
 # %% test="read-on" points=1
 # Only the order of the sums differs; that of attention may be in float32.
-check_logits = partial(checks.check_tensor, tolerance=1e-4)
+check_logits = partial(checks.check_tensor, tolerance=1e-5)
 ONE_HEAD = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=1, n_layer=1)
 THREE_HEADS = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=3, n_layer=1)
 
@@ -1393,6 +1393,9 @@ def changed(theirs, **parts):
             if parts.get(name) == "silent":
                 for parameter in part.parameters():
                     parameter.detach().zero_()
+        if parts.get("queries") == "silent":  # all scores are 0
+            for parameter in block.attn.c_attn.parameters():
+                parameter.detach()[..., : parameter.shape[-1] // 3] = 0
         for name in ("ln_1", "ln_2"):
             if parts.get(name) == "off":
                 setattr(block, name, torch.nn.Identity())
@@ -1450,13 +1453,19 @@ def test_read_on_from_the_start():
             "the MLP is missing": lambda: logits_of(changed(theirs, mlp="silent"), ids),
         },
     )
-    for config, hint in (
-        (THREE_HEADS, "right with one head, and wrong with three: at each position their results belong side by side"),
-        (SMALL, "right with one layer, and wrong with two"),
+    theirs = random_gpt2(THREE_HEADS, 50)
+    for model, hint in (
+        (
+            changed(theirs, queries="silent"),
+            "three heads that see all alike: at a position their results belong side by side",
+        ),
+        (theirs, "three heads whose scores differ: a score is divided by the root of a head's width, d_model / n_head"),
     ):
-        theirs = random_gpt2(config, 50)
-        got = read_on(loaded(theirs, config), ids, KVCache(config, 3, torch.float64))
-        check_logits(got, logits_of(theirs, ids), hint)
+        got = read_on(loaded(model, THREE_HEADS), ids, KVCache(THREE_HEADS, 3, torch.float64))
+        check_logits(got, logits_of(model, ids), f"right with one head, and wrong with {hint}")
+    theirs = random_gpt2(SMALL, 50)
+    got = read_on(loaded(theirs, SMALL), ids, KVCache(SMALL, 3, torch.float64))
+    check_logits(got, logits_of(theirs, ids), "right with one layer, and wrong with two")
 
 
 def test_read_on_from_the_middle():

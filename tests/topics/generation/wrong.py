@@ -279,6 +279,7 @@ def top_p(logits, p):
     "top-p",
     mistake="sorts and sums over the whole batch",
     says="p is reached by both rows together: cut each by itself",
+    never=("that the first should",),
 )
 def top_p(logits, p):
     return solutions.generation.top_p(logits.flatten(), p).view(logits.shape)
@@ -1169,7 +1170,12 @@ def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return beams(model, ids, n_tokens, width, eos, 0.0)
 
 
-@wrong("beam-search", mistake="always takes the mean", says="this is ln 0.5 and not three times that: length penalty")
+@wrong(
+    "beam-search",
+    mistake="always takes the mean",
+    says="this is ln 0.5 and not three times that: length penalty",
+    never=("last token alone",),
+)
 def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return beams(model, ids, n_tokens, width, eos, 1.0)
 
@@ -1376,7 +1382,7 @@ class KVCache(solutions.generation.KVCache):
 
 
 @wrong(
-    "kv-cache", mistake="leaves the last place empty", says="the last place of the context is free, and the position"
+    "kv-cache", mistake="leaves the last place empty", says="the last place of the context is free: one more position"
 )
 class KVCache(solutions.generation.KVCache):
     def append(self, layer, keys, values):
@@ -1389,7 +1395,7 @@ class KVCache(solutions.generation.KVCache):
 
 
 @torch.no_grad()
-def reading(model, ids, cache, *, position=None, mask=None, attend=None, norm=True, without=()):
+def reading(model, ids, cache, *, position=None, mask=None, attend=None, norm=True, scale=None, without=()):
     """`read_on` in which one thing may be done differently."""
     start, n = cache.length(), ids.shape[1]
     if start + n > model.config.context:
@@ -1404,7 +1410,7 @@ def reading(model, ids, cache, *, position=None, mask=None, attend=None, norm=Tr
         keys, values = (k, v) if "cache" in without else cache.append(layer, k, v)
         if attend == "new":
             keys, values, mask = k, v, torch.ones(n, n, dtype=torch.bool).tril()
-        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=scale)
         mixed = mixed.transpose(1, 2).flatten(2)
         mixed = mixed if "projection" in without else block.attention.projection(mixed)
         x = mixed if "attention's residual" in without else x + mixed
@@ -1418,7 +1424,16 @@ def read_on(model, ids, cache):
     return reading(model, ids, cache, position=0)
 
 
-@wrong("read-on", mistake="has no mask", says="positions see those after them: the mask is missing")
+@wrong(
+    "read-on",
+    mistake="has no mask",
+    says="positions see those after them: the mask is missing",
+    never=(
+        "norm",
+        "side by side",
+        "residual stream",
+    ),
+)
 def read_on(model, ids, cache):
     return reading(model, ids, cache, mask=lambda n, start: torch.ones(n, start + n, dtype=torch.bool))
 
@@ -1441,13 +1456,29 @@ def read_on(model, ids, cache):
     return reading(model, ids, cache, attend="new")
 
 
-@wrong("read-on", mistake="forgets the final norm", says="the final norm is missing")
+@wrong(
+    "read-on",
+    mistake="forgets the final norm",
+    says="the final norm is missing",
+    never=(
+        "mask is missing",
+        "side by side",
+        "residual stream",
+    ),
+)
 def read_on(model, ids, cache):
     return reading(model, ids, cache, norm=False)
 
 
 @wrong(
-    "read-on", mistake="joins the heads in the wrong order", says="right with one head, and wrong with three: at each"
+    "read-on",
+    mistake="joins the heads in the wrong order",
+    says="at a position their results belong side by side",
+    never=(
+        "mask is missing",
+        "norm",
+        "root of a head",
+    ),
 )
 @torch.no_grad()
 def read_on(model, ids, cache):
@@ -1511,6 +1542,16 @@ def read_on(model, ids, cache):
 )
 def read_on(model, ids, cache):
     return reading(model, ids, cache, without=("projection",))
+
+
+@wrong(
+    "read-on",
+    mistake="scales by the model's width",
+    says="divided by the root of a head's width",
+    never=("side by side",),
+)
+def read_on(model, ids, cache):
+    return reading(model, ids, cache, scale=model.config.d_model**-0.5)
 
 
 @wrong("read-on", mistake="puts nothing into the cache", says="read as if it were the first")
