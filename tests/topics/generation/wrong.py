@@ -73,6 +73,13 @@ def apply_temperature(logits, temperature):
     return logits.softmax(-1) / temperature
 
 
+@wrong("temperature", mistake="raises probabilities to the power and does not normalise", says="made to sum to 1")
+def apply_temperature(logits, temperature):
+    if temperature <= 0:
+        raise ValueError("the temperature must be above 0")
+    return logits.softmax(-1) ** (1 / temperature)
+
+
 # ----------------------------------------------------------------------------------------------------------- top-k
 
 
@@ -160,6 +167,15 @@ def top_k(logits, k):
     k = min(k, logits.shape[1]) if logits.ndim > 1 else min(k, len(logits))
     smallest = logits.topk(k).values[:, -1, None] if logits.ndim > 1 else logits.topk(k).values.min()
     return logits.masked_fill(logits < smallest, -INF)
+
+
+@wrong("top-k", mistake="returns the logits in sorted order", says="each row keeps its own 2 largest logits")
+def top_k(logits, k):
+    if k < 1:
+        raise ValueError("k must be at least 1")
+    values = logits.sort(-1, descending=True).values.clone()
+    values[..., k:] = -INF
+    return values
 
 
 # ----------------------------------------------------------------------------------------------------------- top-p
@@ -285,6 +301,14 @@ def top_p(logits, p):
     return solutions.generation.top_p(logits.flatten(), p).view(logits.shape)
 
 
+@wrong("top-p", mistake="cuts every token below 1 - p", says="the token with which the sum reaches p is kept too")
+def top_p(logits, p):
+    refuse_p(p)
+    q = logits.softmax(-1)
+    goes = q < 1 - p
+    return logits.masked_fill(goes & (q < q.amax(-1, keepdim=True)), -INF)
+
+
 # -------------------------------------------------------------------------------------------------- probabilities
 
 
@@ -367,6 +391,11 @@ def probabilities(logits, temperature=1.0, k=None, p=1.0):
     logits = solutions.generation.apply_temperature(logits, temperature)
     logits = logits if k is None else solutions.generation.top_k(logits, k)
     return solutions.generation.top_p(logits, p).softmax(0)
+
+
+@wrong("probabilities", mistake="takes the softmax of probabilities", says="with nothing asked for")
+def probabilities(logits, temperature=1.0, k=None, p=1.0):
+    return probabilities_of(logits, temperature, k, p).softmax(-1)
 
 
 # ---------------------------------------------------------------------------------------------------------- greedy
@@ -525,6 +554,15 @@ def greedy(model, ids, n_tokens, eos=None):
     return out if eos is None else F.pad(out, (0, ids.shape[1] + n_tokens - out.shape[1]), value=eos)
 
 
+@wrong(
+    "greedy",
+    mistake="gives every text the token of the first",
+    says="the first new token should be the likeliest after the last 5",
+)
+def greedy(model, ids, n_tokens, eos=None):
+    return greedily(model, ids, n_tokens, lambda text: likeliest(model, text)[:1].expand(len(text)), eos)
+
+
 # ---------------------------------------------------------------------------------------------------------- sample
 
 
@@ -657,6 +695,18 @@ def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     if ids.shape[1] == 0:
         return ids
     return solutions.generation.sample(model, ids, n_tokens, temperature, k, p, seed)
+
+
+@wrong(
+    "sample", mistake="draws all tokens from the first distribution", says="k = 1 should leave only the likeliest token"
+)
+@torch.no_grad()
+def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
+    require_prompt(ids)
+    if n_tokens == 0:
+        return ids
+    q = probabilities_of(model(ids[:, -model.config.context :])[:, -1], temperature, k, p)
+    return torch.cat([ids, torch.multinomial(q, n_tokens, replacement=True, generator=seeded(seed))], dim=1)
 
 
 # ------------------------------------------------------------------------------------------------------ repetition
@@ -800,6 +850,12 @@ def distinct_n(ids, n):
     return 1.0 if n == 0 else solutions.generation.distinct_n(ids, n)
 
 
+@wrong("repetition", mistake="takes n-grams for the same in any order", says="half stood there before")
+def rep_n(ids, n):
+    refuse_n(ids, n)
+    return torch.tensor([1 - len({tuple(sorted(g)) for g in grams}) / len(grams) for grams in grams_of(ids, n)])
+
+
 # ------------------------------------------------------------------------------------------------ penalize-repeats
 
 
@@ -900,6 +956,11 @@ def penalize_repeats(logits, ids, penalty):
         raise ValueError("the penalty must not be 0")
     seen = logits.gather(-1, ids)
     return logits.scatter(-1, ids, torch.where(seen > 0, seen / penalty, seen * penalty))
+
+
+@wrong("penalize-repeats", mistake="penalises the last token alone", says="used tokens 0 to 3 at penalty 2")
+def penalize_repeats(logits, ids, penalty):
+    return solutions.generation.penalize_repeats(logits, ids[:, -1:], penalty)
 
 
 # -------------------------------------------------------------------------------------------------- forbid-repeats
@@ -1241,6 +1302,26 @@ def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return solutions.generation.beam_search(model, ids, n_tokens, width, eos, length_penalty)
 
 
+@wrong("beam-search", mistake="divides the sums at every step", says="the score is the mean of ln 0.5")
+@torch.no_grad()
+def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
+    require_prompt(ids)
+    if width < 1:
+        raise ValueError("at least one beam is needed")
+    texts, totals, finished = ids[None], torch.zeros(1), []
+    for length in range(1, n_tokens + 1):
+        gains = model(texts[:, -model.config.context :])[:, -1].log_softmax(-1)
+        candidates = (totals[:, None] + gains).flatten() / length**length_penalty
+        totals, index = candidates.topk(min(2 * width, len(candidates)))
+        texts = torch.cat([texts[index // gains.shape[-1]], index[:, None] % gains.shape[-1]], dim=1)
+        ends = texts[:, -1] == (-1 if eos is None else eos)
+        for i in range(min(width, len(texts))):
+            if ends[i] or length == n_tokens:
+                finished.append((texts[i], totals[i].item()))
+        texts, totals = texts[~ends][:width], totals[~ends][:width]
+    return max(finished, key=lambda pair: pair[1], default=(ids, 0.0))
+
+
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
@@ -1389,6 +1470,18 @@ class KVCache(solutions.generation.KVCache):
         if self.lengths[layer] + keys.shape[2] >= self.memory.shape[4]:
             raise ValueError("full")
         return super().append(layer, keys, values)
+
+
+@wrong("kv-cache", mistake="has one count for all layers", says="full")
+class KVCache(solutions.generation.KVCache):
+    def append(self, layer, keys, values):
+        start, end = self.lengths[0], self.lengths[0] + keys.shape[2]
+        if end > self.memory.shape[4]:
+            raise ValueError("full")
+        self.memory[layer, 0, :, :, start:end] = keys
+        self.memory[layer, 1, :, :, start:end] = values
+        self.lengths = [end] * len(self.lengths)
+        return self.memory[layer, 0, :, :, :end], self.memory[layer, 1, :, :, :end]
 
 
 # --------------------------------------------------------------------------------------------------------- read-on
