@@ -401,8 +401,8 @@ def check_probabilities(logits, temperature, k, p):
         "temperature, then top-k, then top-p of what top-k has left",
         mistakes={
             "the temperature makes no difference": lambda: theirs(temperature=1.0),
-            "k makes no difference": lambda: theirs(k=None),
-            "p makes no difference": lambda: theirs(p=1.0),
+            "the value of k makes no difference": lambda: theirs(k=None),
+            "the value of p makes no difference": lambda: theirs(p=1.0),
         },
     )
 
