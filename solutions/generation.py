@@ -25,8 +25,8 @@ def apply_temperature(logits: Float[Tensor, "... vocab_size"], temperature: floa
 
     $$p_i \propto e^{\,\mathrm{logit}_i / \mathrm{temperature}}$$
 
-    Raises ValueError if the temperature is not above 0: at 0 itself the distribution would be a single token, and
-    that is what `greedy` is for.
+    `logits` is left as it is. Raises ValueError if the temperature is not above 0: at 0 itself the distribution would
+    be a single token, and that is what `greedy` is for.
 
     Source: Ackley, Hinton and Sejnowski (1985), "A Learning Algorithm for Boltzmann Machines".
     """
@@ -71,8 +71,8 @@ def probabilities(
 ) -> Float[Tensor, "... vocab_size"]:
     """The distribution that the next token is drawn from: each row is nowhere negative and sums to 1.
 
-    First the temperature, then top-k (unless `k` is None), then top-p of what top-k has left (unless `p` is 1). Raises
-    ValueError as these three do.
+    First the temperature, then top-k (unless `k` is None), then top-p of what top-k has left (unless `p` is 1).
+    `logits` is left as it is. Raises ValueError as these three do.
     """
     logits = apply_temperature(logits, temperature)
     if k is not None:
@@ -89,8 +89,8 @@ def greedy(
     """Continue each row of `ids` by the likeliest token, again and again; returns prompt and continuation.
 
     A row that has written the token `eos` has ended: `eos` is all that is added to it from then on. The work stops
-    after `n_tokens` tokens, or as soon as every row has ended. The model reads at most its last
-    `model.config.context` tokens. Raises ValueError if the prompt is empty.
+    after `n_tokens` tokens, or as soon as every row has ended; an `eos` in the prompt ends nothing. The model reads at
+    most the last `model.config.context` tokens. `ids` is left as it is. Raises ValueError if the prompt is empty.
     """
     require_prompt(ids)
     ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
@@ -117,8 +117,9 @@ def sample(
 ) -> Int[Tensor, "batch longer"]:
     """Continue each row of `ids` by `n_tokens` tokens drawn from `probabilities`; returns prompt and continuation.
 
-    The model reads at most its last `model.config.context` tokens. The same seed gives the same text, and torch's
-    global random state is left alone. Raises ValueError if the prompt is empty, and as `probabilities` does.
+    Every token of every row is a draw of its own. The same seed gives the same text, and torch's global random state
+    is left alone. The model reads at most the last `model.config.context` tokens. `ids` is left as it is. Raises
+    ValueError if the prompt is empty, and as `probabilities` does.
     """
     require_prompt(ids)
     generator = torch.Generator(ids.device).manual_seed(seed)
@@ -216,8 +217,8 @@ def beam_search(
     $$\mathrm{score} = \frac{\ln p(\text{new tokens} \mid \text{prompt})}
     {(\text{number of new tokens, eos included})^{\mathrm{length\_penalty}}}$$
 
-    whole, prompt and `eos` included. The model reads at most its last `model.config.context` tokens. Raises ValueError
-    if the prompt is empty or the width below 1.
+    whole, prompt and `eos` included. The model reads at most the last `model.config.context` tokens. `ids` is left as
+    it is. Raises ValueError if the prompt is empty or the width below 1.
 
     Source: Lowerre (1976), "The Harpy Speech Recognition System"; in these details as `transformers` does it with
     `early_stopping="never"`.
@@ -242,7 +243,7 @@ def beam_search(
 class KVCache:
     """The keys and values of every position that a GPT has read so far, layer by layer.
 
-    The memory for a whole context is taken once, so that adding a position copies nothing but its own key and value.
+    The memory for a whole context is taken once, so that adding a position need copy only its own key and value.
     `dtype` is that of the model's weights.
 
     Source: Shazeer (2019), "Fast Transformer Decoding: One Write-Head is All You Need", section 2.4.1.
@@ -262,7 +263,8 @@ class KVCache:
     ) -> tuple[Float[Tensor, "batch head position width"], Float[Tensor, "batch head position width"]]:
         """Store a layer's keys and values of new positions; returns all keys and values it holds, oldest first.
 
-        Raises ValueError, and stores nothing, if they do not fit into the context.
+        How they are kept is up to you: `self.memory` has room for them, and `self.lengths` counts the positions that
+        each layer holds. Raises ValueError, and neither stores nor counts them, if they do not fit into the context.
         """
         start, end = self.lengths[layer], self.lengths[layer] + keys.shape[2]
         held, context = self.memory[layer], self.memory.shape[4]
@@ -278,9 +280,9 @@ class KVCache:
 def read_on(model: GPT, ids: Int[Tensor, "batch new"], cache: KVCache) -> Float[Tensor, "batch new vocab_size"]:
     """Logits of the tokens `ids`, which follow those that `cache` knows: the model reads only what is new.
 
-    The result equals the last rows of `model(whole text)`. Queries are computed for the new positions alone; keys and
-    values of the earlier ones come out of the cache, where those of the new ones are put. Raises ValueError if earlier
-    and new tokens together do not fit into the context.
+    The result equals the last rows of `model(whole text)` to within 1e-5. Queries are computed for the new positions
+    alone; keys and values of the earlier ones come out of the cache, where those of the new ones are put. Raises
+    ValueError if earlier and new tokens together do not fit into the context.
     """
     start, n = cache.length(), ids.shape[1]
     if start + n > model.config.context:
@@ -308,9 +310,9 @@ def write(
 ) -> Int[Tensor, "batch longer"]:
     """Continue each row of `ids` by `n_tokens` tokens, reading each position only once; returns both together.
 
-    Without a seed every token is the likeliest, as in `greedy`; with one it is drawn, as in `sample`. Raises ValueError
-    if the prompt is empty, if prompt and continuation together are longer than the context (a cache cannot slide: each
-    position would change), and as `probabilities` does.
+    Without a seed (None) every token is the likeliest, as in `greedy`; with one, 0 included, it is drawn, as in
+    `sample`. `ids` is left as it is. Raises ValueError if the prompt is empty, if prompt and continuation together are
+    longer than the context (a cache cannot slide: each position would change), and as `probabilities` does.
     """
     require_prompt(ids)
     batch, n = ids.shape

@@ -20,6 +20,7 @@
 # any number of axes before it.
 
 # %% given="setup"
+import copy
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,7 @@ import torch.nn.functional as F
 
 from labkit import checkpoint
 from labkit.testing import checks, probes
-from labkit.testing.checks import check_refused, token_ids
+from labkit.testing.checks import check_equal, check_number, check_refused, token_ids
 from labkit.testing.answers import fresh_seed
 from labkit.testing.oracles import library_beams, library_distinct, library_gpt2, library_probabilities
 from labkit.testing.oracles import library_text, library_tokenizer
@@ -85,13 +86,12 @@ def model_of(logits, context=8):
     return LoadedGPT(config, weights)
 
 
-def within_context(function, *args, **kwargs):
-    """The result of a call whose prompt is longer than the context."""
+def accepted(hint, function, *args, **kwargs):
+    """The result of a call that must not be refused."""
     try:
         return function(*args, **kwargs)
     except ValueError as error:
-        hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
-        raise AssertionError(hint) from error
+        raise AssertionError(f"{hint} (your code raised {error!r})") from error
 
 
 def check_kept(function, *args):
@@ -120,35 +120,47 @@ from solutions.generation import apply_temperature
 
 
 # %% test="temperature" points=1
-def test_temper_raises_probabilities_to_a_power():
-    logits = numbers(1, 3, 7, scale=2.0)
+def check_temperature(logits, temperature):
+    """Assert that the result is logits, and that their softmax is the wanted one."""
+    got = apply_temperature(logits.clone(), temperature)
+    assert isinstance(got, torch.Tensor) and got.shape == logits.shape, "the result should be logits of the same shape"
+    is_probability = (got.sum(-1) - 1).abs().max() < 1e-6
+    assert not is_probability, "each row of the result sums to 1: return logits, not probabilities"
+    check_tensor(
+        got.softmax(-1),
+        library_probabilities(logits, temperature),
+        f"temperature {temperature}: the softmax of the result should be p ** (1 / temperature), made to sum to 1",
+        mistakes={
+            "it works the wrong way round: a temperature below 1 should make the distribution sharper, one above 1 flatter": (
+                library_probabilities(logits, 1 / temperature)
+            ),
+            "the temperature makes no difference to the result": logits.softmax(-1),
+        },
+    )
+
+
+def test_temperature_raises_probabilities_to_a_power():
     for temperature in (0.5, 3.0):
-        powers = logits.softmax(-1) ** (1 / temperature)
-        want = powers / powers.sum(-1, keepdim=True)
-        hint = (
-            f"temperature {temperature}: the softmax of the result should be p ** (1 / temperature), made to sum to 1"
-        )
-        got = apply_temperature(logits, temperature)
-        assert isinstance(got, torch.Tensor) and got.shape == (3, 7), "the result should be logits of the same shape"
-        is_probability = (got.sum(-1) - 1).abs().max() < 1e-6
-        assert not is_probability, "each row of the result sums to 1: return logits, not probabilities"
-        check_tensor(got.softmax(-1), want, hint)
+        check_temperature(numbers(1, 3, 7, scale=2.0), temperature)
+    for shape in ((5,), (2, 3, 5)):
+        check_temperature(numbers(2, *shape), 0.7)
 
 
-def test_temper_refuses_zero():
+def test_temperature_must_be_above_0():
     check_refused("temperature 0 leaves no distribution", apply_temperature, numbers(2, 4), 0.0)
+    check_refused("a temperature below 0 would prefer the worst", apply_temperature, numbers(2, 4), -1.0)
+
+
+def test_temperature_leaves_its_logits_alone():
+    check_kept(apply_temperature, numbers(3, 3, 5), 2.0)
 
 
 # %% test="temperature-any" of="temperature" points=1
-def test_temper_any_axes_hidden():
+def test_temperature_any_axes_hidden():
     seed = fresh_seed()
     temperature = 0.3 + seed % 7 / 10
     for shape in ((5,), (2, 3, 5)):
-        logits = numbers(seed, *shape, scale=3.0)
-        want = (logits / temperature).softmax(-1)
-        check_tensor(
-            apply_temperature(logits, temperature).softmax(-1), want, f"wrong for logits with {len(shape)} axes"
-        )
+        check_temperature(numbers(seed, *shape, scale=3.0), temperature)
     check_kept(apply_temperature, numbers(seed, 3, 5), temperature)
     check_refused("a temperature below 0 would prefer the worst", apply_temperature, numbers(seed, 4), -temperature)
 
@@ -166,30 +178,64 @@ from solutions.generation import top_k
 
 # %% test="top-k" points=1
 def test_top_k_keeps_the_largest():
-    logits = torch.tensor([[1.0, 4.0, -2.0, 3.0], [-9.0, -1.0, -5.0, -2.0]])
-    inf = math.inf
-    hint = "each row keeps its own 2 largest logits as they are; the others become -inf"
-    check_tensor(top_k(logits, 2), torch.tensor([[-inf, 4, -inf, 3], [-inf, -1, -inf, -2]]).double(), hint)
+    logits, inf = torch.tensor([[1.0, 4.0, -2.0, 3.0], [-9.0, -1.0, -5.0, -2.0]]).double(), math.inf
+    check_tensor(
+        top_k(logits.clone(), 2),
+        torch.tensor([[-inf, 4, -inf, 3], [-inf, -1, -inf, -2]]).double(),
+        "each row keeps its own 2 largest logits as they are; the others become -inf",
+        mistakes={
+            "the tokens that are cut get the logit 0, which still has a probability: it should be -inf": (
+                torch.tensor([[0, 4, 0, 3], [0, -1, 0, -2]])
+            ),
+            "these are the 2 largest logits of both rows together: each row keeps its own": (
+                torch.tensor([[-inf, 4, -inf, 3], [-inf] * 4])
+            ),
+            "one token too few is kept: the k-th largest stays too": (
+                torch.tensor([[-inf, 4, -inf, -inf], [-inf, -1, -inf, -inf]])
+            ),
+            "one token too many is kept": torch.tensor([[1, 4, -inf, 3], [-inf, -1, -5, -2]]),
+            "the smallest logits are kept, and should be cut": torch.tensor(
+                [[1, -inf, -2, -inf], [-9, -inf, -5, -inf]]
+            ),
+            "only the logits that are kept came back: every token should keep its place": (
+                torch.tensor([[4, 3], [-1, -2]])
+            ),
+        },
+    )
+
+
+def check_top_k(logits, k):
+    """Assert that top_k cuts as transformers does, whatever axes come before the vocabulary's."""
+    from transformers.generation import TopKLogitsWarper
+
+    rows = logits.view(-1, logits.shape[-1])
+    hint = f"{logits.ndim} axes, k = {k}: each row keeps its k largest logits as they are, the others become -inf"
+    check_tensor(top_k(logits.clone(), k), TopKLogitsWarper(k)(None, rows).view(logits.shape), hint)
+
+
+def test_top_k_of_any_axes():
+    for shape in ((7,), (2, 3, 7)):
+        for k in (1, 3, 7):
+            check_top_k(numbers(3, *shape), k)
 
 
 def test_top_k_of_any_size():
-    logits = numbers(3, 2, 5)
-    check_tensor(top_k(logits, 99), logits, "a k larger than the vocabulary should keep all tokens")
-    check_refused("k = 0 leaves no token", top_k, logits, 0)
+    check_tensor(top_k(numbers(3, 2, 5), 99), numbers(3, 2, 5), "a k larger than the vocabulary should keep all tokens")
+    check_refused("k = 0 leaves no token", top_k, numbers(3, 2, 5), 0)
+    check_refused("a k below 0 would leave no token", top_k, numbers(3, 2, 5), -1)
+
+
+def test_top_k_leaves_its_logits_alone():
+    check_kept(top_k, numbers(3, 3, 5), 2)
 
 
 # %% test="top-k-any" of="top-k" points=1
 def test_top_k_any_axes_hidden():
-    from transformers.generation import TopKLogitsWarper
-
     seed = fresh_seed()
     vocab_size = 6 + seed % 9
     for shape in ((vocab_size,), (3, vocab_size), (2, 3, vocab_size)):
-        logits = numbers(seed, *shape) - 3
         for k in (1, 2 + seed % 4, vocab_size):
-            want = TopKLogitsWarper(k)(None, logits.view(-1, vocab_size)).view(shape)
-            hint = f"each row keeps its k largest logits as they are, the others become -inf: not so with k = {k}"
-            check_tensor(top_k(logits, k), want, hint)
+            check_top_k(numbers(seed, *shape) - 3, k)
     check_kept(top_k, numbers(seed, 3, 5), 2)
     check_refused("a k below 0 would leave no token", top_k, numbers(seed, 4), -1)
 
@@ -219,51 +265,94 @@ from solutions.generation import top_p
 # %% test="top-p" points=2
 def kept(logits):
     """Which tokens have a logit above -infinity: their ids."""
-    assert isinstance(logits, torch.Tensor), f"the result should be a tensor, but it is {type(logits).__name__}"
+    assert isinstance(logits, torch.Tensor), f"the result should be a tensor, but it is {checks.called(logits)}"
     return (logits > -math.inf).nonzero()[:, -1].tolist()
 
 
 def test_top_p_keeps_the_token_that_reaches_p():
     logits = torch.tensor([0.15, 0.5, 0.1, 0.25]).double().log()
-    got = kept(top_p(logits, 0.6))
-    assert got != [1], "0.5 alone does not reach p = 0.6: the token with which the sum reaches p is kept too"
-    assert got == [1, 3], f"of probabilities .15 .5 .1 .25, p = 0.6 keeps tokens 1 and 3, and not {got}"
-    got = kept(top_p(logits, 0.3))
-    assert got == [1], f"p = 0.3 is reached by the likeliest token, number 1, alone; kept were {got}"
-    check_tensor(top_p(logits, 0.6)[[1, 3]], logits[[1, 3]], "the logits of what is kept should stay as they are")
-
-
-def test_top_p_of_any_size():
-    logits = numbers(4, 3, 50)
-    check_tensor(top_p(logits, 1.0), logits, "p = 1 should keep every token")
-    for p in (0.0, 1.5):
-        check_refused(f"p = {p} is no share of the probability", top_p, logits, p)
-    for row in (logits[0], torch.zeros(4).double()):
-        got = kept(top_p(row, 1e-20))
-        assert len(got) == 1, f"however small p is, a likeliest token reaches it and stays; with p = 1e-20 stay {got}"
+    check_equal(
+        kept(top_p(logits.clone(), 0.3)),
+        [1],
+        "of probabilities .15 .5 .1 .25, the likeliest alone reaches p = 0.3: token 1 stays, and no other",
+        mistakes={
+            "no token is left: the one with which the sum reaches p stays": [],
+            "no token is cut: those that are should get the logit -inf": [0, 1, 2, 3],
+            "the likeliest token is cut: begin with the likeliest": [0, 2, 3],
+            "token 0 stays in place of the likeliest: the mask is still in the sorted order, not the vocabulary's": [0],
+        },
+    )
+    check_equal(
+        kept(top_p(logits.clone(), 0.6)),
+        [1, 3],
+        "of probabilities .15 .5 .1 .25, tokens 1 and 3 together reach p = 0.6, and they stay",
+        mistakes={"0.5 alone does not reach p = 0.6: the token with which the sum reaches p is kept too": [1]},
+    )
+    hint = "the logits of the tokens that stay should be what they were"
+    check_tensor(top_p(logits.clone(), 0.6)[[1, 3]], logits[[1, 3]], hint)
 
 
 def test_top_p_stops_when_p_is_reached():
     # Probabilities of 1/4 and 1/8 and their sums are exact.
     for n in (4, 8):
-        got = kept(top_p(torch.zeros(n).double(), 0.5))
-        assert len(got) == n // 2, (
-            f"of {n} equally likely tokens {n // 2} reach p = 0.5 exactly, which is enough; kept were {len(got)}"
+        got = len(kept(top_p(torch.zeros(n).double(), 0.5)))
+        assert got <= n // 2, (
+            f"of {n} equally likely tokens {n // 2} reach p = 0.5 exactly, and that is enough; {got} were kept"
         )
+        assert got == n // 2, f"of {n} equally likely tokens {got} do not reach p = 0.5; it takes {n // 2}"
+
+
+def test_top_p_cuts_each_row_by_itself():
+    rows, inf = torch.tensor([[0.15, 0.5, 0.1, 0.25], [0.06, 0.04, 0.8, 0.1]]).double().log(), math.inf
+    check_tensor(
+        top_p(rows.clone(), 0.6),
+        rows.masked_fill(torch.tensor([[True, False, True, False], [True, True, False, True]]), -inf),
+        "two rows: of .15 .5 .1 .25 tokens 1 and 3 stay at p = 0.6, of .06 .04 .8 .1 token 2 alone",
+        mistakes={
+            "both rows keep the tokens that the first should: cut each by itself": (
+                rows.masked_fill(torch.tensor([True, False, True, False]), -inf)
+            ),
+            "p is reached by both rows together: cut each by itself": (
+                rows.masked_fill(torch.tensor([[True, False, True, True], [True, True, False, True]]), -inf)
+            ),
+        },
+    )
+    for shape in ((9,), (4, 9), (2, 3, 9)):
+        check_top_p(numbers(4, *shape, scale=2.0), 0.8)
+
+
+def check_top_p(logits, p):
+    """Assert that top_p cuts as transformers does, whatever axes come before the vocabulary's."""
+    from transformers.generation import TopPLogitsWarper
+
+    rows = logits.view(-1, logits.shape[-1])
+    hint = (
+        f"{logits.ndim} axes, p = {p}: each row keeps its likeliest tokens until they reach p, the others become -inf"
+    )
+    check_tensor(top_p(logits.clone(), p), TopPLogitsWarper(p)(None, rows).view(logits.shape), hint)
+
+
+def test_top_p_of_any_size():
+    for logits in (numbers(4, 30, 50), torch.tensor([0.0, -50.0, -45.0]).double()):
+        check_tensor(top_p(logits.clone(), 1.0), logits, "p = 1 should keep every token, however unlikely it is")
+    for row in (numbers(4, 50), torch.zeros(4).double()):
+        got = kept(top_p(row.clone(), 1e-20))
+        assert len(got) == 1, f"however small p is, a likeliest token reaches it and stays; with p = 1e-20 stay {got}"
+    for p in (0.0, -0.5, 1.5):
+        check_refused(f"p = {p} is no share of the probability", top_p, numbers(4, 5), p)
+
+
+def test_top_p_leaves_its_logits_alone():
+    check_kept(top_p, numbers(5, 3, 5), 0.5)
 
 
 # %% test="top-p-any" of="top-p" points=1
 def test_top_p_any_axes_hidden():
-    from transformers.generation import TopPLogitsWarper
-
     seed = fresh_seed()
     vocab_size = 30 + seed % 9
     for shape in ((vocab_size,), (4, vocab_size), (2, 3, vocab_size)):
-        logits = numbers(seed, *shape, scale=2.0)
         for p in (0.05, 0.5, 0.9):
-            want = TopPLogitsWarper(p)(None, logits.view(-1, vocab_size)).view(shape)
-            hint = f"not the tokens that p = {p} keeps, with {len(shape)} axes: each row is sorted and cut by itself"
-            check_tensor(top_p(logits, p), want, hint)
+            check_top_p(numbers(seed, *shape, scale=2.0), p)
     check_kept(top_p, numbers(seed, 3, 5), 0.5)
 
 
@@ -280,34 +369,80 @@ from solutions.generation import probabilities
 def test_probabilities_make_a_distribution():
     logits = numbers(5, 4, 12, scale=2.0)
     check_tensor(
-        probabilities(logits),
+        probabilities(logits.clone()),
         logits.softmax(-1),
         "with nothing asked for, the probabilities are the softmax of the logits",
+        mistakes={
+            "these are logits: the softmax is missing": logits,
+            "these are the logarithms of the probabilities": logits.log_softmax(-1),
+            "the softmax is taken over another axis than the vocabulary's": logits.softmax(0),
+        },
     )
-    got = probabilities(logits, temperature=1.5, k=6, p=0.8)
-    hint = "the probabilities of each row should sum to 1: take the softmax after cutting"
+    got = probabilities(logits.clone(), temperature=1.5, k=6, p=0.8)
+    hint = "the probabilities of each row should sum to 1: what is cut leaves its share to the others"
     check_tensor(got.sum(-1), torch.ones(4).double(), hint)
+
+
+def test_probabilities_of_one_way_alone():
+    for temperature, k, p in ((2.5, None, 1.0), (1.0, 3, 1.0), (1.0, None, 0.7)):
+        check_probabilities(numbers(6, 5, 12, scale=2.0), temperature, k, p)
+
+
+def check_probabilities(logits, temperature, k, p):
+    """Assert that the distribution is that of transformers."""
+
+    def theirs(temperature=temperature, k=k, p=p):
+        return library_probabilities(logits, temperature, k, p)
+
+    check_tensor(
+        probabilities(logits.clone(), temperature, k, p),
+        theirs(),
+        f"temperature {temperature}, k {k}, p {p}: not the distribution that transformers draws from; take first the "
+        "temperature, then top-k, then top-p of what top-k has left",
+        mistakes={
+            "the temperature makes no difference": lambda: theirs(temperature=1.0),
+            "the value of k makes no difference": lambda: theirs(k=None),
+            "the value of p makes no difference": lambda: theirs(p=1.0),
+        },
+    )
+
+
+def test_probabilities_keep_the_order():
+    # Of probabilities .6, .3, .1, temperature 2 makes .47, .33, .19: the likeliest does not reach p = 0.55 any more.
+    logits, powers = torch.tensor([0.6, 0.3, 0.1]).double().log(), torch.tensor([0.6, 0.3, 0.1]).double() ** 0.5
+    check_tensor(
+        probabilities(logits, temperature=2.0, p=0.55),
+        torch.tensor([powers[0], powers[1], 0.0]).double() / powers[:2].sum(),
+        "of .6 .3 .1, made .47 .33 .19 by temperature 2, the first two stay at p = 0.55",
+        mistakes={"top-p comes before the temperature, and should come after it": torch.tensor([1.0, 0, 0])},
+    )
+    # Of .4 .3 .2 .1, top-k leaves .57 and .43, and of these the first alone reaches p = 0.5.
+    check_tensor(
+        probabilities(torch.tensor([0.4, 0.3, 0.2, 0.1]).double().log(), k=2, p=0.5),
+        torch.tensor([1.0, 0, 0, 0]),
+        "of .4 .3 .2 .1, k = 2 leaves .57 and .43, and of these p = 0.5 leaves the first",
+        mistakes={"top-p comes before top-k, and should cut what top-k has left": torch.tensor([4 / 7, 3 / 7, 0, 0])},
+    )
+
+
+def test_probabilities_of_any_logits():
+    for shape in ((9,), (2, 3, 9)):
+        got = probabilities(numbers(7, *shape), 0.7, 3, 0.9)
+        assert isinstance(got, torch.Tensor) and got.shape == shape, "the result should have the shape of the logits"
+    huge = torch.tensor([[1001.0, 1000.0, 0.0]]).double()
+    check_tensor(probabilities(huge), huge.softmax(-1), "logits of 1,000 are too large for `exp`, not for the softmax")
+    check_refused("temperature 0 leaves no distribution", probabilities, numbers(7, 9), temperature=0.0)
+    check_refused("k = 0 leaves no token, and does not mean that none is cut", probabilities, numbers(7, 9), k=0)
     for p in (0.0, 2.0):
-        check_refused(f"p = {p} is no share of the probability", probabilities, logits, p=p)
-
-
-def test_probabilities_of_a_warm_model():
-    # Of probabilities .6, .3, .1, temperature 2 makes .47, .33, .19.
-    logits = torch.tensor([0.6, 0.3, 0.1]).double().log()
-    got = probabilities(logits, temperature=2.0, p=0.55)
-    assert isinstance(got, torch.Tensor) and got.shape == (3,), "one chance for each of 3 tokens is wanted"
-    assert got[1] > 0, "the temperature comes first: at temperature 2 the likeliest of .6 .3 .1 does not reach p = 0.55"
+        check_refused(f"p = {p} is no share of the probability", probabilities, numbers(7, 9), p=p)
+    check_kept(probabilities, numbers(7, 2, 9), 2.0, 3, 0.8)
 
 
 # %% test="probabilities-any" of="probabilities" points=1
 def test_probabilities_equal_those_of_transformers_hidden():
     logits = numbers(fresh_seed(), 200, 20, scale=2.0)
     for temperature, k, p in ((0.7, None, 0.9), (1.8, 5, 1.0), (1.3, 6, 0.8), (2.0, 100, 0.7)):
-        hint = (
-            "not transformers' distribution: first the temperature, then the k likeliest, then p of what these have left, "
-            f"and the softmax at the end (temperature {temperature}, k {k}, p {p})"
-        )
-        check_tensor(probabilities(logits, temperature, k, p), library_probabilities(logits, temperature, k, p), hint)
+        check_probabilities(logits, temperature, k, p)
 
 
 # %% [markdown]
@@ -330,70 +465,138 @@ from solutions.generation import greedy
 SMALL = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=3, n_layer=2)
 
 
-def check_text(got, want, hint):
-    """Assert that token ids are the wanted ones, and say where they first differ."""
-    assert isinstance(got, torch.Tensor), f"the result should be a tensor, but it is {type(got).__name__}"
-    assert got.shape == want.shape, f"the shape is {tuple(got.shape)} and should be {tuple(want.shape)}; {hint}"
-    different = (got != want).nonzero().tolist()
-    assert not different, (
-        f"{hint} (first at {different[0]}: {got[tuple(different[0])]}, not {want[tuple(different[0])]})"
-    )
+def likeliest(theirs, text):
+    """The likeliest next token of each text, as transformers' model says."""
+    return theirs(text).logits[:, -1].argmax(-1, keepdim=True)
 
 
 def test_greedy_writes_like_transformers():
     theirs, prompt = random_gpt2(SMALL, 10), token_ids(11, 23, 4, 6)
-    got = greedy(loaded(theirs, SMALL), prompt, 12)
-    assert isinstance(got, torch.Tensor) and got.shape == (4, 18), "6 tokens of prompt and 12 new ones make (4, 18)"
-    check_text(got[:, :6], prompt, "the result should begin with the prompt")
-    hint = "each new token should be the likeliest after all tokens before it"
-    check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
+    model, want = loaded(theirs, SMALL), library_text(theirs, prompt, 12, do_sample=False)
+    check_tensor(
+        greedy(model, prompt, 1),
+        want[:, :7],
+        "one token: the prompt should come back, and after it the likeliest token",
+        mistakes={
+            "the prompt is missing: prompt and continuation should come back together": want[:, 6:7],
+            "the model read only the last token: it should read all of the prompt": lambda: torch.cat(
+                [prompt, likeliest(theirs, prompt[:, -1:])], dim=1
+            ),
+            "the logits after the first token were taken: those after the last one tell what comes next": lambda: (
+                torch.cat([prompt, likeliest(theirs, prompt[:, :1])], dim=1)
+            ),
+        },
+    )
+    check_tensor(
+        greedy(model, prompt, 12),
+        want,
+        "each new token should be the likeliest after all tokens before it",
+        mistakes={"the prompt is missing: prompt and continuation should come back together": want[:, 6:]},
+    )
 
 
-def check_likeliest(theirs, got, start):
-    """Assert that the tokens from `start` on are the likeliest that a model with a context of 5 can tell."""
-    for i in range(start, got.shape[1]):
-        want = theirs(got[:, i - 5 : i]).logits[:, -1].argmax(-1)
-        hint = f"with a context of 5, token {i} should be the likeliest after the 5 tokens before it"
-        check_text(got[:, i], want, hint)
+NARROW = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
+
+
+def check_long_prompts(way, seed, **how):
+    """Assert that a way to write the likeliest reads the last tokens of prompts that are longer than the context."""
+    theirs, prompt = random_gpt2(NARROW, seed), token_ids(seed + 1, 11, 40, 9)
+    model = loaded(theirs, NARROW)
+    hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
+    accepted(hint, way, model, prompt, 1, **how)
+    hint = "a text may grow beyond the context: each time, give the model only its last `context` tokens"
+    got = accepted(hint, way, model, prompt, 7, **how)
+    assert isinstance(got, torch.Tensor) and got.shape == (40, 16), (
+        "a prompt longer than the context stays in the result whole: 9 tokens and 7 new ones make (40, 16)"
+    )
+    check_tensor(
+        got[:, 9:10],
+        likeliest(theirs, prompt[:, -5:]),
+        "with a context of 5, the first new token should be the likeliest after the last 5 of the prompt's 9",
+        mistakes={
+            "the model read the first `context` tokens: it should read the last": likeliest(theirs, prompt[:, :5]),
+            "the model read one token too few: a context of 5 has room for the last 5": likeliest(
+                theirs, prompt[:, -4:]
+            ),
+        },
+    )
+    for i in range(10, 16):
+        hint = "with a context of 5, each new token should be the likeliest after the 5 before it, new ones among them"
+        check_tensor(got[:, i : i + 1], likeliest(theirs, got[:, i - 5 : i]), hint)
+
+
+def check_prompts(way, seed):
+    """Assert what a way to write does with an empty prompt, when no tokens are asked for, and to its prompt."""
+    model, prompt = loaded(random_gpt2(NARROW, seed), NARROW), token_ids(seed, 11, 2, 3)
+    check_refused("a prompt without tokens leaves nothing to continue", way, model, prompt[:, :0], 2)
+    check_tensor(way(model, prompt, 0), prompt, "no new tokens were asked for: the prompt should come back")
+    check_kept(way, model, prompt, 2)
 
 
 def test_greedy_reads_the_last_tokens():
-    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    theirs, prompt = random_gpt2(config, 14), token_ids(15, 11, 40, 7)
-    got = within_context(greedy, loaded(theirs, config), prompt, 3)
-    assert got.shape == (40, 10), "7 tokens of prompt and 3 new ones make (40, 10)"
-    check_likeliest(theirs, got, 7)
+    check_long_prompts(greedy, 14)
+
+
+def test_greedy_of_any_prompt():
+    check_prompts(greedy, 15)
 
 
 # %% test="greedy-eos" of="greedy" points=1
-def test_greedy_ends():
-    # The model writes 3 whatever it has read; the first prompt holds a 3 already.
-    model = model_of(torch.tensor([0.0, 1.0, 0.5, 2.0]).double())
-    got = greedy(model, torch.tensor([[3, 0], [1, 2]]), 5, eos=3)
-    hint = "both texts write eos at once and the work should stop there; an eos in the prompt ends nothing"
-    check_text(got, torch.tensor([[3, 0, 3], [1, 2, 3]]), hint)
-
-
 def test_greedy_waits_for_the_others():
-    theirs, prompt = random_gpt2(SMALL, 12), token_ids(13, 23, 5, 4)
-    written = library_text(theirs, prompt, 12, do_sample=False)
-    for eos in sorted(set(written[:, 5:9].flatten().tolist()))[:4]:
-        want = library_text(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
-        hint = "a text that has written eos is filled with eos until all have ended"
-        check_text(greedy(loaded(theirs, SMALL), prompt, 12, eos=eos), want, hint)
+    # The text that ends first, by writing 19, holds a 19 in its prompt.
+    theirs, eos, prompt = random_gpt2(SMALL, 67), 19, token_ids(13, 23, 30, 4)[:2]
+    prompt[1, 1] = eos
+    free = library_text(theirs, prompt, 12, do_sample=False)
+    want = library_text(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
+    first = 5 + (free[:, 4:] == eos).any(0).long().argmax()
+    prompt_ends = want.clone()
+    prompt_ends[1, 4:] = eos
+    check_tensor(
+        greedy(loaded(theirs, SMALL), prompt, 12, eos=eos),
+        want,
+        "a text that has written eos is filled with eos until all have ended",
+        mistakes={
+            "eos changes nothing: these are the texts without it": free,
+            "a text that has written eos goes on: it should be filled with eos": free[:, : want.shape[1]],
+            "all texts stop as soon as one has written eos: the others should go on": want[:, :first],
+            "the texts are right and then filled with eos to the end: stop as soon as all have ended": (
+                F.pad(want, (0, 16 - want.shape[1]), value=eos)
+            ),
+            "a text whose prompt holds eos counts as ended: only an eos that was written ends a text": prompt_ends,
+        },
+    )
+
+
+def test_greedy_ends():
+    # A model that writes the same token whatever it has read.
+    for eos, logits in ((3, [0.0, 1.0, 0.5, 2.0]), (0, [2.0, 1.0, 0.5, 0.0])):
+        got = greedy(model_of(torch.tensor(logits).double()), torch.tensor([[3, 0], [1, 2]]), 5, eos=eos)
+        want = torch.tensor([[3, 0, eos], [1, 2, eos]])
+        check_tensor(
+            got,
+            want,
+            f"both texts write eos, token {eos}, at once and the work should stop there",
+            mistakes={
+                "token 0 may be eos too: only None means that there is none": torch.tensor(
+                    [[3] + [0] * 6, [1, 2] + [0] * 5]
+                )
+            },
+        )
 
 
 # %% test="greedy-long" of="greedy" points=1
-def test_greedy_beyond_the_context_hidden():
-    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    theirs, prompt = random_gpt2(config, fresh_seed()), token_ids(fresh_seed(), 11, 40, 9)
-    model = loaded(theirs, config)
-    got = within_context(greedy, model, prompt, 7)
-    assert got.shape == (40, 16), "a prompt longer than the context stays in the result whole"
-    check_likeliest(theirs, got, 9)
-    check_refused("a prompt without tokens leaves nothing to continue", greedy, model, prompt[:, :0], 3)
-    assert torch.equal(greedy(model, prompt, 0), prompt), "no new tokens were asked for: the prompt should come back"
-    check_kept(greedy, model, prompt, 2)
+def test_greedy_ends_as_in_transformers_hidden():
+    theirs, prompt = random_gpt2(SMALL, fresh_seed()), token_ids(fresh_seed(), 23, 5, 4)
+    written = library_text(theirs, prompt, 12, do_sample=False)
+    for eos in sorted(set(written[:, 5:9].flatten().tolist()))[:3]:
+        want = library_text(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
+        hint = "a text that has written eos is filled with eos until all have ended"
+        check_tensor(greedy(loaded(theirs, SMALL), prompt, 12, eos=eos), want, hint)
+
+
+def test_greedy_of_any_prompt_hidden():
+    check_long_prompts(greedy, fresh_seed())
+    check_prompts(greedy, fresh_seed())
 
 
 # %% [markdown]
@@ -407,65 +610,111 @@ from solutions.generation import sample
 
 
 # %% test="sample" points=2
-def test_sample_follows_its_seed():
-    model, prompt = loaded(random_gpt2(SMALL, 20), SMALL), token_ids(21, 23, 2, 3)
-    first = probes.seeded(1, sample, model, prompt, 8, 2.0, None, 1.0, 9)
-    assert isinstance(first, torch.Tensor) and first.shape == (2, 11), "3 tokens of prompt and 8 new ones make (2, 11)"
-    check_text(first[:, :3], prompt, "the result should begin with the prompt")
-    again = probes.seeded(2, sample, model, prompt, 8, 2.0, None, 1.0, 9)
-    check_text(again, first, "the same seed gave another text: draw from a generator with this seed")
-    others = [sample(model, prompt, 8, 2.0, seed=seed) for seed in range(4)]
-    assert not all(torch.equal(first, other) for other in others), "four other seeds all gave the same text"
-
-
 def test_sample_with_one_candidate_is_greedy():
     theirs, prompt = random_gpt2(SMALL, 22), token_ids(23, 23, 3, 5)
-    want = library_text(theirs, prompt, 10, do_sample=False)
-    model = loaded(theirs, SMALL)
-    hint = "should leave only the likeliest token, given all tokens before it"
-    check_text(sample(model, prompt, 10, 1.0, k=1, seed=3), want, f"k = 1 {hint}")
-    check_text(sample(model, prompt, 10, 1.0, p=1e-6, seed=3), want, f"p = 0.000001 {hint}")
+    model, want = loaded(theirs, SMALL), library_text(theirs, prompt, 10, do_sample=False)
+    got = sample(model, prompt, 10, 1.0, k=1, seed=3)
+    check_tensor(
+        got,
+        want,
+        "k = 1 should leave only the likeliest token, given all tokens before it",
+        mistakes={"the prompt is missing: prompt and continuation should come back together": want[:, 5:]},
+    )
+    hint = "p = 0.000001 should leave only the likeliest token, given all tokens before it"
+    check_tensor(sample(model, prompt, 10, 1.0, p=1e-6, seed=3), want, hint)
 
 
-# %% test="sample-any" of="sample" points=2
-def distance(drawn, wanted):
-    """Half the sum of the differences between the shares of drawn tokens and their wanted probabilities."""
-    shares = drawn.flatten().bincount(minlength=len(wanted)) / drawn.numel()
-    return (shares - wanted).abs().sum().item() / 2
+def check_seed(way, model, prompt):
+    """Assert that the seed makes the text, and torch's own random numbers have no part in it."""
+    first = probes.seeded(1, way, model, prompt, 12, 2.0, None, 1.0, 9)
+    again = probes.seeded(2, way, model, prompt, 12, 2.0, None, 1.0, 9)
+    check_tensor(again, first, "the same seed gave another text: draw from a generator with this seed")
+    assert not torch.equal(first, way(model, prompt, 12, k=1)), "at temperature 2 these are still the likeliest tokens"
+    others = [way(model, prompt, 12, 2.0, seed=seed) for seed in range(4)]
+    assert not all(torch.equal(first, other) for other in others), "four other seeds all gave the same text"
+    untouched = torch.rand(4, generator=torch.Generator().manual_seed(7))
+    left = probes.drawn_after(7, way, model, prompt, 2, 2.0, None, 1.0, 9)
+    assert torch.equal(left, untouched), "torch's global random state was changed: seed a generator of your own"
 
 
-def test_sample_draws_each_token_anew_hidden():
-    model = model_of(torch.zeros(12).double())
-    drawn = sample(model, torch.zeros(40, 1, dtype=torch.long), 12, seed=fresh_seed())[:, 1:]
+def check_draws_anew(way, seed):
+    """Assert that each token of each text is a draw of its own."""
+    drawn = way(model_of(torch.zeros(12).double(), context=14), torch.zeros(40, 1, dtype=torch.long), 12, seed=seed)[
+        :, 1:
+    ]
     in_rows = min(len(set(row)) for row in drawn.tolist())
     assert in_rows > 3, "equally likely tokens come again and again within a text: make the generator once"
     in_columns = min(len(set(column)) for column in drawn.T.tolist())
     assert in_columns > 3, "all texts of a batch get the same token: each draws its own"
 
 
-def test_sample_draws_from_the_probabilities_hidden():
-    seed = fresh_seed()
+def check_drawn(way, seed, temperature, k, p):
+    """Assert that a way to write draws tokens with the probabilities of transformers."""
     order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
     logits = torch.linspace(0, 4, 12, dtype=torch.float64)[order]
-    model, prompt = model_of(logits), torch.zeros(500, 1, dtype=torch.long)
-    # 4,000 draws from at most 12 tokens come within 0.06 but for three submissions in a million.
-    for temperature, k, p in ((0.5, None, 1.0), (3.0, None, 1.0), (3.0, 4, 1.0), (2.0, None, 0.6)):
-        want = library_probabilities(logits[None], temperature, k, p)[0]
-        drawn = sample(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
-        what = f"temperature {temperature}, k {k}, p {p}"
-        assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
-        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the probabilities they should have"
+    model, prompt = model_of(logits, context=9), torch.zeros(500, 1, dtype=torch.long)
+    drawn = way(model, prompt, 8, temperature, k, p, seed=seed)
+    assert isinstance(drawn, torch.Tensor) and drawn.shape == (500, 9), "1 token and 8 new ones make (500, 9)"
+
+    def wanted(temperature=temperature, k=k, p=p):
+        return library_probabilities(logits[None], temperature, k, p)[0]
+
+    what = f"with temperature {temperature}, k {k}, p {p}"
+    check_tensor(
+        drawn[:, 1:].flatten().bincount(minlength=12) / 4000,
+        wanted(),
+        f"{what} the shares of 4,000 drawn tokens are too far from their probabilities",
+        tolerance=0.04,  # five standard deviations of the share that varies most
+        mistakes={
+            "tokens are drawn as if the temperature were 1": lambda: wanted(temperature=1.0),
+            "tokens are drawn as if the temperature were its inverse": lambda: wanted(temperature=1 / temperature),
+            "tokens are drawn as if k were None": lambda: wanted(k=None),
+            "tokens are drawn as if p were 1": lambda: wanted(p=1.0),
+        },
+    )
+    assert not (wanted()[drawn[:, 1:]] == 0).any(), f"{what} a token was drawn that is to be cut"
 
 
-def test_sample_beyond_the_context_hidden():
-    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    theirs, prompt = random_gpt2(config, fresh_seed()), token_ids(fresh_seed(), 11, 30, 9)
-    model = loaded(theirs, config)
-    got = within_context(sample, model, prompt, 7, k=1)
-    assert got.shape == (30, 16), "a prompt longer than the context stays in the result whole"
-    check_likeliest(theirs, got, 9)
-    check_refused("a prompt without tokens leaves nothing to continue", sample, model, prompt[:, :0], 3)
-    check_kept(sample, model, prompt, 2)
+WAYS_TO_DRAW = ((1.0, None, 1.0), (0.5, None, 1.0), (3.0, None, 1.0), (3.0, 4, 1.0), (2.0, None, 0.6))
+
+
+def test_sample_follows_its_seed():
+    check_seed(sample, loaded(random_gpt2(SMALL, 20), SMALL), token_ids(21, 23, 2, 3))
+
+
+def test_sample_draws_each_token_anew():
+    check_draws_anew(sample, 24)
+
+
+def test_sample_draws_from_the_probabilities():
+    for temperature, k, p in WAYS_TO_DRAW:
+        check_drawn(sample, 25, temperature, k, p)
+
+
+def test_sample_reads_the_last_tokens():
+    check_long_prompts(sample, 26, k=1)
+
+
+def test_sample_of_any_prompt():
+    check_prompts(sample, 27)
+    model, prompt = model_of(torch.zeros(4).double()), torch.zeros(1, 1, dtype=torch.long)
+    check_refused("temperature 0 leaves no distribution", sample, model, prompt, 2, 0.0)
+
+
+# %% test="sample-any" of="sample" points=2
+def test_sample_draws_each_token_anew_hidden():
+    check_seed(sample, loaded(random_gpt2(SMALL, fresh_seed()), SMALL), token_ids(fresh_seed(), 23, 2, 3))
+    check_draws_anew(sample, fresh_seed())
+
+
+def test_sample_draws_from_the_probabilities_hidden():
+    for temperature, k, p in WAYS_TO_DRAW:
+        check_drawn(sample, fresh_seed(), temperature, k, p)
+
+
+def test_sample_of_any_prompt_hidden():
+    check_long_prompts(sample, fresh_seed(), k=1)
+    check_prompts(sample, fresh_seed())
 
 
 # %% [markdown]
@@ -488,20 +737,66 @@ from solutions.generation import distinct_n, rep_n
 def test_rep_n_of_known_texts():
     ids = torch.tensor([[1, 2, 1, 2, 1], [3, 3, 3, 3, 3], [1, 2, 3, 4, 5]])
     # Pairs of the first text: 12 21 12 21, of which the last two stood there before.
-    hint = "of the pairs 12 21 12 21 half stood there before; of 33 33 33 33 three quarters; of 12 23 34 45 none"
-    check_tensor(rep_n(ids, 2), torch.tensor([0.5, 0.75, 0.0]).double(), hint)
+    check_tensor(
+        rep_n(ids, 2),
+        torch.tensor([0.5, 0.75, 0.0]).double(),
+        "of the pairs 12 21 12 21 half stood there before; of 33 33 33 33 three quarters; of 12 23 34 45 none",
+        mistakes={
+            "pairs that occur more than once are all counted, the first time too: that repeats nothing yet": (
+                torch.tensor([1.0, 1.0, 0.0])
+            ),
+            "this is the number of repeated pairs over that of tokens: divide by the number of pairs": (
+                torch.tensor([0.4, 0.6, 0.0])
+            ),
+            "this is the number of repeated pairs: divide by the number of pairs": torch.tensor([2.0, 3.0, 0.0]),
+            "every second pair is left out: pairs overlap, 12 21 12 21": torch.tensor([0.5, 0.5, 0.0]),
+            "this is the share of different pairs: rep_n is that of repeats": torch.tensor([0.5, 0.25, 1.0]),
+            "each pair is compared with the one before it alone: compare it with all before": (
+                torch.tensor([0.0, 0.75, 0.0])
+            ),
+            "pairs of other texts count: each text is looked at alone": torch.tensor([0.5, 0.75, 0.25]),
+        },
+    )
     check_tensor(rep_n(ids, 5), torch.zeros(3).double(), "a text of 5 tokens has one 5-gram, and that repeats nothing")
+    check_tensor(rep_n(ids, 1), torch.tensor([0.6, 0.8, 0.0]), "of 1 2 1 2 1 three tokens stood there before; n is 1")
+
+
+def test_rep_n_remembers_everything():
+    text = torch.tensor([[*range(200), 0, 1]])
+    check_tensor(rep_n(text, 2), torch.tensor([1 / 201]), "a pair that comes back after 200 tokens is a repeat too")
+
+
+def number(value):
+    """A number that may come in a tensor."""
+    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
 
 
 def test_distinct_n_of_known_texts():
-    ids = torch.tensor([[1, 2, 1, 2, 1], [3, 3, 3, 3, 3], [1, 2, 3, 4, 5]])
-    got = float(distinct_n(ids, 2))
-    assert abs(got - 8 / 14) > 1e-6, "no pair reaches from the end of one text into the next"
-    hint = "the texts have 12 pairs and these different ones: 12 21 33 23 34 45"
-    assert abs(got - 6 / 12) < 1e-6, f"distinct_n is {got:.4g} and should be 0.5; {hint}"
-    got = float(distinct_n(ids, 5))
-    assert abs(got - 1) < 1e-6, f"three texts of 5 tokens have one 5-gram each, all different: 1, and not {got:.4g}"
-    check_refused("with n = 0 there are no n-grams", distinct_n, ids, 0)
+    ids = torch.tensor([[1, 2, 1, 2, 1, 3], [3, 3, 3, 3, 3, 3], [1, 2, 3, 4, 5, 6]])
+    check_number(
+        number(distinct_n(ids, 2)),
+        8 / 15,
+        "the texts have 15 pairs and these different ones: 12 21 13 33 23 34 45 56",
+        relative=1e-6,
+        mistakes={
+            "the texts are joined into one: no pair reaches from the end of one into the next": 9 / 17,
+            "this is the mean of the texts' own shares: count in all texts together": 9 / 15,
+            "every second pair is left out: pairs overlap, 12 21 12 21": 5 / 9,
+            "this is a number of pairs: divide it by that of all pairs": 8.0,
+            "this is the number of different pairs over that of tokens: divide by the number of pairs": 8 / 18,
+            "this is the share of pairs that are repeats: distinct_n is that of different ones": 7 / 15,
+        },
+    )
+    hint = "three texts of 6 tokens have one 6-gram each, all different"
+    check_number(number(distinct_n(ids, 6)), 1.0, hint, relative=1e-6)
+    check_number(number(distinct_n(ids, 1)), 6 / 18, "6 of 18 tokens are different; n is 1", relative=1e-6)
+
+
+def test_n_must_fit_the_texts():
+    ids = token_ids(28, 9, 3, 5)
+    for n, hint in ((0, "with n = 0 there are no n-grams"), (6, "texts of 5 tokens have no 6-grams")):
+        check_refused(f"rep_n: {hint}", rep_n, ids, n)
+        check_refused(f"distinct_n: {hint}", distinct_n, ids, n)
 
 
 # %% test="repetition-any" of="repetition" points=2
@@ -523,9 +818,9 @@ def test_distinct_n_counts_all_texts_together_hidden():
     seed = fresh_seed()
     ids = token_ids(seed, 6, 5, 8)
     for n in (1, 2, 3):
+        hint = f"{n}-grams: not the number of different ones in all texts over that of all"
         grams = [tuple(text[i : i + n]) for text in ids.tolist() for i in range(9 - n)]
-        got, want = float(distinct_n(ids, n)), len(set(grams)) / len(grams)
-        assert abs(got - want) < 1e-6, f"{n}-grams: not the number of different ones in all texts over that of all"
+        check_number(number(distinct_n(ids, n)), len(set(grams)) / len(grams), hint, relative=1e-6)
     check_refused("9-grams of texts of 8 tokens", distinct_n, ids, 9)
 
 
@@ -541,24 +836,80 @@ from solutions.generation import penalize_repeats
 
 # %% test="penalize-repeats" points=1
 def test_penalty_lowers_what_was_used():
+    logits, used = torch.tensor([[2.0, -2.0, 0.5, -0.5, 1.0, -1.0]]).double(), torch.tensor([[0, 1, 2, 3]])
+    check_tensor(
+        penalize_repeats(logits.clone(), used, 2.0),
+        torch.tensor([[1.0, -4.0, 0.25, -1.0, 1.0, -1.0]]),
+        "used tokens 0 to 3 at penalty 2: a positive logit is halved, a negative one doubled, the others stay",
+        mistakes={
+            "negative logits are divided too, which makes them likelier": (
+                torch.tensor([[1.0, -1.0, 0.25, -0.25, 1.0, -1.0]])
+            ),
+            "positive logits are multiplied too, which makes them likelier": (
+                torch.tensor([[4.0, -4.0, 1.0, -1.0, 1.0, -1.0]])
+            ),
+            "used tokens become likelier: a penalty above 1 should make them less likely": (
+                torch.tensor([[4.0, -1.0, 1.0, -0.25, 1.0, -1.0]])
+            ),
+            "the penalty is subtracted: it should divide or multiply": torch.tensor([[0.0, -4, -1.5, -2.5, 1, -1]]),
+            "tokens that were not used are penalised too": torch.tensor([[1.0, -4.0, 0.25, -1.0, 0.5, -2.0]]),
+        },
+    )
+
+
+def test_penalty_comes_once():
     logits = torch.tensor([[2.0, -2.0, 1.0, -1.0]]).double()
-    want = torch.tensor([[1.0, -4.0, 1.0, -1.0]]).double()
-    hint = "used tokens 0 and 1 at penalty 2: a positive logit is halved, a negative one doubled, the others stay"
-    check_tensor(penalize_repeats(logits, torch.tensor([[0, 1]]), 2.0), want, hint)
-    hint = "a token that was used three times is penalised once"
-    check_tensor(penalize_repeats(logits, torch.tensor([[0, 1, 0, 0]]), 2.0), want, hint)
+    check_tensor(
+        penalize_repeats(logits.clone(), torch.tensor([[0, 1, 0, 0]]), 2.0),
+        torch.tensor([[1.0, -4.0, 1.0, -1.0]]),
+        "token 0 was used three times and token 1 once: both are penalised once",
+        mistakes={
+            "token 0 was used three times, and is penalised three times": torch.tensor([[0.25, -4.0, 1.0, -1.0]])
+        },
+    )
+
+
+def test_penalty_of_a_batch():
+    logits = torch.tensor([[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]).double()
+    check_tensor(
+        penalize_repeats(logits.clone(), torch.tensor([[0, 0], [1, 1]]), 2.0),
+        torch.tensor([[1.0, 2.0, 2.0], [2.0, 1.0, 2.0]]),
+        "the first text has used token 0, the second token 1",
+        mistakes={
+            "a token that one text has used is penalised in all of them: each row has its own text": (
+                torch.tensor([[1.0, 1.0, 2.0], [1.0, 1.0, 2.0]])
+            ),
+            "every row is penalised for the first text's tokens": torch.tensor([[1.0, 2.0, 2.0], [1.0, 2.0, 2.0]]),
+        },
+    )
+    for penalty in (0.5, 1.0, 1.7):
+        check_penalty(29, penalty)
+
+
+def check_penalty(seed, penalty):
+    """Assert that the result is what transformers makes of a penalty."""
+    from transformers.generation import RepetitionPenaltyLogitsProcessor
+
+    logits, ids = numbers(seed, 6, 13, scale=2.0), token_ids(seed, 13, 6, 8)
+    want = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
+    hint = f"not what transformers makes of penalty {penalty}: each row is penalised for its own tokens, once"
+    check_tensor(penalize_repeats(logits.clone(), ids, penalty), want, hint)
+
+
+def test_penalty_leaves_its_logits_alone():
+    check_kept(penalize_repeats, numbers(30, 2, 5), token_ids(31, 5, 2, 3), 2.0)
+
+
+def test_penalty_must_be_above_0():
+    check_refused("a penalty of 0 cannot divide", penalize_repeats, numbers(30, 2, 5), token_ids(31, 5, 2, 3), 0.0)
+    check_refused("a penalty below 0 changes signs", penalize_repeats, numbers(30, 2, 5), token_ids(31, 5, 2, 3), -1.0)
 
 
 # %% test="penalize-repeats-any" of="penalize-repeats" points=1
 def test_penalty_equals_that_of_transformers_hidden():
-    from transformers.generation import RepetitionPenaltyLogitsProcessor
-
     seed = fresh_seed()
     for penalty in (0.5, 1.7):
-        logits, ids = numbers(seed, 6, 13, scale=2.0), token_ids(seed, 13, 6, 8)
-        want = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
-        hint = f"not what transformers makes of penalty {penalty}: each row is penalised for its own tokens, once"
-        check_tensor(penalize_repeats(logits, ids, penalty), want, hint)
+        check_penalty(seed, penalty)
     check_kept(penalize_repeats, numbers(seed, 2, 5), token_ids(seed, 5, 2, 3), 2.0)
     check_refused("a penalty of 0 cannot divide", penalize_repeats, numbers(seed, 2, 5), token_ids(seed, 5, 2, 3), 0.0)
 
@@ -576,37 +927,84 @@ def forbidden(ids, n):
 
 
 def test_no_trigram_comes_twice():
-    got = forbidden([4, 5, 1, 4, 5], 3)
-    assert got == [1], (
-        f"4 5 was followed by 1 before: forbid 1, so that 4 5 1 does not come again; forbidden were {got}"
+    check_equal(
+        forbidden([4, 5, 1, 3, 5, 2, 4, 5], 3),
+        [1],
+        "4 5 was followed by 1 before: forbid 1, so that 4 5 1 does not come again",
+        mistakes={
+            "nothing is forbidden, though 4 5 was followed by 1 before: compare the last two tokens, as n is 3": [],
+            "what followed 5 is forbidden: with n = 3 only what followed 4 5": [1, 2],
+            "every token of the text is forbidden: with n = 3 only what followed 4 5": [1, 2, 3, 4, 5],
+        },
     )
-    got = forbidden([4, 5, 1, 4, 5, 2, 4, 5], 3)
-    assert got == [1, 2], f"4 5 was followed by 1, and by 2: forbid both; forbidden were {got}"
-    got = forbidden([4, 5, 1, 5, 4], 3)
-    assert got == [], f"nothing has followed 5 4 before: forbid nothing; forbidden were {got}"
+    check_equal(
+        forbidden([4, 5, 1, 4, 5, 2, 4, 5], 3),
+        [1, 2],
+        "4 5 was followed by 1, and later by 2: forbid both",
+        mistakes={
+            "4 5 was followed by 1, and later by 2: only the first is forbidden": [1],
+            "4 5 was followed by 1, and later by 2: only the last is forbidden": [2],
+        },
+    )
+    check_equal(forbidden([4, 5, 1, 5, 4], 3), [], "nothing has followed 5 4 before: forbid nothing")
+    check_equal(forbidden([4, 4, 4], 3), [4], "4 4 was followed by 4, at the very end of the text: forbid 4")
 
 
 def test_no_token_comes_twice():
-    got = forbidden([4, 5, 1, 4], 1)
-    assert got == [1, 4, 5], f"n = 1 forbids every token that stands in the text, 1, 4 and 5; forbidden were {got}"
-    got = forbidden([4], 3)
-    assert got == [], f"a text of one token holds no trigram: forbid nothing; forbidden were {got}"
+    check_equal(forbidden([4, 5, 1, 4], 1), [1, 4, 5], "n = 1 forbids every token that stands in the text: 1, 4 and 5")
+    check_equal(forbidden([4], 3), [], "a text of one token holds no trigram: forbid nothing")
+    check_equal(forbidden([4], 2), [], "a text of one token holds no pair: forbid nothing")
+
+
+def test_forbidden_in_a_batch():
+    logits, inf = torch.tensor([[1.0, -2.0, 3.0], [4.0, -5.0, 6.0]]).double(), math.inf
+    check_tensor(
+        forbid_repeats(logits.clone(), torch.tensor([[0, 1, 0], [1, 2, 1]]), 2),
+        torch.tensor([[1, -inf, 3], [4, -5, -inf]]),
+        "in the first text 0 was followed by 1, in the second 1 by 2; all other logits stay as they are",
+        mistakes={
+            "what one text forbids is forbidden in all: each row has its own text": (
+                torch.tensor([[1, -inf, -inf], [4, -inf, -inf]])
+            ),
+            "what the first text forbids is forbidden in both rows": torch.tensor([[1, -inf, 3], [4, -inf, 6]]),
+            "n-grams of one text are forbidden in the other: each row has its own text": (
+                torch.tensor([[1, -inf, 3], [-inf, -5, -inf]])
+            ),
+        },
+    )
+    for n in (1, 2, 3, 4):
+        check_forbidden(32, n)
+
+
+def check_forbidden(seed, n):
+    """Assert that transformers forbids the same tokens."""
+    from transformers.generation import NoRepeatNGramLogitsProcessor
+
+    logits, ids = numbers(seed, 12, 3), token_ids(seed, 3, 12, 9 + seed % 5)
+    want = NoRepeatNGramLogitsProcessor(n)(ids, logits.clone())
+    hint = f"not the tokens that transformers forbids for n = {n}: each row by its own text, all else as it was"
+    check_tensor(forbid_repeats(logits.clone(), ids, n), want, hint)
+
+
+def test_forbidding_leaves_its_logits_alone():
+    check_kept(forbid_repeats, numbers(33, 2, 3), token_ids(33, 3, 2, 8), 2)
+
+
+def test_n_must_be_1_or_more():
+    for n in (0, -1):
+        check_refused(
+            f"n = {n}: there are no such n-grams", forbid_repeats, numbers(34, 2, 3), token_ids(34, 3, 2, 8), n
+        )
 
 
 # %% test="forbid-repeats-any" of="forbid-repeats" points=1
 def test_forbidden_tokens_equal_those_of_transformers_hidden():
-    from transformers.generation import NoRepeatNGramLogitsProcessor
-
     seed = fresh_seed()
     for n in (1, 2, 3, 4):
-        logits, ids = numbers(seed, 12, 3), token_ids(seed, 3, 12, 9 + seed % 5)
-        want = NoRepeatNGramLogitsProcessor(n)(ids, logits.clone())
-        hint = f"not the tokens that transformers forbids for n = {n}: each row by its own text, all else as it was"
-        check_tensor(forbid_repeats(logits, ids, n), want, hint)
-    check_kept(forbid_repeats, numbers(seed, 2, 3), token_ids(seed, 3, 2, 8), 2)
-    check_refused(
-        "with n = 0 there is no n-gram to forbid", forbid_repeats, numbers(seed, 2, 3), token_ids(seed, 3, 2, 8), 0
-    )
+        check_forbidden(seed, n)
+    logits, ids = numbers(seed, 2, 3), token_ids(seed, 3, 2, 8)
+    check_kept(forbid_repeats, logits, ids, 2)
+    check_refused("with n = 0 there is no n-gram to forbid", forbid_repeats, logits, ids, 0)
 
 
 # %% [markdown]
@@ -636,27 +1034,78 @@ from solutions.generation import beam_search
 
 
 # %% test="beam-search" points=2
-def check_search(theirs, model, prompts, n_tokens, width, eos, length_penalty, hint):
-    """Assert that beam_search finds what transformers does for each prompt; `hint` names the likely mistakes."""
+def searched(*args):
+    """The text and the score that `beam_search` returns."""
+    result = beam_search(*args)
+    assert isinstance(result, tuple | list) and len(result) == 2, (
+        f"the result should be two things, the text and its score, but it is {checks.called(result)}"
+    )
+    text, score = result
+    assert isinstance(text, torch.Tensor) and text.ndim == 1, (
+        f"the text should be a tensor with one axis, but it is {checks.called(text)}"
+    )
+    return text, float(score)
+
+
+def constant_model(*probabilities):
+    """A model that gives the tokens 0, 1, 2 ... these probabilities whatever it has read; its logits are 1 too high."""
+    return model_of(torch.tensor(probabilities).double().log() + 1)
+
+
+def test_score_of_a_text():
+    model, prompt, ln = constant_model(0.5, 0.3, 0.2), torch.tensor([1, 2]), math.log(0.5)
+    text, score = searched(model, prompt, 3, 2, None, 1.0)
+    check_tensor(
+        text,
+        torch.tensor([1, 2, 0, 0, 0]),
+        "three times the likeliest token, 0, should follow the prompt 1 2",
+        mistakes={"the prompt is missing: prompt and continuation should come back together": torch.tensor([0, 0, 0])},
+    )
+    close = partial(check_number, relative=1e-4)
+    close(
+        score,
+        ln,
+        "three tokens of probability 0.5, length penalty 1: the score is the mean of ln 0.5, ln 0.5 and ln 0.5",
+        mistakes={
+            "logits are added up, and log-probabilities should be": ln + 1,
+            "the last token alone is scored: add up the log-probabilities of all new tokens": ln / 3,
+            "the sum is not divided: length penalty 1 makes the score a mean over the new tokens": 3 * ln,
+            "the prompt's tokens are counted too: divide by the number of new ones": 3 * ln / 5,
+            "this is a probability: the score is made of logarithms": 0.5,
+        },
+    )
+    close(
+        searched(model, prompt, 3, 2, None, 0.0)[1],
+        3 * ln,
+        "three tokens of probability 0.5, length penalty 0: the score is the sum of ln 0.5, ln 0.5 and ln 0.5",
+        mistakes={"this is ln 0.5 and not three times that: length penalty 0 leaves the sum as it is": ln},
+    )
+    close(
+        searched(model, prompt, 3, 2, None, 2.0)[1],
+        3 * ln / 9,
+        "three tokens of probability 0.5, length penalty 2: the sum, divided by 3 to the power 2",
+        mistakes={"the length is multiplied by the length penalty: it should be raised to that power": 3 * ln / 6},
+    )
+
+
+def check_search(theirs, model, prompts, n_tokens, width, eos, length_penalty):
+    """Assert that beam_search finds what transformers does for each prompt."""
     texts, scores = library_beams(theirs, prompts, n_tokens, width, eos, length_penalty)
-    ending = "" if eos is None else f", ending in {eos}, length penalty {length_penalty}"
+    what = f"{width} beams, {n_tokens} tokens, eos {eos}, length penalty {length_penalty}"
     for prompt, text, score in zip(prompts, texts, scores, strict=True):
-        found, own_score = beam_search(model, prompt, n_tokens, width, eos, length_penalty)
-        assert isinstance(found, torch.Tensor) and found.ndim == 1, "the text should be a tensor with one axis"
-        found, own_score = found.tolist(), float(own_score)
-        what = f"{width} beams, {n_tokens} tokens{ending}"
-        start = len(prompt)
-        assert found == text, f"{what}: found was {found[start:]}, and transformers finds {text[start:]}; {hint}"
+        found, own_score = searched(model, prompt, n_tokens, width, eos, length_penalty)
+        check_tensor(found, torch.tensor(text), f"{what}: transformers finds another text than this")
         rule = "the sum of the new tokens' log-probabilities, over their number to the power length_penalty"
-        assert abs(own_score - score) < 1e-4, f"{what}: the score is {own_score:.4f} and should be {score:.4f}: {rule}"
+        check_tensor(
+            torch.tensor(own_score), torch.tensor(score), f"{what}: the score should be {rule}", tolerance=1e-4
+        )
 
 
 def test_beams_find_what_transformers_finds():
     theirs, prompts = random_gpt2(SMALL, 30), token_ids(31, 23, 6, 4)
     model = loaded(theirs, SMALL)
-    hint = "are whole texts compared, by the sum of the log-probabilities of all their new tokens?"
-    check_search(theirs, model, prompts, 8, 3, None, 1.0, hint)
-    check_search(theirs, model, prompts, 1, 3, None, 0.0, hint)
+    check_search(theirs, model, prompts, 1, 3, None, 0.0)
+    check_search(theirs, model, prompts, 8, 3, None, 1.0)
 
 
 def test_enough_beams_find_the_likeliest_text():
@@ -665,19 +1114,83 @@ def test_enough_beams_find_the_likeliest_text():
     every = torch.cartesian_prod(*[torch.arange(4)] * 3)
     texts = torch.cat([torch.tensor([[3, 1]]).expand(64, 2), every], dim=1)
     total = model(texts).log_softmax(-1)[:, 1:-1].gather(-1, every[..., None]).sum((1, 2))
-    found, score = beam_search(model, torch.tensor([3, 1]), 3, 16, None, 0.0)
+    found, score = searched(model, torch.tensor([3, 1]), 3, 16, None, 0.0)
     hint = "16 beams are all texts of 2 tokens, so the likeliest of 3 should be found"
-    check_text(found, texts[total.argmax()], hint)
-    assert abs(float(score) - total.max().item()) < 1e-6, "with length penalty 0 the score is ln p of the new tokens"
+    check_tensor(found, texts[total.argmax()], hint)
+    check_number(score, total.max().item(), "length penalty 0: the score is ln p of the new tokens", relative=1e-4)
 
 
 # %% test="beam-search-eos" of="beam-search" points=2
+def check_new(got, want, hint, *, mistakes=checks.NONE):
+    """Assert that a text is the prompt 1 1 and then the wanted new tokens."""
+    check_tensor(got[:2], torch.tensor([1, 1]), "the text should begin with the prompt")
+    check_equal(got[2:].tolist(), want, hint, mistakes=mistakes)
+
+
+def check_score_of_three(score):
+    """Assert that this is the score of the new tokens 0 0 2, of probabilities .33 .33 .5, at length penalty 3."""
+    total = 2 * math.log(0.33) + math.log(0.5)
+    check_number(
+        score,
+        total / 27,
+        "the new tokens 0 0 2 have the probabilities .33 .33 .5: at length penalty 3 divide by 3 to the power 3",
+        relative=1e-4,
+        mistakes={"eos is not counted in the length of the text": total / 8},
+    )
+
+
+def test_a_long_text_may_beat_those_that_ended():
+    # Three steps, two beams; eos is 2, the likeliest token. With length penalty 3 a long text scores best.
+    text, score = searched(constant_model(0.33, 0.17, 0.5), torch.tensor([1, 1]), 3, 2, 2, 3.0)
+    check_new(
+        text,
+        [0, 0, 2],
+        "with length penalty 3, of the texts 2, 0 2, 1 2, 0 0 2 and 0 0 0 that are finished 0 0 2 scores best",
+        mistakes={
+            "the search stops at the first text that ends: the others should go on, they may score better": [2],
+            "the search stops as soon as `width` texts have ended: the others should go on": [0, 2],
+            "a text goes on after its eos, 2": [2, 2, 2],
+            "0 0 2 scores better than 0 0 0: it should be among the finished texts, with a length of 3": [0, 0, 0],
+            "the eos, 2, is missing at the end of the text": [0, 0],
+        },
+    )
+    check_score_of_three(score)
+
+
+def test_one_beam_goes_on_beside_a_text_that_ends():
+    # The likeliest candidate always ends, the second likeliest goes on.
+    text, score = searched(constant_model(0.33, 0.17, 0.5), torch.tensor([1, 1]), 3, 1, 2, 3.0)
+    check_new(
+        text,
+        [0, 0, 2],
+        "one beam: the texts 2, 0 2 and 0 0 2 are finished, and with length penalty 3 the last scores best",
+        mistakes={"the only beam ended, and nothing is left to go on: take 2 * width candidates": [2]},
+    )
+    check_score_of_three(score)
+
+
+def test_an_unlikely_end_is_given_up():
+    # One beam; eos, 2, is always the second likeliest candidate.
+    check_new(
+        searched(constant_model(0.5, 0.2, 0.3), torch.tensor([1, 1]), 3, 1, 2, 0.0)[0],
+        [0, 0, 0],
+        "one beam: eos, 2, is never the likeliest candidate, so no text ends before the last step",
+        mistakes={"eos is finished though it is not among the first `width` candidates: it should be given up": [2]},
+    )
+    # Here it is token 0, the likeliest of all.
+    check_new(
+        searched(constant_model(0.5, 0.3, 0.2), torch.tensor([1, 1]), 3, 2, 0, 0.0)[0],
+        [0],
+        "eos is token 0, the likeliest: with length penalty 0 the text that ends at once scores best",
+        mistakes={"token 0 may be eos too: only None means that there is none": [0, 0, 0]},
+    )
+
+
 def test_beams_that_end():
     theirs, prompts = random_gpt2(SMALL, 40), token_ids(41, 23, 4, 4)
     model = loaded(theirs, SMALL)
     for eos, length_penalty in ((17, 1.0), (12, 0.0), (11, 2.0)):
-        hint = "is a text that ends put aside, do the others go on, and does eos count in its length?"
-        check_search(theirs, model, prompts, 8, 3, eos, length_penalty, hint)
+        check_search(theirs, model, prompts, 8, 3, eos, length_penalty)
 
 
 def test_beams_that_end_anywhere_hidden():
@@ -688,42 +1201,50 @@ def test_beams_that_end_anywhere_hidden():
         theirs.transformer.wte.weight.mul_(0.5)  # less sure of itself, so that more beams are close
     model = loaded(theirs, config)
     for eos, width, length_penalty in ((1, 2, 1.0), (3, 4, 0.6), (5, 3, 0.0)):
-        hint = "is a text that ends put aside, do the others go on, and does eos count in its length?"
-        check_search(theirs, model, prompts, 7, width, eos, length_penalty, hint)
-
-
-def test_beams_end_after_the_last_step():
-    # The model gives the same probabilities whatever it has read; the longer a text, the better its score.
-    model = model_of(torch.tensor([0.0, 1.0, 0.5, 2.0]).double())
-    found, _ = beam_search(model, torch.tensor([1, 2]), 3, 2, 3, 3.0)
-    assert isinstance(found, torch.Tensor) and found.shape == (5,), (
-        "a prompt of 2 tokens and 3 steps make a text of 5 tokens, as a long text scores best here: stop after the last step"
-    )
+        check_search(theirs, model, prompts, 7, width, eos, length_penalty)
 
 
 # %% test="beam-search-long" of="beam-search" points=1
+def check_long_search(seed):
+    """Assert that beam_search reads the last tokens of prompts that are longer than the context."""
+    theirs, prompts = random_gpt2(NARROW, seed), token_ids(seed + 1, 11, 20, 9)
+    model = loaded(theirs, NARROW)
+    hint = "a prompt longer than the context is no mistake: give the model only the last `context` tokens"
+    texts = [accepted(hint, searched, model, prompt, 1, 2)[0] for prompt in prompts]
+    assert {len(text) for text in texts} == {10}, "a prompt longer than the context stays in the result whole"
+    check_tensor(
+        torch.stack(texts)[:, 9:],
+        likeliest(theirs, prompts[:, -5:]),
+        "with a context of 5, the one new token should be the likeliest after the last 5 of 9",
+        mistakes={
+            "the model read the first `context` tokens: it should read the last": likeliest(theirs, prompts[:, :5])
+        },
+    )
+    for prompt in prompts[:5]:
+        hint = "a text may grow beyond the context: each time, give the model only its last `context` tokens"
+        got, want = (accepted(hint, searched, model, text, 7, 2)[0] for text in (prompt, prompt[-5:]))
+        check_tensor(got[9:], want[5:], "only the last `context` tokens should be read, at positions 0 and up")
+
+
 def test_beams_read_the_last_tokens():
-    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    theirs, prompts = random_gpt2(config, 42), token_ids(43, 11, 20, 7)
-    model, want = loaded(theirs, config), theirs(prompts[:, -5:]).logits[:, -1].argmax(-1)
-    for prompt, token in zip(prompts, want.tolist(), strict=True):
-        got = within_context(beam_search, model, prompt, 1, 2)[0]
-        hint = "with a context of 5, the one new token should be the likeliest after the last 5 of 7"
-        check_text(got[7:], torch.tensor([token]), hint)
-    text, _ = beam_search(model, prompts[0, :3], 0, 2)
-    assert torch.equal(text, prompts[0, :3]), "no new tokens were asked for: the prompt should come back"
+    check_long_search(42)
+
+
+def test_beams_of_any_prompt():
+    model, prompt = constant_model(0.5, 0.3, 0.2), torch.tensor([1, 2])
+    check_tensor(searched(model, prompt, 0, 2)[0], prompt, "no new tokens were asked for: the prompt should come back")
+    check_refused("a prompt without tokens leaves nothing to continue", beam_search, model, prompt[:0], 3, 2)
+    check_refused("no beams can find no text: width 0", beam_search, model, prompt, 3, 0)
+    check_refused("a number of beams below 0", beam_search, model, prompt, 3, -1)
+    check_kept(beam_search, model, prompt, 2, 2)
 
 
 def test_beam_search_beyond_the_context_hidden():
-    config = GPTConfig(vocab_size=11, context=5, d_model=6, n_head=2, n_layer=1)
-    model, prompts = loaded(random_gpt2(config, fresh_seed()), config), token_ids(fresh_seed(), 11, 8, 9)
-    for prompt in prompts:
-        got, want = (within_context(beam_search, model, text, 7, 2)[0] for text in (prompt, prompt[-5:]))
-        assert got.shape == (16,), "a prompt longer than the context stays in the result whole"
-        check_text(got[9:], want[5:], "only the last `context` tokens should be read, at positions 0 and up")
-    check_refused("a prompt without tokens leaves nothing to continue", beam_search, model, prompts[0, :0], 3, 2)
-    check_refused("no beams can find no text", beam_search, model, prompts[0], 3, 0)
-    check_kept(beam_search, model, prompts[0], 2, 2)
+    check_long_search(fresh_seed())
+    model, prompt = loaded(random_gpt2(NARROW, fresh_seed()), NARROW), token_ids(fresh_seed(), 11, 9)
+    check_refused("a prompt without tokens leaves nothing to continue", beam_search, model, prompt[:0], 3, 2)
+    check_refused("no beams can find no text", beam_search, model, prompt, 3, 0)
+    check_kept(beam_search, model, prompt, 2, 2)
 
 
 # %% [markdown]
@@ -737,39 +1258,99 @@ from solutions.generation import KVCache
 
 
 # %% test="kv-cache" points=1
+def appended(cache, layer, keys, values):
+    """What `append` returns: all keys and all values of a layer."""
+    got = cache.append(layer, keys, values)
+    assert isinstance(got, tuple | list) and len(got) == 2, (
+        f"append should return two tensors, all keys and all values, but it returned {checks.called(got)}"
+    )
+    return got
+
+
+def test_cache_returns_what_it_was_given():
+    config = GPTConfig(vocab_size=9, context=7, d_model=6, n_head=2, n_layer=3)
+    cache, keys, values = KVCache(config, 4, torch.float64), numbers(40, 4, 2, 3, 3), numbers(41, 4, 2, 3, 3)
+    got = appended(cache, 1, keys, values)
+    check_tensor(
+        got[0],
+        keys,
+        "after 3 positions their keys should come back",
+        mistakes={
+            "the memory of the whole context comes back: only the positions that are filled should": (
+                F.pad(keys, (0, 0, 0, 4))
+            ),
+            "the first tensor holds the values: it should hold the keys": values,
+            "zeros come back: the keys are not stored, or other places are read": torch.zeros_like(keys),
+        },
+    )
+    check_tensor(
+        got[1],
+        values,
+        "after 3 positions their values should come back",
+        mistakes={"the second tensor holds the keys: it should hold the values": keys},
+    )
+
+
 def test_cache_returns_old_and_new():
     config = GPTConfig(vocab_size=9, context=7, d_model=6, n_head=2, n_layer=3)
     cache, keys, values = KVCache(config, 4, torch.float64), numbers(40, 4, 2, 5, 3), numbers(41, 4, 2, 5, 3)
+    old, new = (0, 1, 2), (3, 4)
     for layer in (0, 1):
-        got = cache.append(layer, keys[:, :, :3] + layer, values[:, :, :3] + layer)
-        hint = f"after 3 positions in layer {layer} it should return just these"
-        check_tensor(got[0], keys[:, :, :3] + layer, f"keys: {hint}")
-        check_tensor(got[1], values[:, :, :3] + layer, f"values: {hint}")
+        appended(cache, layer, keys[:, :, old] + layer, values[:, :, old] + layer)
     for layer in (0, 1):
-        got = cache.append(layer, keys[:, :, 3:] + layer, values[:, :, 3:] + layer)
-        hint = f"3 positions and 2 more in layer {layer} make 5, the oldest first; each layer has its own"
-        check_tensor(got[0], keys + layer, f"keys: {hint}")
-        check_tensor(got[1], values + layer, f"values: {hint}")
+        got = appended(cache, layer, keys[:, :, new] + layer, values[:, :, new] + layer)
+        check_tensor(
+            got[0],
+            keys + layer,
+            "keys: 3 positions and then 2 more should come back together, the oldest first",
+            mistakes={
+                "only the keys of new positions come back: those that were stored before come first": (
+                    keys[:, :, new] + layer
+                ),
+                "the newest positions come first: the oldest should": keys[:, :, new + old] + layer,
+                "new keys are written over the first ones: they should follow them": F.pad(
+                    keys[:, :, (3, 4, 2)] + layer, (0, 0, 0, 2)
+                ),
+                "these keys were stored for another layer: each layer has its own": torch.cat(
+                    [keys[:, :, old] + 1 - layer, keys[:, :, new] + layer], dim=2
+                ),
+            },
+        )
+        hint = "values: 3 positions and then 2 more should come back together, the oldest first"
+        check_tensor(got[1], values + layer, hint)
 
 
 # %% test="kv-cache-any" of="kv-cache" points=1
-def test_cache_of_a_whole_context_hidden():
-    seed = fresh_seed()
+def check_full_cache(seed):
+    """Assert that a cache can be filled to its end, position by position, and then refuses more."""
     config = GPTConfig(vocab_size=9, context=6 + seed % 4, d_model=6, n_head=3, n_layer=2)
     n = config.context
     cache, keys, values = KVCache(config, 2, torch.float64), numbers(seed, 2, 3, n, 2), numbers(seed + 1, 2, 3, n, 2)
     for i in range(n - 1):
         for layer in (0, 1):
-            got = cache.append(layer, keys[:, :, i : i + 1], values[:, :, i : i + 1])
+            got = appended(cache, layer, keys[:, :, i : i + 1], values[:, :, i : i + 1])
     check_tensor(got[0], keys[:, :, : n - 1], "one position at a time: the keys of all should come back")
     check_tensor(got[1], values[:, :, : n - 1], "one position at a time: the values of all should come back")
     length = cache.length()
     assert length == n - 1, f"all layers hold {n - 1} positions and length() says {length}: keep self.lengths right"
     for layer in (0, 1):
         check_refused("more positions than the context has", cache.append, layer, keys[:, :, :2], values[:, :, :2])
-    assert cache.length() == n - 1, "what was refused should not be stored, and not be counted"
-    got = cache.append(0, keys[:, :, n - 1 :], values[:, :, n - 1 :])
-    check_tensor(got[0], keys, "what was refused should not be stored")
+    assert cache.length() == n - 1, "what was refused should not be counted in self.lengths"
+    for layer in (0, 1):
+        hint = "the last place of the context is free: one more position should fit"
+        got = accepted(hint, appended, cache, layer, keys[:, :, n - 1 :], values[:, :, n - 1 :])
+        check_tensor(
+            got[0], keys, "what was refused should not be stored: the last place was free, and now holds the last key"
+        )
+    assert cache.length() == n, f"a context of {n} positions is full and length() says {cache.length()}"
+
+
+def test_cache_of_a_whole_context():
+    check_full_cache(45)
+
+
+def test_cache_of_a_whole_context_hidden():
+    check_full_cache(fresh_seed())
 
 
 # %% [markdown]
@@ -798,54 +1379,174 @@ from solutions.generation import read_on
 
 
 # %% test="read-on" points=1
+# Only the order of the sums differs; that of attention may be in float32.
+check_logits = partial(checks.check_tensor, tolerance=1e-5)
+ONE_HEAD = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=1, n_layer=1)
+THREE_HEADS = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=3, n_layer=1)
+
+
+def changed(theirs, **parts):
+    """A copy of transformers' model: parts that are "silent" give zeros, and norms that are "off" change nothing."""
+    model = copy.deepcopy(theirs)
+    for block in model.transformer.h:
+        for name, part in (("attention", block.attn.c_proj), ("mlp", block.mlp.c_proj)):
+            if parts.get(name) == "silent":
+                for parameter in part.parameters():
+                    parameter.detach().zero_()
+        if parts.get("queries") == "silent":  # all scores are 0
+            for parameter in block.attn.c_attn.parameters():
+                parameter.detach()[..., : parameter.shape[-1] // 3] = 0
+        for name in ("ln_1", "ln_2"):
+            if parts.get(name) == "off":
+                setattr(block, name, torch.nn.Identity())
+    if parts.get("ln_f") == "off":
+        model.transformer.ln_f = torch.nn.Identity()
+    if parts.get("positions") == "silent":
+        model.transformer.wpe.weight.detach().zero_()
+    return model
+
+
+def logits_of(theirs, ids, mask=None, **how):
+    """Logits of transformers' model, in which position i sees position j where `mask[i, j]`; as it is without."""
+    mask = None if mask is None else mask.expand(len(ids), 1, *mask.shape)
+    return theirs(ids, attention_mask=mask, **how).logits.detach()
+
+
+def test_read_on_keeps_the_residual_stream():
+    theirs, ids = changed(random_gpt2(ONE_HEAD, 47), mlp="silent"), token_ids(48, 23, 2, 5)
+    theirs.transformer.h[0].attn.c_proj.weight.detach().zero_()  # attention adds the same to each position: its bias
+    got = read_on(loaded(theirs, ONE_HEAD), ids, KVCache(ONE_HEAD, 2, torch.float64))
+    check_logits(
+        got,
+        logits_of(theirs, ids),
+        "an empty cache and a model whose MLP adds nothing, and whose attention adds the same to each position: the "
+        "logits should be those of model(ids)",
+        mistakes={
+            "after the MLP nothing is left of what it was given: its result should be added to the residual stream": (
+                torch.zeros(2, 5, 23)
+            ),
+            "the logits are those of the last position alone: each new position has its own": lambda: logits_of(
+                theirs, ids
+            )[:, -1:],
+            "the final norm is missing": lambda: logits_of(changed(theirs, ln_f="off"), ids),
+            "the positions' embeddings are missing": lambda: logits_of(changed(theirs, positions="silent"), ids),
+            "after attention nothing is left of what it was given: its result should be added to the residual stream": (
+                lambda: got[:, :1].expand(2, 5, 23)
+            ),
+        },
+    )
+
+
 def test_read_on_from_the_start():
-    theirs, ids = random_gpt2(SMALL, 50), token_ids(51, 23, 3, 7)
+    theirs, ids = random_gpt2(ONE_HEAD, 50), token_ids(51, 23, 3, 7)
+    check_logits(
+        read_on(loaded(theirs, ONE_HEAD), ids, KVCache(ONE_HEAD, 3, torch.float64)),
+        logits_of(theirs, ids),
+        "one layer, one head, an empty cache: the logits should be those of model(ids)",
+        mistakes={
+            "positions see those after them: the mask is missing": lambda: logits_of(
+                theirs, ids, torch.ones(7, 7, dtype=torch.bool)
+            ),
+            "positions see themselves alone": lambda: logits_of(theirs, ids, torch.eye(7, dtype=torch.bool)),
+            "the norm before attention is missing": lambda: logits_of(changed(theirs, ln_1="off"), ids),
+            "the norm before the MLP is missing": lambda: logits_of(changed(theirs, ln_2="off"), ids),
+            "the MLP is missing": lambda: logits_of(changed(theirs, mlp="silent"), ids),
+        },
+    )
+    theirs = random_gpt2(THREE_HEADS, 50)
+    for model, hint in (
+        (
+            changed(theirs, queries="silent"),
+            "three heads that see all alike: at a position their results belong side by side",
+        ),
+        (theirs, "three heads whose scores differ: a score is divided by the root of a head's width, d_model / n_head"),
+    ):
+        got = read_on(loaded(model, THREE_HEADS), ids, KVCache(THREE_HEADS, 3, torch.float64))
+        check_logits(got, logits_of(model, ids), f"right with one head, and wrong with {hint}")
+    theirs = random_gpt2(SMALL, 50)
     got = read_on(loaded(theirs, SMALL), ids, KVCache(SMALL, 3, torch.float64))
-    hint = "with an empty cache the logits should be those of model(ids)"
-    check_tensor(got, theirs(ids).logits.detach(), hint, tolerance=1e-9)
+    check_logits(got, logits_of(theirs, ids), "right with one layer, and wrong with two")
 
 
 def test_read_on_from_the_middle():
     theirs, ids = random_gpt2(SMALL, 52), token_ids(53, 23, 2, 9)
-    model, cache, want = loaded(theirs, SMALL), KVCache(SMALL, 2, torch.float64), theirs(ids).logits.detach()
+    model, cache, want = loaded(theirs, SMALL), KVCache(SMALL, 2, torch.float64), logits_of(theirs, ids)
     read_on(model, ids[:, :4], cache)
-    hint = "a fifth token after four: it stands at position 4 and sees what the cache holds, and itself"
-    check_tensor(read_on(model, ids[:, 4:5], cache), want[:, 4:5], hint, tolerance=1e-9)
-    hint = "four tokens after five: each sees the cache, itself, and of the new ones only those before it"
-    check_tensor(read_on(model, ids[:, 5:], cache), want[:, 5:], hint, tolerance=1e-9)
+    causal = torch.ones(9, 9, dtype=torch.bool).tril()
+    forgetful, at_once, as_at_first = causal.clone(), causal.clone(), causal.clone()
+    forgetful[4, :4] = False
+    at_once[5:] = True
+    as_at_first[5:] = causal[:4]
+    check_logits(
+        read_on(model, ids[:, 4:5], cache),
+        want[:, 4:5],
+        "a fifth token after four: it stands at position 4 and sees what the cache holds, and itself",
+        mistakes={
+            "a fifth token after four is given position 0: count on from what the cache holds": lambda: logits_of(
+                theirs, ids[:, :5], position_ids=torch.tensor([[0, 1, 2, 3, 0]])
+            )[:, 4:],
+            "a fifth token after four sees itself alone: it should see what the cache holds too": lambda: logits_of(
+                theirs, ids, forgetful
+            )[:, 4:5],
+            "a fifth token after four is read as if it were the first": lambda: logits_of(theirs, ids[:, 4:5]),
+        },
+    )
+    check_logits(
+        read_on(model, ids[:, 5:], cache),
+        want[:, 5:],
+        "four tokens after five: each sees the cache, itself, and of the new ones only those before it",
+        mistakes={
+            "four tokens after five see each other: each should see only those before it, and the cache": (
+                lambda: logits_of(theirs, ids, at_once)[:, 5:]
+            ),
+            "four tokens after five see only the first 1, 2, 3 and 4 positions: the mask should let them see all five too": (
+                lambda: logits_of(theirs, ids, as_at_first)[:, 5:]
+            ),
+        },
+    )
+
+
+def check_pieces(config, seed, *ways):
+    """Assert that the logits are those of the whole text, in whatever pieces it is read."""
+    theirs, ids = random_gpt2(config, seed), token_ids(seed, config.vocab_size, 3, config.context)
+    model, want = loaded(theirs, config), logits_of(theirs, ids)
+    for pieces in ways:
+        cache, start = KVCache(config, 3, torch.float64), 0
+        for n in pieces:
+            hint = "the last tokens fill the context, and should fit"
+            got = accepted(hint, read_on, model, ids[:, start : start + n], cache)
+            hint = f"pieces of {pieces} tokens: wrong logits from position {start} on"
+            check_logits(got, want[:, start : start + n], hint)
+            start += n
+
+
+def test_read_on_in_pieces():
+    config = GPTConfig(vocab_size=7, context=6, d_model=4, n_head=2, n_layer=2, eps=0.01)
+    check_pieces(config, 54, [1, 1, 1, 1, 1, 1], [2, 2, 2], [6])
+
+
+def check_end_of_context(seed, n):
+    """Assert that tokens are refused that do not fit after the first n."""
+    model, cache = loaded(random_gpt2(NARROW, seed), NARROW), KVCache(NARROW, 1, torch.float64)
+    read_on(model, token_ids(seed, 11, 1, n), cache)
+    check_refused(
+        f"{n} tokens and {6 - n} more in a context of 5", read_on, model, token_ids(seed, 11, 1, 6 - n), cache
+    )
 
 
 def test_read_on_refuses_what_does_not_fit():
-    config = GPTConfig(vocab_size=7, context=6, d_model=4, n_head=2, n_layer=1)
-    model, cache = loaded(random_gpt2(config, 54), config), KVCache(config, 1, torch.float64)
-    read_on(model, token_ids(55, 7, 1, 4), cache)
-    check_refused("4 tokens and 3 more in a context of 6", read_on, model, token_ids(56, 7, 1, 3), cache)
+    check_end_of_context(55, 3)
 
 
 # %% test="read-on-any" of="read-on" points=2
 def test_read_on_in_any_pieces_hidden():
     seed = fresh_seed()
     config = GPTConfig(5 + seed % 9, 12, d_model=4 * (1 + seed % 3), n_head=2, n_layer=2 + seed % 2, eps=0.01)
-    theirs, ids = random_gpt2(config, seed), token_ids(seed, config.vocab_size, 3, 12)
-    model, want = loaded(theirs, config), theirs(ids).logits.detach()
-    for pieces in ([1] * 12, [5, 1, 6], [2, 7, 3]):
-        cache, start = KVCache(config, 3, torch.float64), 0
-        for n in pieces:
-            got = read_on(model, ids[:, start : start + n], cache)
-            check_tensor(
-                got,
-                want[:, start : start + n],
-                f"pieces of {pieces} tokens: wrong logits from position {start} on",
-                tolerance=1e-9,
-            )
-            start += n
+    check_pieces(config, seed, [1] * 12, [5, 1, 6], [2, 7, 3])
 
 
 def test_read_on_stops_at_the_context_hidden():
-    config = GPTConfig(vocab_size=7, context=6, d_model=4, n_head=2, n_layer=1)
-    model, cache = loaded(random_gpt2(config, fresh_seed()), config), KVCache(config, 1, torch.float64)
-    read_on(model, token_ids(1, 7, 1, 5), cache)
-    check_refused("5 tokens and 2 more in a context of 6", read_on, model, token_ids(2, 7, 1, 2), cache)
+    check_end_of_context(fresh_seed(), 4)
 
 
 # %% [markdown]
@@ -858,9 +1559,22 @@ from solutions.generation import write
 # %% test="write" points=1
 def test_write_is_greedy_without_a_seed():
     theirs, prompt = random_gpt2(SMALL, 60), token_ids(61, 23, 4, 6)
-    got = write(loaded(theirs, SMALL), prompt, 18)
-    hint = "without a seed the text should be that of greedy, which is also what transformers writes"
-    check_text(got, library_text(theirs, prompt, 18, do_sample=False), hint)
+    model, want = loaded(theirs, SMALL), library_text(theirs, prompt, 12, do_sample=False)
+    doubled = torch.cat([prompt, prompt[:, -1:]], dim=1)
+    check_tensor(
+        write(model, prompt, 12),
+        want,
+        "without a seed the text should be that of greedy, which is also what transformers writes",
+        mistakes={
+            "the prompt is missing: prompt and continuation should come back together": want[:, 6:],
+            "without a seed tokens are drawn: each should be the likeliest": lambda: write(model, prompt, 12, seed=0),
+            "the prompt's last token is read twice: the first new token follows from the logits of the prompt": (
+                lambda: torch.cat([prompt, library_text(theirs, doubled, 12, do_sample=False)[:, 7:]], dim=1)
+            ),
+        },
+    )
+    hint = "6 tokens and 18 more fill a context of 24, and should fit"
+    check_tensor(accepted(hint, write, model, prompt, 18), library_text(theirs, prompt, 18, do_sample=False), hint)
 
 
 def write_watched(model, prompt, n_tokens):
@@ -894,7 +1608,7 @@ def check_reads_once(seed):
         "once, then each new token alone"
     )
     hint = "each new token should be the likeliest after all tokens before it"
-    check_text(got, library_text(theirs, prompt, 12, do_sample=False), hint)
+    check_tensor(got, library_text(theirs, prompt, 12, do_sample=False), hint)
 
 
 def test_write_reads_each_position_once():
@@ -906,39 +1620,45 @@ def test_write_reads_each_position_of_any_text_once_hidden():
 
 
 # %% test="write-any" of="write" points=2
-def test_write_follows_its_seed_hidden():
-    model, prompt = model_of(torch.zeros(12).double(), context=40), torch.zeros(3, 2, dtype=torch.long)
-    first = probes.seeded(1, write, model, prompt, 20, 1.0, None, 1.0, 5)
-    again = probes.seeded(2, write, model, prompt, 20, 1.0, None, 1.0, 5)
-    check_text(again, first, "the same seed gave another text: draw from a generator with this seed")
-    assert not torch.equal(first, write(model, prompt, 20, seed=6)), "two seeds gave the same text"
-    in_rows = min(len(set(row)) for row in first[:, 2:].tolist())
-    assert in_rows > 3, "equally likely tokens come again and again within a text: make the generator once"
+def test_write_follows_its_seed():
+    check_seed(write, model_of(torch.zeros(12).double(), context=15), torch.zeros(3, 2, dtype=torch.long))
+    model, prompt = model_of(torch.zeros(12).double(), context=15), torch.zeros(3, 2, dtype=torch.long)
+    zero, none = write(model, prompt, 12, seed=0), write(model, prompt, 12)
+    assert not torch.equal(zero, none), "seed 0 is a seed too: with it tokens are drawn, only None means the likeliest"
+
+
+def test_write_draws_each_token_anew():
+    check_draws_anew(write, 63)
+
+
+def test_write_draws_from_the_probabilities():
+    for temperature, k, p in WAYS_TO_DRAW:
+        check_drawn(write, 64, temperature, k, p)
+
+
+def test_write_of_any_prompt():
+    check_prompts(write, 65)
+    model, prompt = loaded(random_gpt2(NARROW, 66), NARROW), token_ids(66, 11, 3, 2)
+    check_refused("2 tokens and 4 more in a context of 5", write, model, prompt, 4)
+
+
+def test_write_draws_each_token_anew_hidden():
+    check_draws_anew(write, fresh_seed())
+    check_seed(write, model_of(torch.zeros(12).double(), context=15), torch.zeros(3, 2, dtype=torch.long))
 
 
 def test_write_draws_from_the_probabilities_hidden():
-    seed = fresh_seed()
-    order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
-    logits = torch.linspace(0, 4, 12, dtype=torch.float64)[order]
-    model, prompt = model_of(logits, context=9), torch.zeros(500, 1, dtype=torch.long)
-    # 4,000 draws from at most 12 tokens come within 0.06 but for three submissions in a million.
-    for temperature, k, p in ((0.5, None, 1.0), (3.0, None, 1.0), (3.0, 4, 1.0), (2.0, None, 0.6)):
-        want = library_probabilities(logits[None], temperature, k, p)[0]
-        drawn = write(model, prompt, 8, temperature, k, p, seed=seed)[:, 1:]
-        what = f"temperature {temperature}, k {k}, p {p}"
-        assert not (want[drawn] == 0).any(), f"with {what} a token was drawn that is to be cut"
-        assert distance(drawn, want) < 0.06, f"with {what} tokens are not drawn with the probabilities they should have"
+    for temperature, k, p in WAYS_TO_DRAW:
+        check_drawn(write, fresh_seed(), temperature, k, p)
 
 
 def test_write_stops_at_the_context_hidden():
     theirs, prompt = random_gpt2(SMALL, fresh_seed()), token_ids(fresh_seed(), 23, 3, 5)
     model = loaded(theirs, SMALL)
-    got = write(model, prompt, 19)
-    check_text(got, library_text(theirs, prompt, 19, do_sample=False), "5 tokens and 19 more fill a context of 24")
+    hint = "5 tokens and 19 more fill a context of 24, and should fit"
+    check_tensor(accepted(hint, write, model, prompt, 19), library_text(theirs, prompt, 19, do_sample=False), hint)
     check_refused("5 tokens and 20 more in a context of 24", write, model, prompt, 20)
-    check_refused("a prompt without tokens leaves nothing to continue", write, model, prompt[:, :0], 3)
-    assert torch.equal(write(model, prompt, 0), prompt), "no new tokens were asked for: the prompt should come back"
-    check_kept(write, model, prompt, 2)
+    check_prompts(write, fresh_seed())
 
 
 # %% [markdown]
@@ -1010,12 +1730,12 @@ def check_all_ways(seed, hint):
     config = GPTConfig(vocab_size=19, context=20, d_model=8, n_head=2, n_layer=2)
     theirs, prompt = random_gpt2(config, seed), token_ids(seed, 19, 3, 5)
     model, want = loaded(theirs, config), library_text(theirs, prompt, 12, do_sample=False)
-    check_text(greedy(model, prompt, 12), want, f"your greedy {hint}")
-    check_text(write(model, prompt, 12), want, f"your write, without a seed, {hint}")
-    check_text(sample(model, prompt, 12, 0.7, k=1, p=0.9, seed=seed), want, f"your sample, with k = 1, {hint}")
-    check_text(write(model, prompt, 12, 0.7, k=1, p=0.9, seed=seed), want, f"your write, with k = 1, {hint}")
+    check_tensor(greedy(model, prompt, 12), want, f"your greedy {hint}")
+    check_tensor(write(model, prompt, 12), want, f"your write, without a seed, {hint}")
+    check_tensor(sample(model, prompt, 12, 0.7, k=1, p=0.9, seed=seed), want, f"your sample, with k = 1, {hint}")
+    check_tensor(write(model, prompt, 12, 0.7, k=1, p=0.9, seed=seed), want, f"your write, with k = 1, {hint}")
     for row, text in zip(prompt, want, strict=True):
-        check_text(beam_search(model, row, 12, 1)[0], text, f"your beam search, with one beam, {hint}")
+        check_tensor(beam_search(model, row, 12, 1)[0], text, f"your beam search, with one beam, {hint}")
 
 
 def test_your_ways_to_write_agree():

@@ -84,6 +84,17 @@ def seeded(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Any:
 
 
 @probe
+def drawn_after(seed: int, function: Callable, *args: Any, **kwargs: Any) -> Tensor:
+    """Four numbers that torch draws after a call made right after `torch.manual_seed(seed)`.
+
+    They are those of a generator with that seed, unless the call has drawn from torch's global one or seeded it.
+    """
+    torch.manual_seed(seed)
+    function(*args, **kwargs)
+    return torch.rand(4)
+
+
+@probe
 def train(
     module: nn.Module,
     tokens: Tensor,

@@ -204,6 +204,12 @@ def test_seeded_fixes_the_global_generator(theirs):
     assert torch.equal(drawn, torch.rand(3))
 
 
+def test_drawn_after_shows_a_call_that_touches_the_global_generator(theirs):
+    want = torch.rand(4, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(probes.drawn_after(5, theirs.no_tensor, torch.ones(3)), want)
+    assert not torch.equal(probes.drawn_after(5, theirs.draw, 3, scale=2), want)
+
+
 def test_train_teaches_the_next_token_in_place(theirs):
     model = theirs.Bigram()
     tokens = torch.arange(400) % 5

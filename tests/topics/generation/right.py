@@ -81,6 +81,17 @@ def top_p(logits, p):
     return out.view(logits.shape)
 
 
+@right("top-p", differs="works out the probabilities in float32")
+def top_p(logits, p):
+    if not 0 < p <= 1:
+        raise ValueError("p must be a share of the probability")
+    if p == 1:
+        return logits.clone()
+    values, order = logits.float().softmax(-1).sort(-1, descending=True)
+    goes = values.cumsum(-1) - values >= p
+    return logits.masked_fill(goes.scatter(-1, order, goes), -INF)
+
+
 # -------------------------------------------------------------------------------------------------- probabilities
 
 
@@ -307,6 +318,12 @@ def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return best
 
 
+@right("beam-search", differs="gives the score as a tensor, in float32")
+def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
+    text, score = solutions.generation.beam_search(model, ids, n_tokens, width, eos, length_penalty)
+    return text, torch.tensor(score, dtype=torch.float32)
+
+
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
@@ -370,6 +387,25 @@ def read_on(model, ids, cache):
             x = x + block.mlp(block.mlp_norm(x))
         logits.append(model.final_norm(x) @ model.token_embedding.weight.T)
     return torch.cat(logits, dim=1)
+
+
+@right("read-on", differs="takes the softmax of the scores in float32, as many a library does")
+@torch.no_grad()
+def read_on(model, ids, cache):
+    start, n = cache.length(), ids.shape[1]
+    if start + n > model.config.context:
+        raise ValueError("the context is full")
+    places = torch.arange(start, start + n)
+    x = model.token_embedding(ids) + model.position_embedding(places)
+    later = torch.arange(start + n)[None] > places[:, None]
+    for layer, block in enumerate(model.blocks):
+        q, k, v = block.attention.heads(block.attention_norm(x))
+        keys, values = cache.append(layer, k, v)
+        scores = (q @ keys.mT / math.sqrt(q.shape[-1])).masked_fill(later, -INF)
+        shares = scores.softmax(-1, dtype=torch.float32).to(x.dtype)
+        x = x + block.attention.projection((shares @ values).transpose(1, 2).reshape(x.shape))
+        x = x + block.mlp(block.mlp_norm(x))
+    return model.final_norm(x) @ model.token_embedding.weight.T
 
 
 # ----------------------------------------------------------------------------------------------------------- write
