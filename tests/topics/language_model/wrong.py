@@ -59,6 +59,65 @@ def count_followers(text, n):
     return solutions.language_model.count_followers(text, n) if n > 0 else {}
 
 
+@wrong("count-followers", mistake="takes pieces of text for the followers", says="yours are pieces of text")
+def count_followers(text, n):
+    found = solutions.language_model.count_followers(text, n)
+    return {context: {bytes([b]): count for b, count in known.items()} for context, known in found.items()}
+
+
+@wrong("count-followers", mistake="gives shares", says="whole counts are wanted")
+def count_followers(text, n):
+    found = solutions.language_model.count_followers(text, n)
+    return {c: {b: count / sum(known.values()) for b, count in known.items()} for c, known in found.items()}
+
+
+@wrong("count-followers", mistake="stops before the last byte", says="the last byte of the text is never counted")
+def count_followers(text, n):
+    return solutions.language_model.count_followers(text[:-1], n)
+
+
+@wrong("count-followers", mistake="slices from before the text's first byte", says="a slice with a negative start")
+def count_followers(text, n):
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    followers = {}
+    for i in range(len(text)):
+        for length in range(n):
+            found = followers.setdefault(text[i - length : i], {})
+            found[text[i]] = found.get(text[i], 0) + 1
+    return followers
+
+
+@wrong("count-followers", mistake="counts what comes before a context", says="those after it are wanted")
+def count_followers(text, n):
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    followers = {}
+    for i in range(len(text)):
+        for end in range(i + 1, min(i + n, len(text)) + 1):
+            found = followers.setdefault(text[i + 1 : end], {})
+            found[text[i]] = found.get(text[i], 0) + 1
+    return followers
+
+
+@wrong("count-followers", mistake="counts pieces of text", says="this counts whole pieces")
+def count_followers(text, n):
+    found = solutions.language_model.count_followers(text, n)
+    return {c + bytes([b]): count for c, known in found.items() for b, count in known.items()}
+
+
+@wrong("count-followers", mistake="leaves out the empty context", says="the empty context is missing")
+def count_followers(text, n):
+    return {c: known for c, known in solutions.language_model.count_followers(text, n).items() if c or len(text) < n}
+
+
+@wrong("count-followers", mistake="fails on a text shorter than n", says="no error")
+def count_followers(text, n):
+    if n < 1 or len(text) < n:
+        raise ValueError("the text is too short")
+    return solutions.language_model.count_followers(text, n)
+
+
 # ----------------------------------------------------------------------------------------------------- sample-chain
 
 
@@ -130,6 +189,66 @@ def sample_chain(followers, n, length, seed):
         known = followers[text[max(0, len(text) - n + 1) :]]
         text += bytes(generator.choices(list(known), list(known.values())))
     return text
+
+
+@wrong("sample-chain", mistake="does not look at the text", says="the context does not count")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, 1, length, seed)
+
+
+@wrong("sample-chain", mistake="looks back as far as the counts reach", says="you look at all of them")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, length + 1, length, seed)
+
+
+@wrong("sample-chain", mistake="slices from -0 where n is 1", says="you look at all of them")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, n if n > 1 else length + 1, length, seed)
+
+
+@wrong("sample-chain", mistake="looks n bytes back", says="and you look at one")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, n + 1, length, seed)
+
+
+@wrong("sample-chain", mistake="looks n - 2 bytes back", says="the context does not count")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, max(1, n - 1), length, seed)
+
+
+@wrong("sample-chain", mistake="shortens a context at its end", says="loses its last byte")
+def sample_chain(followers, n, length, seed):
+    if not followers:
+        raise ValueError("nothing was counted")
+    generator, text = random.Random(seed), b""
+    while len(text) < length:
+        context = text[max(0, len(text) - n + 1) :]
+        while context not in followers:
+            context = context[:-1]
+        text += bytes(generator.choices(list(followers[context]), list(followers[context].values())))
+    return text
+
+
+@wrong(
+    "sample-chain", mistake="draws from one and the same generator for all seeds", says="all seeds give the same text"
+)
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, n, length, 0)
+
+
+@wrong("sample-chain", mistake="gives a list of numbers", says="the result should be bytes")
+def sample_chain(followers, n, length, seed):
+    return list(solutions.language_model.sample_chain(followers, n, length, seed))
+
+
+@wrong("sample-chain", mistake="draws one byte more than asked for", says="bytes were asked for")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, n, length + 1, seed)
+
+
+@wrong("sample-chain", mistake="gives an empty text where nothing is known", says="there is nothing to draw from")
+def sample_chain(followers, n, length, seed):
+    return solutions.language_model.sample_chain(followers, n, length, seed) if followers else b""
 
 
 # ------------------------------------------------------------------------------------------------------ witten-bell
@@ -211,6 +330,95 @@ class NGram(solutions.language_model.NGram):
         return solutions.language_model.NGram.probabilities(self, context)
 
 
+@wrong("witten-bell", mistake="computes in float32", says="should be in float64")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return solutions.language_model.NGram.probabilities(self, context).float()
+
+
+@wrong("witten-bell", mistake="adds 1 to each count", says="this adds 1 to every count")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return interpolated(self, context, lambda counts, different, p: (counts + 1) / (counts.sum() + 256))
+
+
+@wrong(
+    "witten-bell",
+    mistake="takes how often the context occurred for the different followers",
+    says="how often there was any",
+)
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return interpolated(self, context, lambda counts, different, p: (counts + counts.sum() * p) / counts.sum() / 2)
+
+
+@wrong(
+    "witten-bell",
+    mistake="spreads the uniform distribution over what occurred",
+    says="and yours over those that occurred",
+)
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        p = torch.zeros(256, dtype=torch.float64)
+        p[list(self.followers.get(b"", range(256)))] = 1 / len(self.followers.get(b"", range(256)))
+        for length in range(min(len(context), self.n - 1) + 1):
+            if known := self.followers.get(context[len(context) - length :], {}):
+                counts = torch.zeros(256, dtype=torch.float64)
+                counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+                p = (counts + len(known) * p) / (counts.sum() + len(known))
+        return p
+
+
+@wrong("witten-bell", mistake="goes from the longest context to the shortest", says="in the wrong order")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        p = torch.full((256,), 1 / 256, dtype=torch.float64)
+        for length in reversed(range(min(len(context), self.n - 1) + 1)):
+            if known := self.followers.get(context[len(context) - length :], {}):
+                counts = torch.zeros(256, dtype=torch.float64)
+                counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+                p = (counts + len(known) * p) / (counts.sum() + len(known))
+        return p
+
+
+@wrong("witten-bell", mistake="does not look at the context", says="the context does not count")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return solutions.language_model.NGram.probabilities(self, b"")
+
+
+@wrong(
+    "witten-bell",
+    mistake="leaves the last byte of the context out",
+    says="last byte of the context does not count",
+    never=["the first n - 1 bytes"],
+)
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return solutions.language_model.NGram.probabilities(self, context[:-1] or context)
+
+
+@wrong("witten-bell", mistake="counts on every context being known", says="hands over to the shorter one: no error")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        for length in range(min(len(context), self.n - 1) + 1):
+            self.followers[context[len(context) - length :]]
+        return solutions.language_model.NGram.probabilities(self, context)
+
+
+@wrong("witten-bell", mistake="hands over to the empty context at once", says="not to the empty one at once")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        end = context[max(0, len(context) - self.n + 1) :]
+        return solutions.language_model.NGram.probabilities(self, end if end in self.followers else b"")
+
+
+@wrong("witten-bell", mistake="gives a list", says="the result should be a tensor")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        return solutions.language_model.NGram.probabilities(self, context).tolist()
+
+
 # ---------------------------------------------------------------------------------------------------- cross-entropy
 
 
@@ -263,6 +471,88 @@ def cross_entropy(logits, targets):
     return (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]).mean()
 
 
+@wrong(
+    "cross-entropy",
+    mistake="takes the logarithm of a softmax",
+    says="is rounded to 0",
+    never=["e to the power of 3000 is infinite"],
+)
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -logits.softmax(-1).gather(-1, targets[..., None]).log().mean()
+
+
+@wrong("cross-entropy", mistake="adds a little to the probabilities", says="was something added to a tiny probability")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -(logits.softmax(-1).gather(-1, targets[..., None]) + 1e-9).log().mean()
+
+
+@wrong("cross-entropy", mistake="gives one number for each target", says="you have one for each")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
+
+
+@wrong("cross-entropy", mistake="forgets the sign", says="the sign is wrong")
+def cross_entropy(logits, targets):
+    return -solutions.language_model.cross_entropy(logits, targets)
+
+
+@wrong("cross-entropy", mistake="takes the softmax over the steps", says="softmax goes over the steps")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -logits.log_softmax(0).gather(-1, targets[..., None]).mean()
+
+
+@wrong("cross-entropy", mistake="averages over the vocabulary", says="only the targets count")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -logits.log_softmax(-1).mean()
+
+
+@wrong("cross-entropy", mistake="takes the logarithm of the mean probability", says="its logarithm is taken after")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return -logits.softmax(-1).gather(-1, targets[..., None]).mean().log()
+
+
+@wrong("cross-entropy", mistake="gives the perplexity", says="this is the perplexity")
+def cross_entropy(logits, targets):
+    return solutions.language_model.cross_entropy(logits, targets).exp()
+
+
+@wrong("cross-entropy", mistake="gives a plain number", says="the result should be a tensor")
+def cross_entropy(logits, targets):
+    return solutions.language_model.cross_entropy(logits, targets).item()
+
+
+@wrong("cross-entropy", mistake="detaches its logits", says="no gradient reaches the logits")
+def cross_entropy(logits, targets):
+    return solutions.language_model.cross_entropy(logits.detach(), targets)
+
+
+@wrong("cross-entropy", mistake="fails on several axes", says="your code fails on several")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return (logits.logsumexp(1) - logits[torch.arange(len(targets)), targets]).mean()
+
+
+@wrong("cross-entropy", mistake="compares only how many targets there are", says="but in another shape")
+def cross_entropy(logits, targets):
+    if targets.numel() == 0 or targets.numel() != logits[..., 0].numel():
+        raise ValueError("one target a row")
+    return solutions.language_model.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+@wrong("cross-entropy", mistake="compares only the length of the first axis", says="do not fit")
+def cross_entropy(logits, targets):
+    if targets.numel() == 0 or len(targets) != len(logits):
+        raise ValueError("one target a row")
+    rows = logits.flatten(0, -2)[: targets.numel()]
+    return solutions.language_model.cross_entropy(rows, targets.flatten()[: len(rows)])
+
+
 @wrong("cross-entropy", mistake="asks the oracle", says="asks you to write what that call does")
 def cross_entropy(logits, targets):
     return F.cross_entropy(logits, targets)
@@ -302,6 +592,70 @@ def surprise(probabilities, symbols):
 def surprise(probabilities, symbols):
     if abs(probabilities.sum().item() - len(symbols)) > 1e-4:
         raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="forgets the sign", says="the sign is wrong")
+def surprise(probabilities, symbols):
+    return -solutions.language_model.surprise(probabilities, symbols)
+
+
+@wrong("surprise", mistake="swaps rows and symbols", says="rows and symbols are swapped")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities, symbols)
+    return -probabilities[symbols, torch.arange(len(symbols))].log2()
+
+
+@wrong("surprise", mistake="takes the probabilities for logits", says="a softmax is taken of them")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities, symbols)
+    return -probabilities.log_softmax(-1).gather(-1, symbols[:, None])[:, 0] / math.log(2)
+
+
+@wrong("surprise", mistake="gives the probabilities", says="their logarithm is missing")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities, symbols)
+    return probabilities.gather(-1, symbols[:, None])[:, 0]
+
+
+@wrong("surprise", mistake="looks at the sums only", says="an entry is negative", never=["its sum"])
+def surprise(probabilities, symbols):
+    if not ((probabilities.sum(-1) - 1).abs() <= 1e-4).all():
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="lets nan through", says="an entry is not a number", never=["its sum", "negative"])
+def surprise(probabilities, symbols):
+    if (probabilities < 0).any() or ((probabilities.sum(-1) - 1).abs() > 1e-4).any():
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="wants sums of exactly 1", says="is rounding, and no mistake")
+def surprise(probabilities, symbols):
+    if not (probabilities >= 0).all() or not torch.allclose(probabilities.sum(-1), torch.ones(()).to(probabilities)):
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="refuses large sums only", says="its sum is far below 1")
+def surprise(probabilities, symbols):
+    if not (probabilities >= 0).all() or (probabilities.sum(-1) > 1 + 1e-4).any():
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="takes sums within 1e-3 for rounding", says="further above 1 than 1e-4")
+def surprise(probabilities, symbols):
+    if not (probabilities >= 0).all() or ((probabilities.sum(-1) - 1).abs() > 1e-3).any():
+        raise ValueError("no distribution")
+    return -probabilities[torch.arange(len(symbols)), symbols].log2()
+
+
+@wrong("surprise", mistake="looks at the first row only", says="its sum is far above 1")
+def surprise(probabilities, symbols):
+    solutions.language_model.surprise(probabilities[:1], symbols[:1])
     return -probabilities[torch.arange(len(symbols)), symbols].log2()
 
 
@@ -356,6 +710,36 @@ def bits_per_byte(surprises, symbols):
     return surprises.sum().item() / size
 
 
+@wrong("units", mistake="gives the mean surprise for the perplexity", says="this is the mean surprise itself")
+def perplexity(surprises):
+    refuse_nothing(surprises)
+    return surprises.mean().item()
+
+
+@wrong("units", mistake="adds the surprises up", says="the surprises are added")
+def perplexity(surprises):
+    refuse_nothing(surprises)
+    return 2 ** surprises.sum().item()
+
+
+@wrong("units", mistake="gives a perplexity for each symbol", says="one number is wanted")
+def perplexity(surprises):
+    refuse_nothing(surprises)
+    return 2**surprises
+
+
+@wrong("units", mistake="divides the mean surprise by the bytes", says="the mean surprise is divided")
+def bits_per_byte(surprises, symbols):
+    return solutions.language_model.bits_per_byte(surprises, symbols) / len(symbols)
+
+
+@wrong("units", mistake="divides by no bytes", says="symbols that spell nothing")
+def bits_per_byte(surprises, symbols):
+    if len(symbols) != len(surprises) or not len(symbols):
+        raise ValueError("they do not match")
+    return surprises.sum().item() / max(1, sum(map(len, symbols)))
+
+
 # ------------------------------------------------------------------------------------------------------ guess-ranks
 
 
@@ -384,9 +768,44 @@ def guess_ranks(probabilities, symbols):
     return (probabilities > probabilities.gather(-1, symbols[:, None])).sum(-1) + 1
 
 
-@wrong("guess-ranks", mistake="guesses the larger id first", says="among equally likely symbols the smaller id")
+@wrong(
+    "guess-ranks", mistake="guesses all equally likely symbols before the right one", says="the last rank among them"
+)
 def guess_ranks(probabilities, symbols):
     return (probabilities >= probabilities.gather(-1, symbols[:, None])).sum(-1)
+
+
+@wrong("guess-ranks", mistake="guesses the larger id first", says="the larger id is guessed first")
+def guess_ranks(probabilities, symbols):
+    last = probabilities.shape[-1] - 1
+    return solutions.language_model.guess_ranks(probabilities.flip(-1), last - symbols)
+
+
+@wrong(
+    "guess-ranks", mistake="ranks from 0 the symbol guessed at that place", says="this is the symbol guessed at a place"
+)
+def guess_ranks(probabilities, symbols):
+    return probabilities.argsort(dim=-1, descending=True, stable=True).gather(-1, symbols[:, None])[:, 0]
+
+
+@wrong("guess-ranks", mistake="gives the ranks of all symbols", says="one rank a symbol is wanted")
+def guess_ranks(probabilities, symbols):
+    return probabilities.argsort(dim=-1, descending=True, stable=True).argsort(-1) + 1
+
+
+@wrong(
+    "guess-ranks",
+    mistake="adds the symbol itself and its equals with smaller ids",
+    says="symbols 1 and 3 are the likeliest",
+)
+def guess_ranks(probabilities, symbols):
+    right = probabilities.gather(-1, symbols[:, None])
+    ids = torch.arange(probabilities.shape[-1])
+    return (
+        ((probabilities > right) | ((probabilities == right) & (ids < symbols[:, None]))).sum(-1)
+        + 1
+        + ((probabilities < right) & (ids < symbols[:, None])).sum(-1) * (probabilities == right).sum(-1).gt(1)
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- guess-bounds
@@ -435,6 +854,52 @@ def guess_bounds(ranks):
 def guess_bounds(ranks):
     q = torch.tensor(shares(ranks))
     return solutions.language_model.guess_bounds(ranks)[0], -(q * q.log2()).sum().item()
+
+
+@wrong("guess-bounds", mistake="takes counts for shares", says="these are counts")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return lower * len(ranks), upper
+
+
+@wrong("guess-bounds", mistake="subtracts a share from the next", says="the sign of the lower bound")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return -lower, upper
+
+
+@wrong("guess-bounds", mistake="gives the upper bound in nats", says="and the upper one in nats")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return lower, upper * math.log(2)
+
+
+@wrong("guess-bounds", mistake="forgets the sign of the entropy", says="an entropy is not below 0")
+def guess_bounds(ranks):
+    lower, upper = solutions.language_model.guess_bounds(ranks)
+    return lower, -upper
+
+
+@wrong("guess-bounds", mistake="gives the upper bound alone", says="two numbers are wanted")
+def guess_bounds(ranks):
+    return solutions.language_model.guess_bounds(ranks)[1]
+
+
+@wrong("guess-bounds", mistake="swaps bounds that cross", says="whatever the upper one is")
+def guess_bounds(ranks):
+    return tuple(sorted(solutions.language_model.guess_bounds(ranks)))
+
+
+@wrong("guess-bounds", mistake="takes ranks of 0", says="guesses are counted from 1")
+def guess_bounds(ranks):
+    if len(ranks) == 0:
+        raise ValueError("no ranks")
+    return solutions.language_model.guess_bounds(ranks.clamp(min=1))
+
+
+@wrong("guess-bounds", mistake="gives 0 for no guesses", says="no guesses, no bounds")
+def guess_bounds(ranks):
+    return solutions.language_model.guess_bounds(ranks) if len(ranks) else (0.0, 0.0)
 
 
 # --------------------------------------------------------------------------------------------------------- quantise
@@ -490,6 +955,62 @@ def quantise(probabilities, total=TOTAL):
     return solutions.language_model.quantise(p / p.sum(), total)
 
 
+@wrong("quantise", mistake="does not divide by the sum", says="stands for its share of this sum")
+def quantise(probabilities, total=TOTAL):
+    normal(probabilities, total)
+    frequencies = (probabilities.double() * (total - len(probabilities))).long() + 1
+    frequencies[probabilities.argmax()] += total - frequencies.sum()
+    return frequencies.tolist()
+
+
+@wrong("quantise", mistake="wants a sum of exactly 1", says="and is not refused")
+def quantise(probabilities, total=TOTAL):
+    if abs(probabilities.sum().item() - 1) > 1e-6:
+        raise ValueError("no distribution")
+    return solutions.language_model.quantise(probabilities, total)
+
+
+@wrong("quantise", mistake="gives nobody what rounding down leaves", says="add up to less than the total")
+def quantise(probabilities, total=TOTAL):
+    p = normal(probabilities, total)
+    return [1 + int(x * (total - len(p))) for x in p]
+
+
+@wrong("quantise", mistake="lifts zeros to 1 and takes it off the likeliest", says="cannot spare it")
+def quantise(probabilities, total=TOTAL):
+    p = normal(probabilities, total)
+    frequencies = [max(1, round(x * total)) for x in p]
+    frequencies[p.index(max(p))] += total - sum(frequencies)
+    return frequencies
+
+
+@wrong("quantise", mistake="gives a tensor", says="a list of whole numbers is wanted")
+def quantise(probabilities, total=TOTAL):
+    return torch.tensor(solutions.language_model.quantise(probabilities, total))
+
+
+@wrong("quantise", mistake="takes negative probabilities", says="an entry is negative", never=["its sum"])
+def quantise(probabilities, total=TOTAL):
+    p = probabilities.double()
+    if len(p) > total or not abs(p.sum().item() - 1) <= 1e-4:
+        raise ValueError("no distribution")
+    return solutions.language_model.quantise(p.clamp(min=0) / p.clamp(min=0).sum(), total)
+
+
+@wrong("quantise", mistake="lets nan through", says="an entry is not a number", never=["its sum", "negative"])
+def quantise(probabilities, total=TOTAL):
+    p = probabilities.double()
+    if len(p) > total or (p < 0).any() or abs(p.sum().item() - 1) > 1e-4:
+        raise ValueError("no distribution")
+    return solutions.language_model.quantise(p.nan_to_num() / p.nan_to_num().sum(), total)
+
+
+@wrong("quantise", mistake="takes more symbols than the total", says="5 symbols cannot each have a frequency")
+def quantise(probabilities, total=TOTAL):
+    normal(probabilities, max(total, len(probabilities)))
+    return solutions.language_model.quantise(probabilities, max(total, len(probabilities)))
+
+
 # ----------------------------------------------------------------------------------------------------------- narrow
 
 
@@ -533,6 +1054,35 @@ def narrow(low, high, start, end, total):
     return size * start // total, size * end // total - 1
 
 
+@wrong("narrow", mistake="computes in floats", says="a float cannot hold such a number exactly")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return int(low + size * start / total), int(low + size * end / total) - 1
+
+
+@wrong("narrow", mistake="gives floats", says="numbers of type int are wanted")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return low + size * start / total, low + size * end / total - 1
+
+
+@wrong("narrow", mistake="rounds to the nearest", says="rounded to the nearest number")
+def narrow(low, high, start, end, total):
+    size = high - low + 1
+    return low + round(size * start / total), low + round(size * end / total) - 1
+
+
+@wrong("narrow", mistake="gives the size of the part", says="and not its size")
+def narrow(low, high, start, end, total):
+    low, high = solutions.language_model.narrow(low, high, start, end, total)
+    return low, high - low + 1
+
+
+@wrong("narrow", mistake="gives the lower end alone", says="both ends of the part are wanted")
+def narrow(low, high, start, end, total):
+    return solutions.language_model.narrow(low, high, start, end, total)[0]
+
+
 # ------------------------------------------------------------------------------------------------------------- zoom
 
 
@@ -573,6 +1123,43 @@ def zoom(low, high):
     if low >= HALF:
         return HALF
     return QUARTER if low >= QUARTER and high < HALF + QUARTER else None
+
+
+@wrong("zoom", mistake="gives None for the lower half", says="0 and None are two answers")
+def zoom(low, high):
+    return solutions.language_model.zoom(low, high) or None
+
+
+@wrong("zoom", mistake="takes the middle for the halves' lower ends only", says="reaches above the middle quarters")
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return QUARTER if offset is None and low >= QUARTER else offset
+
+
+@wrong("zoom", mistake="gives the new ends", says="nothing is taken off")
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return None if offset is None else (2 * (low - offset), 2 * (high - offset) + 1)
+
+
+@wrong("zoom", mistake="takes HALF off the middle", says="take off QUARTER")
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return HALF if offset == QUARTER else offset
+
+
+@wrong("zoom", mistake="does not look whether an interval leaves the whole", says="reaches above the largest number")
+def zoom(low, high):
+    if low > high or low < 0:
+        raise ValueError("an empty interval")
+    return solutions.language_model.zoom(low, min(high, 2 * HALF - 1))
+
+
+@wrong("zoom", mistake="refuses a single number", says="ValueError in your code")
+def zoom(low, high):
+    if low == high:
+        raise ValueError("an empty interval")
+    return solutions.language_model.zoom(low, high)
 
 
 # ---------------------------------------------------------------------------------------------------------- encoder
@@ -680,6 +1267,89 @@ class Encoder(solutions.language_model.Encoder):
             solutions.language_model.Encoder.encode(self, frequencies, symbol)
 
 
+@wrong("encoder", mistake="settles no bits", says="yours settles none")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        narrowed(self, frequencies, symbol)
+
+
+@wrong("encoder", mistake="swaps 0 and 1", says="settles a 0, and you have a 1")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        narrowed(self, frequencies, symbol)
+        while (offset := solutions.language_model.zoom(self.low, self.high)) is not None:
+            self.low, self.high = 2 * (self.low - offset), 2 * (self.high - offset) + 1
+            if offset == QUARTER:
+                self.pending += 1
+            else:
+                self.emit(1 - offset // HALF)
+
+
+@wrong("encoder", mistake="remembers only whether a bit is open", says="count the steps around the middle")
+class Encoder(solutions.language_model.Encoder):
+    def emit(self, bit):
+        self.bits += [bit] + [1 - bit] * min(1, self.pending)
+        self.pending = 0
+
+
+@wrong("encoder", mistake="ends the code without the open bits", says="a bit is open at finish")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        self.pending = 0
+        return solutions.language_model.Encoder.finish(self)
+
+
+@wrong("encoder", mistake="ends every code with 01", says="begins with the second quarter")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        self.low = 0
+        return solutions.language_model.Encoder.finish(self)
+
+
+@wrong("encoder", mistake="ends every code with 10", says="you have 10")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        self.low = HALF
+        return solutions.language_model.Encoder.finish(self)
+
+
+@wrong("encoder", mistake="fills up a whole byte", says="no zeros are needed")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        self.emit(bit := int(self.low >= QUARTER))
+        self.emit(1 - bit)
+        filled = self.bits + [0] * (8 - len(self.bits) % 8)
+        return bytes(int("".join(map(str, filled[i : i + 8])), 2) for i in range(0, len(filled), 8))
+
+
+@wrong("encoder", mistake="fills up in front", says="yours come before it")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        self.emit(bit := int(self.low >= QUARTER))
+        self.emit(1 - bit)
+        return int("".join(map(str, self.bits)), 2).to_bytes(-(-len(self.bits) // 8), "big")
+
+
+@wrong("encoder", mistake="gives the bits as text", says="finish should give bytes")
+class Encoder(solutions.language_model.Encoder):
+    def finish(self):
+        return "".join(f"{byte:08b}" for byte in solutions.language_model.Encoder.finish(self))
+
+
+@wrong("encoder", mistake="narrows before it refuses", says="check the symbol before you narrow")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        if 0 <= symbol < len(frequencies) and frequencies[symbol] == 0:
+            self.high = self.low + (self.high - self.low) // 2
+        solutions.language_model.Encoder.encode(self, frequencies, symbol)
+
+
+@wrong("encoder", mistake="counts a symbol of -1 from the end", says="there is no symbol -1")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        solutions.language_model.Encoder.encode(self, frequencies, symbol % len(frequencies) if symbol < 0 else symbol)
+
+
 # ---------------------------------------------------------------------------------------------------------- decoder
 
 
@@ -761,6 +1431,47 @@ class Decoder(solutions.language_model.Decoder):
         return starts.index(starts[true])
 
 
+@wrong("decoder", mistake="reads no bits after the first 32", says="other bits are read")
+class Decoder(solutions.language_model.Decoder):
+    def next_bit(self):
+        bit = solutions.language_model.Decoder.next_bit(self)
+        return bit if self.position <= 32 else 0
+
+
+@wrong("decoder", mistake="gives the frequency that belongs to the code", says="symbols 0, 1, 2, 0")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        total = sum(frequencies)
+        place = ((self.code - self.low + 1) * total - 1) // (self.high - self.low + 1)
+        solutions.language_model.Decoder.decode(self, frequencies)
+        return place
+
+
+@wrong("decoder", mistake="finds the symbol in floats", says="at the very end of a part")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = (self.code - self.low + 0.5) / (self.high - self.low + 1) * ends[-1]
+        symbol = min(bisect_right(ends, round(place - 0.5)), len(ends) - 1)
+        decoder_step(self, symbol, ends, frequencies)
+        return symbol
+
+
+@wrong("decoder", mistake="does not know the middle", says="three steps around the middle")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        size = self.high - self.low + 1
+        symbol = min(bisect_right(ends, ((self.code - self.low + 1) * ends[-1] - 1) // size), len(ends) - 1)
+        start = ends[symbol] - frequencies[symbol]
+        self.low, self.high = self.low + size * start // ends[-1], self.low + size * ends[symbol] // ends[-1] - 1
+        while self.high < HALF or self.low >= HALF:
+            offset = HALF if self.low >= HALF else 0
+            self.low, self.high = 2 * (self.low - offset), 2 * (self.high - offset) + 1
+            self.code = 2 * (self.code - offset) + self.next_bit()
+        return symbol
+
+
 # --------------------------------------------------------------------------------------------------------- compress
 
 
@@ -831,3 +1542,45 @@ def decompress(model, data):
 @wrong("compress", mistake="reads files that are too short", says="fewer than four bytes")
 def decompress(model, data):
     return solutions.language_model.decompress(model, data) if len(data) >= 4 else []
+
+
+@wrong("compress", mistake="shows the model the last symbol only", says="the last symbol only")
+def compress(model, symbols):
+    encoder = solutions.language_model.Encoder()
+    for i, symbol in enumerate(symbols):
+        encoder.encode(model.frequencies(symbols[max(0, i - 1) : i]), symbol)
+    return len(symbols).to_bytes(4, "big") + encoder.finish()
+
+
+@wrong("compress", mistake="counts to 255", says="300 symbols are 1 times 256 and 44")
+def compress(model, symbols):
+    return bytes([0, 0, 0, len(symbols)]) + solutions.language_model.compress(model, symbols)[4:]
+
+
+@wrong("compress", mistake="gives a list of numbers", says="the compressed text should be bytes")
+def compress(model, symbols):
+    return list(solutions.language_model.compress(model, symbols))
+
+
+@wrong("compress", mistake="skips what cannot be coded", says="symbol 3 has no frequency")
+def compress(model, symbols):
+    encoder = solutions.language_model.Encoder()
+    for i, symbol in enumerate(symbols):
+        if symbol < len(frequencies := model.frequencies([s for s in symbols[:i] if s < model.vocab_size])):
+            encoder.encode(frequencies, symbol)
+    return len(symbols).to_bytes(4, "big") + encoder.finish()
+
+
+@wrong("compress", mistake="gives a file for nothing no code", says="any bytes, an empty text too")
+def compress(model, symbols):
+    return solutions.language_model.compress(model, symbols) if len(symbols) else bytes(4)
+
+
+@wrong("compress", mistake="puts each symbol it decodes in front", says="the wrong order")
+def decompress(model, data):
+    return solutions.language_model.decompress(model, data)[::-1]
+
+
+@wrong("compress", mistake="decodes into a string", says="decompress should give a list")
+def decompress(model, data):
+    return "".join(map(chr, solutions.language_model.decompress(model, data)))
