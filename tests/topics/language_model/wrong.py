@@ -1451,8 +1451,8 @@ class Decoder(solutions.language_model.Decoder):
 class Decoder(solutions.language_model.Decoder):
     def decode(self, frequencies):
         ends = list(accumulate(frequencies))
-        place = (self.code - self.low + 0.5) / (self.high - self.low + 1) * ends[-1]
-        symbol = min(bisect_right(ends, round(place - 0.5)), len(ends) - 1)
+        place = math.ceil((self.code - self.low + 1) / (self.high - self.low + 1) * ends[-1]) - 1
+        symbol = min(bisect_right(ends, place), len(ends) - 1)
         decoder_step(self, symbol, ends, frequencies)
         return symbol
 
