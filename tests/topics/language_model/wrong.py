@@ -390,8 +390,8 @@ class NGram(solutions.language_model.NGram):
 @wrong(
     "witten-bell",
     mistake="leaves the last byte of the context out",
-    says="last byte of the context does not count",
-    never=["the first n - 1 bytes"],
+    says="the one before it",
+    never=["you take the first"],
 )
 class NGram(solutions.language_model.NGram):
     def probabilities(self, context):
@@ -1447,7 +1447,7 @@ class Decoder(solutions.language_model.Decoder):
         return place
 
 
-@wrong("decoder", mistake="finds the symbol in floats", says="at the very end of a part")
+@wrong("decoder", mistake="finds the symbol in floats", says="frequencies in the millions")
 class Decoder(solutions.language_model.Decoder):
     def decode(self, frequencies):
         ends = list(accumulate(frequencies))
