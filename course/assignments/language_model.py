@@ -99,10 +99,10 @@ def counted(text, n):
 
 
 def test_count_followers_by_hand():
-    longest = {b"ab": {97: 1}, b"ba": {98: 1}}
-    want = {b"": {97: 2, 98: 2}, b"a": {98: 2}, b"b": {97: 1}} | longest
+    longest = {b"aa": {98: 1}, b"ab": {97: 1}, b"ba": {98: 1}}
+    want = {b"": {97: 3, 98: 2}, b"a": {97: 1, 98: 2}, b"b": {97: 1}} | longest
     check_equal(
-        counted(b"abab", 3),
+        counted(b"aabab", 3),
         want,
         "n = 3 means contexts of 0, 1 and 2 bytes, and for each of them the bytes that follow it, with their counts",
         mistakes={
@@ -111,23 +111,27 @@ def test_count_followers_by_hand():
                 context: known for context, known in want.items() if context
             },
             "contexts of n bytes are counted too, but n counts the byte itself: the longest context has n - 1": want
-            | {b"aba": {98: 1}},
+            | {b"aab": {97: 1}, b"aba": {98: 1}},
             "the first n - 1 bytes are never counted: shorter contexts stand before them, if only the empty one": want
-            | {b"": {97: 1, 98: 1}, b"a": {98: 1}},
+            | {b"": {97: 1, 98: 2}, b"a": {98: 2}},
             "the last byte of the text is never counted": {
-                b"": {97: 2, 98: 1},
-                b"a": {98: 1},
+                b"": {97: 3, 98: 1},
+                b"a": {97: 1, 98: 1},
                 b"b": {97: 1},
+                b"aa": {98: 1},
                 b"ab": {97: 1},
             },
             "the empty context is counted too often: a slice with a negative start begins at the text's other end": want
-            | {b"": {97: 4, 98: 3}},
+            | {b"": {97: 6, 98: 2}},
             "these are the bytes before each context, and those after it are wanted": {
-                b"": {97: 2, 98: 2},
+                b"": {97: 3, 98: 2},
+                b"a": {97: 1, 98: 1},
                 b"b": {97: 2},
-                b"a": {98: 1},
-                b"ab": {98: 1},
+                b"ab": {97: 1, 98: 1},
                 b"ba": {97: 1},
+            },
+            "each byte that follows counts once, and should count as often as it follows": {
+                context: dict.fromkeys(known, 1) for context, known in want.items()
             },
             "the followers should be numbers, as `text[i]` gives them, and yours are pieces of text": {
                 context: {bytes([byte]): count for byte, count in known.items()} for context, known in want.items()
@@ -924,28 +928,29 @@ def bounds(ranks):
 
 
 def test_guess_bounds_by_hand():
-    lower, upper = bounds([1, 1, 1, 2])
+    lower, upper = bounds([1, 1, 1, 1, 2, 2, 3, 3])
     check_figure(
         lower,
-        0.5,
-        "shares 3/4 and 1/4: the lower bound is 1/2 bit",
+        1.188722,
+        "shares 1/2, 1/4 and 1/4: one term of the lower bound is left, 3 x 1/4 x 1.585 bits",
         mistakes={
-            "this is the upper bound: the lower one comes first": 0.811278,
-            "this is in nats, and bits are wanted: the logarithm to base 2": 0.5 * math.log(2),
-            "the number of guesses i is left out of the lower bound's terms": 0.25,
+            "this is the upper bound: the lower one comes first": 1.5,
+            "this is in nats, and bits are wanted: the logarithm to base 2": 1.188722 * math.log(2),
+            "the number of guesses i is left out of the lower bound's terms": 0.396241,
+            "the lower bound's terms have a factor i, counted from 1, and yours is 1 less": 0.792481,
             "the last term of the lower bound is missing: after the largest rank comes a share of 0": 0.0,
-            "the sign of the lower bound is wrong: each share minus the next one": -0.5,
-            "these are counts, and the lower bound wants shares": 2.0,
+            "the sign of the lower bound is wrong: each share minus the next one": -1.188722,
+            "these are counts, and the lower bound wants shares": 9.509775,
         },
     )
     check_figure(
         upper,
-        0.811278,
-        "shares 3/4 and 1/4: the upper bound is 0.8113 bits, their entropy",
+        1.5,
+        "shares 1/2, 1/4 and 1/4: the upper bound is 1.5 bits, their entropy",
         mistakes={
-            "the lower bound is in bits, and the upper one in nats": 0.811278 * math.log(2),
-            "the sign of the upper bound is wrong: an entropy is not below 0": -0.811278,
-            "the shares themselves are missing from the upper bound's terms": 0.415037 + 2,
+            "the lower bound is in bits, and the upper one in nats": 1.5 * math.log(2),
+            "the sign of the upper bound is wrong: an entropy is not below 0": -1.5,
+            "the shares themselves are missing from the upper bound's terms": 5.0,
         },
     )
     hint = "four numbers of guesses, equally frequent"
@@ -1541,7 +1546,7 @@ def test_decoder_reads_settled_bits():
                 3,
                 0,
             ],
-            "the code should move with the interval: what is taken off both ends is taken off `code`, too": [
+            "the code should move as both ends do: what zoom says is taken off `code`, too, before it is doubled": [
                 0,
                 1,
                 2,
