@@ -1602,7 +1602,7 @@ def check_gaps(symbols):
 def check_long_codes(seed, length):
     """Assert that codes of many random tables are read."""
     for size, total, count in ((2, 3, length), (5, 1000, length), (40, TOTAL, length), (3, 7, 1)):
-        check_read(random_steps(seed, size, total, count), "random tables")
+        check_read(random_steps(seed, size, total, count), "random tables: other symbols come out than went in")
 
 
 def test_decoder_reads_exact_codes():
