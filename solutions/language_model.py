@@ -66,8 +66,8 @@ def sample_chain(followers: Followers, n: int, length: int, seed: int) -> bytes:
     """Text from a Markov chain: each byte is drawn as often as it followed the n - 1 bytes before it.
 
     `followers` comes from `count_followers` with the same n or a larger one; no more than n - 1 bytes count. Where the
-    last n - 1 bytes have no followers (at the start, or because they stood only at the end of the text), the longest end
-    of them that has some decides. The same seed gives the same text.
+    last n - 1 bytes have no followers (at the start, or because they stood only at the end of the text), the longest
+    end of them that has some decides. The same seed gives the same text.
 
     Raises:
         ValueError: `followers` is empty.
@@ -215,7 +215,7 @@ def guess_bounds(ranks: Int[Tensor, " step"]) -> tuple[float, float]:
 
     Numbers of guesses that never occur have $q_i = 0$ and add nothing to the upper bound. The entropy lies between the
     two if the shares are those of a long text and never rise, $q_i \ge q_{i+1}$, as they do not for a guesser who goes
-    from the likeliest symbol down. For other ranks both are what the formulas give, and the first may be the larger one.
+    from the likeliest symbol down. For other ranks both are what the formulas give, and the first may be the larger.
 
     Raises:
         ValueError: there are no ranks, or one is below 1.
