@@ -1354,7 +1354,7 @@ def zoom(low, high):
     return solutions.language_model.zoom(low, min(high, 2 * HALF - 1))
 
 
-@wrong("zoom", mistake="refuses a single number", says="ValueError in your code: an empty interval")
+@wrong("zoom", mistake="refuses a single number", says="an empty interval")
 def zoom(low, high):
     if low == high:
         raise ValueError("an empty interval")
