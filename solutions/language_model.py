@@ -65,9 +65,9 @@ def count_followers(text: bytes, n: int) -> Followers:
 def sample_chain(followers: Followers, n: int, length: int, seed: int) -> bytes:
     """Text from a Markov chain: each byte is drawn as often as it followed the n - 1 bytes before it.
 
-    `followers` comes from `count_followers` with the same n. Where the last n - 1 bytes have no followers (at the
-    start, or because they stood only at the end of the text), the longest end of them that has some decides. The same
-    seed gives the same text.
+    `followers` comes from `count_followers` with the same n or a larger one; no more than n - 1 bytes count. Where the
+    last n - 1 bytes have no followers (at the start, or because they stood only at the end of the text), the longest
+    end of them that has some decides. The same seed gives the same text.
 
     Raises:
         ValueError: `followers` is empty.
@@ -137,7 +137,8 @@ def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."
 
     $$\frac{1}{N} \sum_i -\ln p_i(\mathrm{target}_i), \qquad p_i = \mathrm{softmax}(\mathrm{logits}_i)$$
 
-    Logits may be large (thousands), as only their differences matter. Gradients reach the logits.
+    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
+    logits.
 
     Raises:
         ValueError: there are no targets, or their shape is not that of the logits without the last axis.
@@ -156,7 +157,8 @@ def surprise(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " 
     A symbol that was held impossible has infinite surprise.
 
     Raises:
-        ValueError: a row is no distribution: it has a negative entry, or its sum is more than 1e-4 away from 1.
+        ValueError: a row is no distribution: an entry is negative or not a number, or the sum of the row is more than
+            1e-4 away from 1.
     """
     if (probabilities < 0).any() or not ((probabilities.sum(dim=-1) - 1).abs() <= 1e-4).all():
         raise ValueError(
@@ -207,11 +209,13 @@ def guess_ranks(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor,
 def guess_bounds(ranks: Int[Tensor, " step"]) -> tuple[float, float]:
     r"""What the numbers of guesses say about the entropy of a text: a lower and an upper bound, in bits a symbol.
 
-    With $q_i$ the share of symbols that were hit at guess number $i$ (1, 2, ...):
+    With $q_i$ the share of symbols that were hit at guess number $i$ (1, 2, ...), the two are
 
-    $$\sum_i i \, (q_i - q_{i+1}) \log_2 i \;\le\; H \;\le\; -\sum_i q_i \log_2 q_i$$
+    $$\sum_i i \, (q_i - q_{i+1}) \log_2 i \qquad \text{and} \qquad -\sum_i q_i \log_2 q_i$$
 
-    Numbers of guesses that never occur have $q_i = 0$ and add nothing to the upper bound.
+    Numbers of guesses that never occur have $q_i = 0$ and add nothing to the upper bound. The entropy lies between the
+    two if the shares are those of a long text and never rise, $q_i \ge q_{i+1}$, as they do not for a guesser who goes
+    from the likeliest symbol down. For other ranks both are what the formulas give, and the first may be the larger.
 
     Raises:
         ValueError: there are no ranks, or one is below 1.
@@ -232,7 +236,8 @@ def guess_bounds(ranks: Int[Tensor, " step"]) -> tuple[float, float]:
 def quantise(probabilities: Float[Tensor, " vocab"], total: int = TOTAL) -> list[int]:
     """Whole frequencies in proportion to probabilities: none is 0, and they add up to `total`.
 
-    Each differs from `total` times its probability by at most the number of symbols.
+    A sum within 1e-4 of 1 is rounding: each probability stands for its share of the sum. Each frequency differs from
+    `total` times that share by at most the number of symbols.
 
     Raises:
         ValueError: `probabilities` is no distribution (an entry is negative or not a number, or the sum is more than
@@ -326,8 +331,9 @@ class Encoder:
     def finish(self) -> bytes:
         """The code: all settled bits and two more that name a quarter inside the interval, filled up with zeros.
 
-        The quarter is the second one (bits 01) if the interval reaches below it, else the third one (10). The first bit
-        of a byte is its highest.
+        The quarter is the second one (bits 01) if the interval reaches below it, else the third one (10). The first of
+        the two is a settled bit like any other, so the opposite of it follows for each pending step, and then the
+        second. The first bit of a byte is its highest.
         """
         bit = int(self.low >= QUARTER)
         self.emit(bit)

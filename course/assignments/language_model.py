@@ -27,14 +27,23 @@ import torch.nn.functional as F
 
 from labkit import corpus
 from labkit.testing import checks, probes
-from labkit.testing.checks import check_refused, token_ids
+from labkit.testing.checks import called, check_equal, check_refused, token_ids
 from labkit.testing.answers import fresh_seed
 from labkit.predictions import compare_prediction
 from solutions.language_model import HALF, QUARTER, TOTAL, WHOLE, Followers, Model, Recent
 
 
 # %% given="helpers"
-check_tensor = partial(checks.check_tensor, tolerance=1e-9)
+check_tensor = partial(checks.check_tensor, tolerance=1e-5)
+
+
+def check_figure(found, want, hint, mistakes=checks.NONE):
+    """Assert that one number, which may be a tensor without axes, is what is wanted."""
+    if isinstance(found, torch.Tensor) and found.ndim == 0:
+        found = found.item()
+    assert isinstance(found, int | float), f"one number is wanted, but the result is {called(found)}"
+    known = {words: torch.tensor(value).double() for words, value in mistakes.items()}
+    check_tensor(torch.tensor(found).double(), torch.tensor(want).double(), hint, mistakes=known)
 
 
 def made_up(seed, length, alphabet=b"ab\n"):
@@ -51,9 +60,11 @@ def distributions(seed, steps, size, sharpness=2.0):
 def spoilt(seed):
     """Rows that are no distributions, each made from one, and why: `(why, row)`."""
     p = distributions(seed, 1, 5)[0]
-    for off in (0.2, -0.4, 1.5e-4, -1.5e-4):
-        yield f"its sum is {1 + off:.6g}", (1 + off) * p
-    yield "an entry is negative", torch.cat([p, torch.tensor([0.1, -0.1], dtype=p.dtype)])
+    yield "its sum is far above 1", 1.2 * p
+    yield "its sum is far below 1", 0.6 * p
+    yield "its sum is further above 1 than 1e-4", (1 + 1.5e-4) * p
+    yield "its sum is further below 1 than 1e-4", (1 - 1.5e-4) * p
+    yield "an entry is negative, though the sum is 1", torch.cat([p, torch.tensor([0.1, -0.1], dtype=p.dtype)])
     yield "an entry is not a number", torch.cat([p, torch.tensor([math.nan], dtype=p.dtype)])
 
 
@@ -80,50 +91,125 @@ from solutions.language_model import count_followers
 
 
 # %% test="count-followers" points=2
-def test_count_followers_visible():
-    found = count_followers(b"abab", 2)
-    assert isinstance(found, dict), f"the result should be a dictionary, not {type(found).__name__}"
-    assert found.get(b"") == {97: 2, 98: 2}, "the empty context stands before every byte, also before the first"
-    assert found.get(b"a") == {98: 2}, "b follows a at two places of abab"
-    hint = "n = 2 means contexts of 0 and of 1 byte, and only those that something follows"
-    assert found == {b"": {97: 2, 98: 2}, b"a": {98: 2}, b"b": {97: 1}}, hint
-    assert count_followers(b"ab", 2) == {b"": {97: 1, 98: 1}, b"a": {98: 1}}, hint
-    longer = {length: count_followers(b"aaaa", 3).get(b"a" * length) for length in range(3)}
-    assert longer == {0: {97: 4}, 1: {97: 3}, 2: {97: 2}}, (
-        "n = 3 on aaaa: contexts of 0, 1 and 2 bytes, and places that overlap all count"
+def counted(text, n):
+    """What `count_followers` finds, as plain dictionaries."""
+    found = count_followers(text, n)
+    assert isinstance(found, dict), f"the result should be a dictionary, but it is {called(found)}"
+    return {context: dict(known) if isinstance(known, dict) else known for context, known in found.items()}
+
+
+def test_count_followers_by_hand():
+    longest = {b"aa": {98: 1}, b"ab": {97: 1}, b"ba": {98: 1}}
+    want = {b"": {97: 3, 98: 2}, b"a": {97: 1, 98: 2}, b"b": {97: 1}} | longest
+    check_equal(
+        counted(b"aabab", 3),
+        want,
+        "n = 3 means contexts of 0, 1 and 2 bytes, and for each of them the bytes that follow it, with their counts",
+        mistakes={
+            "only the longest contexts are counted, and the shorter ones are wanted too, down to the empty one": longest,
+            "the empty context is missing: it stands before every byte, also before the first": {
+                context: known for context, known in want.items() if context
+            },
+            "contexts of n bytes are counted too, but n counts the byte itself: the longest context has n - 1": want
+            | {b"aab": {97: 1}, b"aba": {98: 1}},
+            "the first n - 1 bytes are never counted: shorter contexts stand before them, if only the empty one": want
+            | {b"": {97: 1, 98: 2}, b"a": {98: 2}},
+            "the last byte of the text is never counted": {
+                b"": {97: 3, 98: 1},
+                b"a": {97: 1, 98: 1},
+                b"b": {97: 1},
+                b"aa": {98: 1},
+                b"ab": {97: 1},
+            },
+            "the empty context is counted too often: a slice with a negative start begins at the text's other end": want
+            | {b"": {97: 6, 98: 2}},
+            "these are the bytes before each context, and those after it are wanted": {
+                b"": {97: 3, 98: 2},
+                b"a": {97: 1, 98: 1},
+                b"b": {97: 2},
+                b"ab": {97: 1, 98: 1},
+                b"ba": {97: 1},
+            },
+            "each byte that follows counts once, and should count as often as it follows": {
+                context: dict.fromkeys(known, 1) for context, known in want.items()
+            },
+            "the followers should be numbers, as `text[i]` gives them, and yours are pieces of text": {
+                context: {bytes([byte]): count for byte, count in known.items()} for context, known in want.items()
+            },
+            "whole counts are wanted, and these are shares": {
+                context: {byte: count / sum(known.values()) for byte, count in known.items()}
+                for context, known in want.items()
+            },
+            "this counts whole pieces: a dictionary of the bytes that follow is wanted for each context": {
+                context + bytes([byte]): count for context, known in want.items() for byte, count in known.items()
+            },
+        },
+    )
+    check_equal(
+        counted(b"ab", 2),
+        {b"": {97: 1, 98: 1}, b"a": {98: 1}},
+        "n = 2 on ab: contexts of 0 and of 1 byte",
+        mistakes={
+            "nothing follows the b at the end of ab, so b should be left out": {
+                b"": {97: 1, 98: 1},
+                b"a": {98: 1},
+                b"b": {},
+            },
+        },
     )
 
 
-def test_count_followers_of_little():
+def test_count_followers_overlapping():
+    check_equal(
+        counted(b"aaaa", 3),
+        {b"": {97: 4}, b"a": {97: 3}, b"aa": {97: 2}},
+        "n = 3 on aaaa: contexts of 0, 1 and 2 bytes, each at every place",
+        mistakes={
+            "places that overlap all count, and yours do not": {b"": {97: 4}, b"a": {97: 2}, b"aa": {97: 1}},
+        },
+    )
+
+
+def check_little():
+    """Assert what is found in short texts, and that an n below 1 is refused."""
     hint = "n = 1 means the empty context alone: how often each byte occurs"
-    assert count_followers(b"aba", 1) == {b"": {97: 2, 98: 1}}, hint
-    hint = "a text shorter than n has fewer contexts, and an empty text has none"
-    assert count_followers(b"ab", 5) == {b"": {97: 1, 98: 1}, b"a": {98: 1}}, hint
-    assert count_followers(b"", 3) == {}, hint
+    check_equal(counted(b"aba", 1), {b"": {97: 2, 98: 1}}, hint)
+    hint = "a text shorter than n has fewer contexts, and an empty text has none: no error"
+    try:
+        short, empty = counted(b"ab", 5), counted(b"", 3)
+    except (IndexError, KeyError, ValueError) as error:
+        raise AssertionError(hint) from error
+    check_equal(short, {b"": {97: 1, 98: 1}, b"a": {98: 1}}, hint)
+    check_equal(empty, {}, "nothing follows anything in an empty text, so the result should be empty")
     for n in (0, -1):
         check_refused("n counts the byte itself, so it is at least 1", count_followers, b"ab", n)
+
+
+def test_count_followers_of_little():
+    check_little()
+
+
+def check_every_place(seed, length):
+    """Assert that all places of a made-up text are counted, as a regular expression finds them."""
+    text = made_up(seed, length, b"ab\n\xff")
+    contexts = {text[i:j] for i in range(len(text)) for j in range(i, min(i + 4, len(text)))}
+    want = {c: {b: occurrences(text, c + bytes([b])) for b in set(text)} for c in contexts}
+    want = {c: {b: count for b, count in found.items() if count} for c, found in want.items()}
+    hint = "made-up bytes: every place of every context counts, and nothing that does not occur is in the result"
+    check_equal(counted(text, 4), {c: found for c, found in want.items() if found}, hint)
+
+
+def test_count_followers_in_any_bytes():
+    check_every_place(0, length=30)
 
 
 # %% test="count-followers-any" of="count-followers" points=2
 def test_count_followers_any_text_hidden():
-    text = made_up(fresh_seed(), 90, b"ab\n\xff")
-    contexts = {text[i:j] for i in range(len(text)) for j in range(i, min(i + 4, len(text)))}
-    want = {c: {b: occurrences(text, c + bytes([b])) for b in set(text)} for c in contexts}
-    want = {c: {b: count for b, count in found.items() if count} for c, found in want.items()}
-    assert count_followers(text, 4) == {c: found for c, found in want.items() if found}, (
-        "made-up bytes: every place of every context counts, and nothing that does not occur is in the result"
-    )
+    check_every_place(fresh_seed(), length=90)
 
 
 def test_count_followers_of_little_hidden():
-    hint = "a text shorter than n has fewer contexts, and an empty text has none: no error"
-    try:
-        short, empty = count_followers(b"ab", 5), count_followers(b"", 3)
-    except Exception as error:
-        raise AssertionError(hint) from error
-    assert (short, empty) == ({b"": {97: 1, 98: 1}, b"a": {98: 1}}, {}), hint
-    for n in (0, -1):
-        check_refused("n counts the byte itself, so it is at least 1", count_followers, b"ab", n)
+    check_little()
 
 
 # %% [markdown]
@@ -137,29 +223,73 @@ from solutions.language_model import sample_chain
 
 # %% test="sample-chain" points=2
 CYCLE = {b"": {97: 1}, b"a": {98: 5}, b"b": {99: 2}, b"c": {97: 4}}
+FORK = {b"": {97: 1}, b"a": {98: 1}, b"b": {100: 1}, b"ab": {99: 1}, b"c": {97: 1}, b"d": {97: 1}}
 
 
-def test_sample_chain_follows_the_counts():
-    text = sample_chain(CYCLE, 2, 7, 0)
-    assert isinstance(text, bytes) and len(text) == 7, "the result should be as many bytes as were asked for"
-    assert text == b"abcabca", f"{text}: a starts, b alone follows a, c alone follows b, a alone follows c"
+def test_sample_chain_by_hand():
+    texts = {n: sample_chain(FORK, n, 3, 0) for n in (1, 2, 3)}
+    for text in texts.values():
+        assert isinstance(text, bytes), f"the result should be bytes, but it is {called(text)}"
+        assert len(text) == 3, f"3 bytes were asked for, and {len(text)} came"
+    check_equal(
+        texts,
+        {1: b"aaa", 2: b"abd", 3: b"abc"},
+        "a comes first; for n = 1 no earlier byte counts; for n = 2 b follows a, and d follows b; for n = 3 c follows ab",
+        mistakes={
+            "no earlier byte counts, whatever n is: the last n - 1 bytes should decide": dict.fromkeys(
+                (1, 2, 3), b"aaa"
+            ),
+            "all earlier bytes count, whatever n is: only the last n - 1 bytes should": dict.fromkeys(
+                (1, 2, 3), b"abc"
+            ),
+            "for n = 1 no earlier byte counts, and you look at all of them: a slice from -0 on is the whole text": {
+                1: b"abc",
+                2: b"abd",
+                3: b"abc",
+            },
+            "n bytes before count, one too many: n counts the byte that is drawn, too": {
+                1: b"abd",
+                2: b"abc",
+                3: b"abc",
+            },
+            "n - 2 bytes before count, one too few: n counts the byte that is drawn, and no other": {
+                1: b"aaa",
+                2: b"aaa",
+                3: b"abd",
+            },
+            "the first n - 1 bytes of the text always decide, and the last n - 1 should": {
+                1: b"aaa",
+                2: b"abb",
+                3: b"abc",
+            },
+            "for n = 3 two earlier bytes count, and you look at the last one": {1: b"aaa", 2: b"abd", 3: b"abd"},
+        },
+    )
+
+
+def test_sample_chain_draws():
     known = {b"": {97: 1, 98: 1, 99: 1}}
-    texts = [sample_chain(known, 1, 30, seed) for seed in (1, 1, 2)]
+    texts = [sample_chain(known, 1, 30, seed) for seed in (1, 1, 2, 3)]
     assert texts[0] == texts[1], "the same seed gave two different texts: draw from a generator with this seed"
-    assert texts[0] != texts[2], "two seeds gave the same text"
-    assert len(set(texts[0])) == 3, "of three equally likely bytes the same is drawn again and again"
+    if all(len(set(text)) == 1 for text in texts):
+        assert len(set(texts)) > 1, "whatever the seed, the same byte comes every time: nothing is drawn at random"
+        raise AssertionError("one byte is repeated through each text: is the generator made anew for each byte?")
+    assert len(set(texts[1:])) > 1, "all seeds give the same text: the generator should begin from `seed`"
 
 
 def check_shares(seed):
     """Assert that bytes are drawn as often as they followed."""
     known = {b"": {97: 1, 98: 1}, b"a": {97: 9, 98: 1}, b"b": {97: 3, 98: 2}}
     text = sample_chain(known, 2, 6000, seed)
-    for context, byte, share in ((b"a", b"a", 0.9), (b"b", b"a", 0.6)):
-        found = occurrences(text, context + byte) / max(1, occurrences(text[:-1], context))
-        # A right answer is further off than 0.07 for fewer than one submission in a million.
-        assert abs(found - share) < 0.07, (
-            f"bytes are not drawn as often as they followed the byte before: after {context} came {byte} in "
-            f"{found:.0%} of the cases, and it followed in {share:.0%}"
+    found = [occurrences(text, context + b"a") / max(1, occurrences(text[:-1], context)) for context in (b"a", b"b")]
+    # A right answer is further off than 0.07 for fewer than one submission in a million.
+    assert max(abs(share - 0.5) for share in found) > 0.07, (
+        "every follower is drawn equally often, and should be drawn as often as it was counted"
+    )
+    for context, share, want in zip((b"a", b"b"), found, (0.9, 0.6), strict=True):
+        assert abs(share - want) < 0.07, (
+            f"bytes are not drawn as often as they followed the byte before: after {context} came a in {share:.0%} "
+            f"of the cases, and it followed in {want:.0%}"
         )
 
 
@@ -167,22 +297,39 @@ def test_sample_chain_draws_by_the_counts():
     check_shares(3)
 
 
-def test_sample_chain_hands_over_to_shorter_contexts():
+def check_hand_over(seed):
+    """Assert that shorter contexts decide where longer ones have no followers."""
     hint = "where the last n - 1 bytes have no followers, the longest end of them that has some decides"
     try:
-        text = sample_chain(CYCLE, 4, 8, 0)
+        text = sample_chain(CYCLE, 4, 8, seed)
     except KeyError as error:
-        raise AssertionError(hint) from error
-    assert text == b"abcabcab", f"{text}: {hint}"
-    starts = {b"": {97: 1}, b"a": {98: 1}, b"b": {100: 1}, b"ab": {99: 1}, b"c": {97: 1}, b"d": {97: 1}}
-    for n, want in ((2, b"abda"), (3, b"abca"), (4, b"abca"), (9, b"abca")):
-        text = sample_chain(starts, n, 4, 0)
-        assert text == want, f"{text} for n = {n}: c alone follows ab, and d follows b where only one byte counts"
+        raise AssertionError(f"a context was not found: {hint}") from error
+    check_equal(
+        text,
+        b"abcabcab",
+        hint,
+        mistakes={
+            "a context without followers hands over to the empty one at once: try its longer ends first": b"abaaaaaa",
+            "a context without followers loses its last byte, and should lose its first": b"abbbccca",
+        },
+    )
+    both = CYCLE | {b"bc": {100: 1}, b"d": {97: 1}}
+    hint = "the longest context that has followers decides, not a shorter one"
+    check_equal(sample_chain(both, 3, 6, seed), b"abcdab", hint)
+
+
+def check_nothing_drawn(seed):
+    """Assert what comes where nothing is asked for, or nothing is known."""
+    check_equal(sample_chain(CYCLE, 2, 0, seed), b"", "no bytes were asked for")
+    check_refused("there is nothing to draw from", sample_chain, {}, 2, 5, seed)
+
+
+def test_sample_chain_hands_over_to_shorter_contexts():
+    check_hand_over(0)
 
 
 def test_sample_chain_of_nothing():
-    assert sample_chain(CYCLE, 2, 0, 0) == b"", "no bytes were asked for"
-    check_refused("there is nothing to draw from", sample_chain, {}, 2, 5, 0)
+    check_nothing_drawn(0)
 
 
 # %% test="sample-chain-frequencies" of="sample-chain" points=1
@@ -191,18 +338,8 @@ def test_sample_chain_frequencies_hidden():
 
 
 def test_sample_chain_hands_over_to_shorter_contexts_hidden():
-    hint = "where the last n - 1 bytes have no followers, the longest end of them that has some decides"
-    try:
-        text = sample_chain(CYCLE, 4, 8, fresh_seed())
-    except KeyError as error:
-        raise AssertionError(hint) from error
-    assert text == b"abcabcab", hint
-    both = CYCLE | {b"bc": {100: 1}, b"d": {97: 1}}
-    assert sample_chain(both, 3, 6, fresh_seed()) == b"abcdab", (
-        "the longest context that has followers decides, not a shorter one"
-    )
-    assert sample_chain(CYCLE, 2, 0, fresh_seed()) == b"", "no bytes were asked for"
-    check_refused("there is nothing to draw from", sample_chain, {}, 2, 5, 0)
+    check_hand_over(fresh_seed())
+    check_nothing_drawn(fresh_seed())
 
 
 # %% [markdown]
@@ -240,25 +377,111 @@ def exact(text, n, context):
 
 def test_witten_bell_by_hand():
     p = NGram(b"aab", 1).probabilities(b"")
-    assert isinstance(p, torch.Tensor) and p.shape == (256,), "a probability for each of the 256 bytes is wanted"
-    hint = "aab has 3 bytes, 2 different: a gets (2 + 2/256) / 5, and a byte that never occurred (0 + 2/256) / 5"
-    check_tensor(p[[97, 98, 99]], torch.tensor([2 + 2 / 256, 1 + 2 / 256, 2 / 256], dtype=torch.float64) / 5, hint)
-    check_tensor(p.double().sum(), torch.tensor(1.0, dtype=torch.float64), "the probabilities do not add up to 1")
-    p = NGram(b"aab", 2).probabilities(b"a")
-    want = (1 + 2 * (2 + 2 / 256) / 5) / 4
-    assert abs(p[97].item() - want) < 1e-9, (
-        f"after a came a and b: a gets (1 + 2 x its chance without context) / 4 = {want:.4f}"
+    check_tensor(
+        p[[97, 98, 99]] if isinstance(p, torch.Tensor) and p.shape == (256,) else p,
+        torch.tensor([2 + 2 / 256, 1 + 2 / 256, 2 / 256]) / 5,
+        "aab has 3 bytes, 2 different: a gets (2 + 2/256) / 5, and a byte that never occurred (0 + 2/256) / 5",
+        mistakes={
+            "a byte that never occurred gets 0: below the empty context lies the uniform distribution": torch.tensor(
+                [2, 1, 0]
+            )
+            / 3,
+            "you divide by c alone, and should divide by c + t: these add up to more than 1": torch.tensor(
+                [2 + 2 / 256, 1 + 2 / 256, 2 / 256]
+            )
+            / 3,
+            "t is the number of different followers, 2 for aab, and you have 1": torch.tensor(
+                [2 + 1 / 256, 1 + 1 / 256, 1 / 256]
+            )
+            / 4,
+            "t is the number of different followers, 2 for aab, and you take 3, the number of all": torch.tensor(
+                [2 + 3 / 256, 1 + 3 / 256, 3 / 256]
+            )
+            / 6,
+            "this adds 1 to every count: the rule adds t times the probability without the first byte": torch.tensor(
+                [3, 2, 1]
+            )
+            / 259,
+            "the uniform distribution goes over all 256 bytes, and yours over those that occurred": torch.tensor(
+                [3, 2, 0]
+            )
+            / 5,
+        },
     )
     assert p.dtype == torch.float64, f"the probabilities should be in float64, not {p.dtype}"
+    # Without context, a has (2 + 2/256) / 5.
+    without, uniform = (2 + 2 / 256) / 5, 1 / 256
+    check_figure(
+        NGram(b"aab", 2).probabilities(b"a")[97],
+        (1 + 2 * without) / 4,
+        "after a came a and b, once each: a gets (1 + 2 times its probability without context) / 4",
+        mistakes={
+            "the context does not count: this is the probability of a without context": without,
+            "the context hands on to the uniform distribution, and should hand on to the shorter context": (
+                1 + 2 * uniform
+            )
+            / 4,
+            "the lengths come in the wrong order: the empty context corrects the longer one": (
+                2 + 2 * (1 + 2 * uniform) / 4
+            )
+            / 5,
+            "the two lengths are averaged, and the rule weighs the shorter one by t": ((1 + 2 * uniform) / 4 + without)
+            / 2,
+        },
+    )
+
+
+def check_fractions(model, text, n, context):
+    """Assert that the probabilities after a context are those of the rule in exact fractions."""
+    hint = "not the rule in exact fractions: the last n - 1 bytes of the context count, and each of their ends once"
+    check_tensor(model.probabilities(context), exact(text, n, context), f"{hint} (n = {n}, after {context})")
 
 
 def test_witten_bell_takes_the_end_of_the_context():
     text = b"abcabdaab"
-    hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
+    check_tensor(
+        NGram(text, 2).probabilities(b"cab"),
+        exact(text, 2, b"b"),
+        "n = 2 after cab: the last byte, b, decides, and then the empty context",
+        mistakes={
+            "n = 2 after cab: the last byte, b, should decide, and you take the first, c": exact(text, 2, b"c"),
+            "n = 2 after cab: the last byte, b, should decide, and you take the one before it, a": exact(text, 2, b"a"),
+            "n = 2 after cab: the last byte, b, should decide, and you have what comes without context": exact(
+                text, 2, b""
+            ),
+        },
+    )
     for n in (2, 3, 4):
         model = NGram(text, n)
         for context in (b"b", b"ab", b"cab", b"abcab"):
-            check_tensor(model.probabilities(context), exact(text, n, context), f"{hint} (n = {n}, after {context})")
+            check_fractions(model, text, n, context)
+
+
+def check_unknown(text, context, known):
+    """Assert that a context that never occurred hands over to a shorter one."""
+    try:
+        found = NGram(text, 3).probabilities(context)
+    except KeyError as error:
+        raise AssertionError("a context that never had a follower hands over to the shorter one: no error") from error
+    check_tensor(
+        found,
+        exact(text, 3, known),
+        "a context that never had a follower says nothing: the shorter one decides alone",
+        mistakes={
+            "a context that never had a follower hands over to the shorter one, not to the uniform one": lambda: (
+                torch.full((256,), 1 / 256)
+            ),
+            "a context that never had a follower hands over to the shorter one, not to the empty one at once": lambda: (
+                exact(text, 1, b"")
+            ),
+        },
+    )
+
+
+def test_witten_bell_hands_over():
+    check_unknown(b"aabab", b"za", b"a")
+    check_unknown(b"aabab", b"bb", b"b")
+    check_unknown(b"aabab", b"zz", b"")
 
 
 def check_empty(n, context):
@@ -267,7 +490,7 @@ def check_empty(n, context):
         found = NGram(b"", n).probabilities(context)
     except Exception as error:
         raise AssertionError("after an empty text every byte is equally likely: no error") from error
-    uniform = torch.full((256,), 1 / 256, dtype=torch.float64)
+    uniform = torch.full((256,), 1 / 256)
     check_tensor(found, uniform, "after an empty text every byte is equally likely")
     assert found.dtype == torch.float64, "the probabilities should be in float64 after an empty text too"
 
@@ -275,24 +498,19 @@ def check_empty(n, context):
 def test_witten_bell_knows_nothing():
     for n in (1, 3):
         check_empty(n, b"abc")
-    model = NGram(b"aabab", 3)
-    hint = "a context that never occurred says nothing: the shorter one decides alone"
-    check_tensor(model.probabilities(b"za"), model.probabilities(b"a"), hint)
-    check_tensor(model.probabilities(b"zz"), exact(b"aabab", 3, b""), hint)
 
 
 # %% test="witten-bell-any" of="witten-bell" points=2
 def test_witten_bell_in_exact_fractions_hidden():
-    seed = fresh_seed()
-    text = made_up(seed, 60, b"abc\xff")
+    text = made_up(fresh_seed(), 60, b"abc\xff")
     for n in (1, 2, 4):
         model = NGram(text, n)
         for context in (b"", b"a", b"ca", text[:3], text[-3:], b"zab", b"aza", b"abz", text[10:20]):
-            hint = "not the rule in exact fractions: is it the end of the context that counts, each length once?"
-            check_tensor(model.probabilities(context), exact(text, n, context), hint)
+            check_fractions(model, text, n, context)
 
 
 def test_witten_bell_knows_nothing_hidden():
+    check_unknown(made_up(fresh_seed(), 30) + b"ab", b"za", b"a")
     check_empty(1 + fresh_seed() % 5, made_up(fresh_seed(), 3))
 
 
@@ -340,21 +558,67 @@ from solutions.language_model import cross_entropy
 
 
 # %% test="cross-entropy" points=2
-def test_cross_entropy_matches_torch():
-    even = cross_entropy(torch.zeros(3, 5), torch.tensor([0, 4, 2]))
-    assert isinstance(even, torch.Tensor) and even.ndim == 0, "the mean should be a tensor without axes"
-    assert abs(even.item() - math.log(5)) < 1e-6, f"5 equally likely symbols: ln 5 = 1.609 nats, not {even.item():.4g}"
-    logits, targets = torch.linspace(-3, 4, 28).view(4, 7).sin() * 3, torch.tensor([0, 6, 3, 3])
+def test_cross_entropy_by_hand():
+    logits, targets = torch.tensor([[1.0, 1.0, 2.0], [1.0, 3.0, 4.0]]).log(), torch.tensor([2, 0])
+    each = math.log(2) * torch.tensor([1.0, 3.0])
     check_tensor(
         cross_entropy(logits, targets),
-        F.cross_entropy(logits, targets),
-        "not the mean of -ln softmax at the targets",
-        tolerance=1e-5,
+        each.mean(),
+        "softmax gives the targets 1/2 and 1/8, so the mean surprise is (ln 2 + ln 8) / 2",
+        mistakes={
+            "one number is wanted, the mean over all targets, and you have one for each": each,
+            "this is in bits, and nats are wanted: the natural logarithm": torch.tensor(2.0),
+            "this is the sum over the targets, and their mean is wanted": each.sum(),
+            "the sign is wrong: the surprise of what has probability 1/2 is ln 2, above 0": -each.mean(),
+            "the logits are taken for logarithms of probabilities: they need a softmax first": torch.tensor(
+                -math.log(2) / 2
+            ),
+            "softmax goes over the steps, and should go over the vocabulary, the last axis": torch.tensor(
+                math.log(6) / 2
+            ),
+            "the logarithm is missing: this is minus the mean probability": torch.tensor(-0.3125),
+            "the mean goes over probabilities, and its logarithm is taken after: each needs its own": torch.tensor(
+                -math.log(0.3125)
+            ),
+            "the mean goes over the whole vocabulary, and only the targets count": torch.tensor(1.203192),
+            "this is the perplexity: leave out the last exponential": torch.tensor(4.0),
+        },
     )
+
+
+def test_cross_entropy_matches_torch():
+    logits, targets = torch.linspace(-3, 4, 28).view(4, 7).sin() * 3, torch.tensor([0, 6, 3, 3])
+    hint = "not the mean of -ln softmax at the targets"
+    check_tensor(cross_entropy(logits, targets), F.cross_entropy(logits, targets), hint)
+
+
+def test_cross_entropy_of_large_logits():
     large = torch.tensor([[3000.0, 2999.0, 0.0]])
-    hint = "logits in the thousands: e to the power of 3000 is infinite, so take the largest off first"
     check_tensor(
-        cross_entropy(large, torch.tensor([1])), F.cross_entropy(large, torch.tensor([1])), hint, tolerance=1e-4
+        cross_entropy(large, torch.tensor([1])),
+        F.cross_entropy(large, torch.tensor([1])),
+        "logits in the thousands: only their differences matter",
+        tolerance=1e-3,
+        mistakes={
+            "e to the power of 3000 is infinite in floating point: take the largest logit off first": torch.tensor(
+                math.nan
+            ),
+        },
+    )
+    found = cross_entropy(large, torch.tensor([2]))
+    hint = "logits 3000, 2999 and 0: the surprise of the last is 3000.3 nats"
+    check_tensor(
+        found,
+        F.cross_entropy(large, torch.tensor([2])),
+        f"{hint}; was something added to a tiny probability, or was it held to a least value?"
+        if found.ndim == 0 and 0 < found < 300
+        else hint,
+        tolerance=1e-2,
+        mistakes={
+            "a probability as small as e to the power of -3000 is rounded to 0: take no logarithm of it": torch.tensor(
+                math.inf
+            ),
+        },
     )
 
 
@@ -362,20 +626,40 @@ def check_axes(seed, *shapes):
     """Assert that value and gradients are right for targets of any axes."""
     for shape in shapes:
         logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), token_ids(seed, 6, *shape)
+        try:
+            found = cross_entropy(logits, targets)
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise AssertionError("targets may have any number of axes, and your code fails on several") from error
         want = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
         hint = "wrong where targets have several axes: the mean goes over all of them"
-        check_tensor(cross_entropy(logits, targets), want, hint)
+        check_tensor(found, want, hint)
     found = probes.gradients(cross_entropy, logits, targets)["input.0"]
+    assert not torch.equal(found != 0, F.one_hot(targets, 6) == 1), (
+        "gradients reach the targets' logits only, and should reach all the others too: is something detached?"
+    )
     want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
-    check_tensor(found, want, "no right gradient reaches the logits: a model could not learn from this", tolerance=1e-6)
+    check_tensor(
+        found,
+        want,
+        "the gradients of the logits are wrong: a model could not learn from this",
+        mistakes={
+            "no gradient reaches the logits: is something detached, or turned into a plain number?": torch.zeros_like(
+                want
+            ),
+        },
+    )
 
 
 def check_misfits(size):
     """Assert that targets that do not fit the logits are refused."""
-    hint = "an empty text, or targets whose shape is not that of the logits without the last axis"
+    hint = "an empty text has no mean surprise"
     check_refused(hint, cross_entropy, torch.zeros(0, size), torch.zeros(0, dtype=torch.long))
+    hint = "4 rows of logits and 3 targets do not fit"
     check_refused(hint, cross_entropy, torch.zeros(4, size), torch.zeros(3, dtype=torch.long))
+    hint = "4 by 3 rows of logits and 4 targets do not fit"
     check_refused(hint, cross_entropy, torch.zeros(4, 3, size), torch.zeros(4, dtype=torch.long))
+    hint = "targets of shape 3 by 2 do not fit 2 by 3 rows of logits, though there are as many"
+    check_refused(hint, cross_entropy, torch.zeros(2, 3, size), torch.zeros(3, 2, dtype=torch.long))
 
 
 def test_cross_entropy_of_several_axes():
@@ -401,32 +685,56 @@ from solutions.language_model import surprise
 
 # %% test="surprise" points=1
 def test_surprise_in_bits():
-    rows = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.875, 0.0]])
-    found = surprise(rows, torch.tensor([1, 0]))
-    hint = "probabilities of 1/4 and 1/8 are 2 and 3 bits of surprise, one number a symbol"
+    rows, symbols = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.875, 0.0]]), torch.tensor([1, 0])
+    want = torch.tensor([2.0, 3.0])
     check_tensor(
-        found.double() if isinstance(found, torch.Tensor) else found,
-        torch.tensor([2.0, 3.0]).double(),
-        hint,
-        tolerance=1e-6,
+        surprise(rows, symbols),
+        want,
+        "the symbols had probabilities 1/4 and 1/8, so their surprise is 2 and 3 bits",
+        mistakes={
+            "this is in nats, and bits are wanted: the logarithm to base 2": want * math.log(2),
+            "one number a symbol is wanted, and you have their mean": want.mean(),
+            "one number a symbol is wanted, and you have their sum": want.sum(),
+            "the sign is wrong: what has probability 1/4 has a surprise of 2 bits, above 0": -want,
+            "these are the probabilities of the symbols: their logarithm is missing": torch.tensor([0.25, 0.125]),
+            "this is the entropy of each row, and only the symbol that came counts": torch.tensor([1.5, 0.543564]),
+            "this is what the likeliest symbol costs, and the one that came counts": torch.tensor([1.0, 0.192645]),
+            "rows and symbols are swapped: row i says what was expected of symbol i": torch.tensor([3.0, 2.0]),
+            "the rows hold probabilities already, and a softmax is taken of them": lambda: (
+                F.cross_entropy(rows, symbols, reduction="none") / math.log(2)
+            ),
+        },
     )
-    never = surprise(rows, torch.tensor([0, 2]))[1].item()
-    assert never == math.inf, f"what was held impossible has infinite surprise, not {never}"
+
+
+def test_surprise_of_the_impossible():
+    rows = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.875, 0.0]])
+    never = float(surprise(rows, torch.tensor([0, 2]))[1])
+    assert never == math.inf, f"what was held impossible has infinite surprise, not {never:.4g}: add nothing to it"
 
 
 def check_rows_refused(seed):
     """Assert that a row that is no distribution is refused, though the other one is one."""
+    rows = distributions(seed, 2, 4)
+    check_refused("a single row whose sum is 1.2 is no distribution", surprise, 1.2 * rows[:1], torch.tensor([0]))
+    hint = "each row should be a distribution, and these two have sums of 1.3 and 0.7"
+    check_refused(hint, surprise, rows * torch.tensor([[1.3], [0.7]]), torch.tensor([0, 1]))
     for why, row in spoilt(seed):
         rows = torch.stack([distributions(seed, 1, len(row))[0], row])
-        check_refused(f"row 1 is no distribution: {why}", surprise, rows, torch.tensor([0, 1]))
+        check_refused(
+            f"the first row is a distribution, the second is not: {why}", surprise, rows, torch.tensor([0, 1])
+        )
 
 
 def test_surprise_refuses_what_is_no_distribution():
-    check_rows_refused(0)
     rounded = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.50005, 0.0]], dtype=torch.float64)
-    found = surprise(rounded, torch.tensor([0, 1]))
     hint = "a sum within 1e-4 of 1 is rounding, and no mistake"
+    try:
+        found = surprise(rounded, torch.tensor([0, 1]))
+    except ValueError as error:
+        raise AssertionError(hint) from error
     check_tensor(found, torch.tensor([1.0, 1.0]), hint, tolerance=1e-3)
+    check_rows_refused(0)
 
 
 # %% test="surprise-any" of="surprise" points=1
@@ -452,23 +760,43 @@ from solutions.language_model import bits_per_byte, perplexity
 
 
 # %% test="units" points=1
-def test_units_by_hand():
-    found = perplexity(torch.full((4,), 3.0))
-    assert abs(found - 8) < 1e-6, f"3 bits of surprise are a choice among 8 equally likely symbols, not {found:.4g}"
-    found = perplexity(torch.tensor([1.0, 5.0]))
-    assert abs(found - 8) < 1e-6, f"the mean surprise is 3 bits, and 2 to the power of that is 8, not {found:.4g}"
-    found = bits_per_byte(torch.tensor([10.0, 2.0]), [b"ab", b"cdef"])
-    assert abs(found - 2) < 1e-6, f"12 bits for 6 bytes are 2 bits per byte, not {found:.4g}"
-    found = bits_per_byte(torch.tensor([12.0, 2.0]), ["ä".encode(), b""])
-    hint = "the text is divided by its bytes, not over its characters"
-    assert abs(found - 7) < 1e-6, f"14 bits for the two bytes of ä are 7 bits per byte, not {found:.4g}: {hint}"
+def test_perplexity_by_hand():
+    check_figure(
+        perplexity(torch.tensor([1.0, 5.0])),
+        8.0,
+        "the mean surprise is 3 bits, like choosing among 8 equally likely symbols",
+        mistakes={
+            "bits go with powers of 2, and this is a power of e": math.exp(3),
+            "this is the mean surprise itself: among how many symbols is it like choosing?": 3.0,
+            "the surprises are added, and their mean is wanted": 64.0,
+            "the mean comes first and then the power: this averages what each symbol was a choice among": 17.0,
+            "this gives the inverse, a probability": 1 / 8,
+        },
+    )
+    check_figure(perplexity(torch.tensor([3.0])), 8.0, "a text may be one symbol: 3 bits are a perplexity of 8")
 
 
-def test_units_of_one_byte():
-    found = perplexity(torch.tensor([3.0]))
-    assert abs(found - 8) < 1e-6, f"a text may be one symbol: 3 bits are a perplexity of 8, not {found:.4g}"
-    found = bits_per_byte(torch.tensor([3.0]), [b"a"])
-    assert abs(found - 3) < 1e-6, f"a text may be one byte: 3 bits for it are 3 bits per byte, not {found:.4g}"
+def test_bits_per_byte_by_hand():
+    check_figure(
+        bits_per_byte(torch.tensor([10.0, 2.0]), [b"ab", b"cdef"]),
+        2.0,
+        "12 bits for 6 bytes are 2 bits per byte",
+        mistakes={
+            "the bits are divided by the number of symbols, 2, and there are 6 bytes": 6.0,
+            "each symbol is divided by its own bytes, and then averaged: take all bits over all bytes": 2.75,
+            "each symbol is divided by its own bytes, and then added: take all bits over all bytes": 5.5,
+            "these are all the bits: they are not divided by the bytes": 12.0,
+            "these are bytes per bit": 0.5,
+            "the mean surprise is divided by the bytes: take all bits": 1.0,
+        },
+    )
+    check_figure(
+        bits_per_byte(torch.tensor([12.0, 2.0]), ["ä".encode(), b""]),
+        7.0,
+        "14 bits for the two bytes of ä are 7 bits per byte",
+        mistakes={"the bits are divided by the characters, and ä is one character of two bytes": 14.0},
+    )
+    check_figure(bits_per_byte(torch.tensor([3.0]), [b"a"]), 3.0, "a text may be one byte")
 
 
 def check_nothing_measured():
@@ -493,15 +821,16 @@ def test_units_of_tokens_hidden():
         9 * distributions(seed, 1, 7)[0],
         [b" the", "é".encode(), b"\n", "日本".encode(), b"a", b"", b"xy"],
     )
-    want = math.fsum(surprises.tolist()) / len(b"".join(tokens))
     hint = "all bits of the text over all bytes of the text: not over its characters, and not token by token"
-    assert abs(bits_per_byte(surprises, tokens) - want) < 1e-9, hint
+    check_figure(bits_per_byte(surprises, tokens), math.fsum(surprises.tolist()) / len(b"".join(tokens)), hint)
     logits, targets = distributions(seed, 30, 5).log(), token_ids(seed, 5, 30)
     bits = F.cross_entropy(logits, targets, reduction="none") / math.log(2)
-    want = F.cross_entropy(logits, targets).exp().item()
-    assert abs(perplexity(bits) - want) < 1e-6, (
-        "in nats perplexity is e to the power of the cross-entropy: yours differs"
-    )
+    hint = "in nats perplexity is e to the power of the cross-entropy: yours differs"
+    check_figure(perplexity(bits), F.cross_entropy(logits, targets).exp().item(), hint)
+
+
+def test_units_refuse_what_cannot_be_measured_hidden():
+    check_nothing_measured()
 
 
 # %% [markdown]
@@ -522,16 +851,50 @@ from solutions.language_model import guess_ranks
 
 
 # %% test="guess-ranks" points=1
+def ranked(rows, symbols):
+    """What `guess_ranks` finds, as a list of ints."""
+    found = guess_ranks(rows, symbols)
+    if isinstance(found, torch.Tensor):
+        assert found.shape == symbols.shape, (
+            f"one rank a symbol is wanted: the shape should be {tuple(symbols.shape)}, not {tuple(found.shape)}"
+        )
+    return [int(rank) for rank in found]
+
+
 def test_guess_ranks_by_hand():
     rows = torch.tensor([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.1, 0.6, 0.3]])
-    found = [int(rank) for rank in guess_ranks(rows, torch.tensor([2, 2, 0]))]
-    assert found[0] == 1, "the likeliest symbol is the first guess, number 1"
-    assert found == [1, 3, 3], f"{found}: the least likely of three symbols is hit at guess 3"
-    found = [int(rank) for rank in guess_ranks(torch.tensor([[0.25] * 4] * 4), torch.arange(4))]
-    assert found == [1, 2, 3, 4], f"{found}: among equally likely symbols the smaller id is guessed first"
-    tied = torch.tensor([[0.2, 0.3, 0.2, 0.3, 0.0]] * 4)
-    found = [int(rank) for rank in guess_ranks(tied, torch.arange(4))]
-    assert found == [3, 1, 4, 2], f"{found}: symbols 1 and 3 are the likeliest and come first, then 0 and 2"
+    check_equal(
+        ranked(rows, torch.tensor([2, 2, 0])),
+        [1, 3, 3],
+        "the likeliest symbol is hit at guess 1, the least likely of three at guess 3",
+        mistakes={
+            "guesses are counted from 1, and you count them from 0": [0, 2, 2],
+            "the likeliest symbol is guessed first, and you begin with the least likely": [3, 1, 1],
+            "this is the symbol guessed at a place, and the place of a symbol is wanted": [0, 2, 1],
+            "this is 1 more than the symbol guessed at a place, and the place of a symbol is wanted": [1, 3, 2],
+            "these are the places of the symbols in the rows as they stand: the probabilities do not matter": [3, 3, 1],
+        },
+    )
+
+
+def test_guess_ranks_with_ties():
+    even, tied = torch.tensor([[0.25] * 4] * 4), torch.tensor([[0.2, 0.3, 0.2, 0.3, 0.0]] * 4)
+    check_equal(
+        ranked(even, torch.arange(4)),
+        [1, 2, 3, 4],
+        "among equally likely symbols the smaller id is guessed first",
+        mistakes={
+            "equally likely symbols all have the same rank: the smaller id should be guessed first": [1, 1, 1, 1],
+            "equally likely symbols all have the last rank among them: the smaller id should be guessed first": [4] * 4,
+            "among equally likely symbols the larger id is guessed first, and the smaller should be": [4, 3, 2, 1],
+            "an equally likely symbol with a larger id is guessed later, and does not count": [2, 3, 4, 5],
+        },
+    )
+    check_equal(
+        ranked(tied, torch.arange(4)),
+        [3, 1, 4, 2],
+        "symbols 1 and 3 are the likeliest and come first, then 0 and 2",
+    )
 
 
 # %% test="guess-ranks-any" of="guess-ranks" points=1
@@ -543,9 +906,10 @@ def test_guess_ranks_any_rows_hidden():
         1 + sorted(range(12), key=lambda s: (-row[s], s)).index(symbol)
         for row, symbol in zip(rows.tolist(), symbols.tolist(), strict=True)
     ]
-    found = [int(rank) for rank in guess_ranks(rows, symbols)]
-    assert found == want, (
-        "made-up rows: guesses go from the likeliest down, equal ones by id; the right one's number counts"
+    check_equal(
+        ranked(rows, symbols),
+        want,
+        "made-up rows: guesses go from the likeliest down, equal ones by id; the right one's number counts",
     )
 
 
@@ -554,41 +918,83 @@ from solutions.language_model import guess_bounds
 
 
 # %% test="guess-bounds" points=1
+def bounds(ranks):
+    """Both bounds for a list of ranks."""
+    found = guess_bounds(torch.tensor(ranks, dtype=torch.long))
+    assert isinstance(found, tuple | list) and len(found) == 2, (
+        f"two numbers are wanted, the lower bound and the upper one, but the result is {called(found)}"
+    )
+    return found
+
+
 def test_guess_bounds_by_hand():
-    lower, upper = guess_bounds(torch.ones(5, dtype=torch.long))
-    assert abs(lower) < 1e-9 and abs(upper) < 1e-9, (
-        "a guesser who is always right at once leaves no doubt: 0 and 0 bits"
+    lower, upper = bounds([1, 1, 1, 1, 2, 2, 3, 3])
+    check_figure(
+        lower,
+        1.188722,
+        "shares 1/2, 1/4 and 1/4: one term of the lower bound is left, 3 x 1/4 x 1.585 bits",
+        mistakes={
+            "this is the upper bound: the lower one comes first": 1.5,
+            "this is in nats, and bits are wanted: the logarithm to base 2": 1.188722 * math.log(2),
+            "the number of guesses i is left out of the lower bound's terms": 0.396241,
+            "the lower bound's terms have a factor i, counted from 1, and yours is 1 less": 0.792481,
+            "the last term of the lower bound is missing: after the largest rank comes a share of 0": 0.0,
+            "the sign of the lower bound is wrong: each share minus the next one": -1.188722,
+            "these are counts, and the lower bound wants shares": 9.509775,
+        },
     )
-    lower, upper = guess_bounds(torch.tensor([3, 1, 4, 2]))
-    assert abs(upper - 2) < 1e-9, (
-        f"four numbers of guesses, equally frequent: the upper bound is 2 bits, not {upper:.4g}"
+    check_figure(
+        upper,
+        1.5,
+        "shares 1/2, 1/4 and 1/4: the upper bound is 1.5 bits, their entropy",
+        mistakes={
+            "the lower bound is in bits, and the upper one in nats": 1.5 * math.log(2),
+            "the sign of the upper bound is wrong: an entropy is not below 0": -1.5,
+            "the shares themselves are missing from the upper bound's terms": 5.0,
+        },
     )
-    assert abs(lower - 2) < 1e-9, (
-        f"all shares but the last are equal, so one term is left, 4 x 1/4 x 2 bits, not {lower:.4g}"
-    )
-    lower, _ = guess_bounds(torch.tensor([1, 1, 1, 2]))
-    assert abs(lower - 0.5) < 1e-9, f"shares 3/4 and 1/4: the lower bound is 1/2 bit, not {lower:.4g}"
+    hint = "four numbers of guesses, equally frequent"
+    lower, upper = bounds([3, 1, 4, 2])
+    check_figure(lower, 2.0, f"{hint}: one term of the lower bound is left, 4 x 1/4 x 2 bits")
+    check_figure(upper, 2.0, f"{hint}: the upper bound is 2 bits")
 
 
-def check_bounds(ranks):
-    """Assert that both bounds are those of the formulas, a term at a time."""
-    q = [ranks.count(i) / len(ranks) for i in range(max(ranks) + 2)]
-    lower, upper = guess_bounds(torch.tensor(ranks))
-    hint = "numbers of guesses that never occur have share 0, and keep their place"
-    want = sum(i * (q[i] - q[i + 1]) * math.log2(i) for i in range(1, len(q) - 1))
-    assert abs(lower - want) < 1e-9, f"lower bound: {hint} ({lower:.6g} in place of {want:.6g})"
-    want = sum(-share * math.log2(share) for share in q if share)
-    assert abs(upper - want) < 1e-9, f"upper bound: {hint} ({upper:.6g} in place of {want:.6g})"
+def test_guess_bounds_of_certainty():
+    hint = "a guesser who is always right at once leaves no doubt: 0 bits"
+    for ranks in ([1], [1] * 5):
+        for bound in bounds(ranks):
+            check_figure(bound, 0.0, hint)
 
 
 def test_guess_bounds_with_gaps():
-    check_bounds([1, 1, 1, 1, 2, 5, 5, 9])
-    check_bounds([1])
+    lower, upper = bounds([1, 1, 1, 1, 2, 5, 5, 9])
+    check_figure(
+        lower,
+        1.718576,
+        "numbers of guesses that never occur have share 0, and keep their place",
+        mistakes={"numbers of guesses that never occur were left out, so that later ones moved up": 1.344361},
+    )
+    check_figure(
+        upper,
+        1.75,
+        "shares 1/2, 1/8, 1/4 and 1/8: the upper bound is 1.75 bits",
+        mistakes={
+            "a share of 0 adds nothing to the upper bound, but 0 times the logarithm of 0 is nan": math.nan,
+        },
+    )
+    lower, upper = bounds([2, 2, 2])
+    check_figure(lower, 2.0, "all ranks are 2: the lower bound's formula gives 2 x 1 bit, whatever the upper one is")
+    check_figure(upper, 0.0, "all ranks are 2: there is one share, 1, and its entropy is 0")
+
+
+def check_no_ranks():
+    """Assert that what are no ranks is refused."""
+    check_refused("no guesses, no bounds", guess_bounds, torch.zeros(0, dtype=torch.long))
+    check_refused("guesses are counted from 1, and one is 0", guess_bounds, torch.tensor([2, 0, 1]))
 
 
 def test_guess_bounds_refuse_what_are_no_ranks():
-    check_refused("no guesses, no bounds", guess_bounds, torch.zeros(0, dtype=torch.long))
-    check_refused("guesses are counted from 1, and one is 0", guess_bounds, torch.tensor([2, 0, 1]))
+    check_no_ranks()
 
 
 # %% test="guess-bounds-any" of="guess-bounds" points=1
@@ -606,7 +1012,15 @@ def test_guess_bounds_hold_the_truth_hidden():
 
 def test_guess_bounds_with_gaps_hidden():
     seed = fresh_seed()
-    check_bounds([1, 1, 1, 1, 2, 3 + seed % 3, 7, 7, 9 + seed % 5])
+    ranks = [1, 1, 1, 1, 2, 3 + seed % 3, 7, 7, 9 + seed % 5]
+    lower, upper = bounds(ranks)
+    hint = "numbers of guesses that never occur have share 0, and keep their place: the lower bound differs"
+    # The formula's terms gathered by rank.
+    check_figure(lower, sum(r * math.log2(r) - (r - 1) * math.log2(max(1, r - 1)) for r in ranks) / len(ranks), hint)
+    counts = torch.tensor([ranks.count(rank) for rank in set(ranks)])
+    want = torch.distributions.Categorical(counts / len(ranks)).entropy().item() / math.log(2)
+    check_figure(upper, want, "the upper bound is the entropy of the shares, in bits: yours differs")
+    check_no_ranks()
 
 
 # %% [markdown]
@@ -623,31 +1037,64 @@ from solutions.language_model import quantise
 # %% test="quantise" points=2
 def check_frequencies(found, p, total, hint):
     """Assert what is promised of frequencies; `hint` says of what."""
-    found = list(found)
-    assert all(type(f) is int for f in found), "frequencies should be a list of whole numbers (int)"
-    assert len(found) == len(p), "one frequency a symbol is wanted"
-    assert min(found) >= 1, f"a frequency is below 1: that symbol could never be sent; {hint}"
-    assert sum(found) == total, (
-        f"the frequencies do not add up to the total, and sender and receiver rely on it; {hint}"
+    assert isinstance(found, list | tuple), f"a list of whole numbers is wanted, but the result is {called(found)}"
+    odd = next((f for f in found if type(f) is not int), None)
+    assert odd is None, f"whole numbers of type int are wanted, but one is {called(odd)}; {hint}"
+    assert len(found) == len(p), (
+        f"one frequency a symbol is wanted, {len(p)} in all, and there are {len(found)}; {hint}"
     )
-    worst = max(abs(f - total * q) for f, q in zip(found, (p.double() / p.double().sum()).tolist(), strict=True))
-    assert worst <= len(p), f"a frequency is further from its share of the total than there are symbols; {hint}"
+    shown = f"the smallest of {found}" if len(found) < 8 else f"the smallest, {min(found)},"
+    assert min(found) >= 0, f"{shown} is below 0: what is too much was taken off a symbol that cannot spare it; {hint}"
+    assert min(found) >= 1, f"{shown} is 0: that symbol could never be sent; {hint}"
+    excess = sum(found) - total
+    assert len(p) == 1 or excess != len(p), (
+        f"each symbol's 1 comes on top of the total, and should come out of it: the sum is {sum(found)}; {hint}"
+    )
+    assert excess <= 0, f"the frequencies add up to more than the total: {sum(found)} and not {total}; {hint}"
+    assert excess >= 0, f"the frequencies add up to less than the total: {sum(found)} and not {total}; {hint}"
+    share = (total * p.double() / p.double().sum()).tolist()
+    worst = max(range(len(p)), key=lambda symbol: abs(found[symbol] - share[symbol]))
+    assert abs(found[worst] - share[worst]) <= len(p), (
+        f"frequency {worst} is {found[worst]}, and its share of the total is {share[worst]:.1f}: they are further apart "
+        f"than there are symbols; {hint}"
+    )
 
 
-def test_quantise_visible():
+def test_quantise_by_hand():
     for values, total in (([0.5, 0.25, 0.25], 16), ([1.0, 0.0, 0.0], 100), ([0.3, 0.3, 0.4], 10), ([1 / 3] * 3, 100)):
         hint = f"out of {total}, for probabilities {values}"
         check_frequencies(quantise(torch.tensor(values), total), torch.tensor(values), total, hint)
 
 
 def test_quantise_at_the_limits():
-    even = torch.full((4,), 0.25)
-    check_frequencies(quantise(even, 4), even, 4, "as many symbols as the total: 1 for each")
+    hint = "as many symbols as the total: 1 for each"
+    for p in (torch.full((4,), 0.25), torch.tensor([0.97, 0.01, 0.01, 0.01])):
+        check_frequencies(quantise(p, 4), p, 4, hint)
     one = torch.tensor([1.0])
     check_frequencies(quantise(one, 7), one, 7, "a single symbol has the whole total")
+
+
+def test_quantise_of_a_rounded_sum():
     rounded = torch.tensor([0.7, 0.2, 0.10005], dtype=torch.float64)
-    hint = "a sum within 1e-4 of 1 is rounding: each frequency is in proportion to the share of this sum"
-    check_frequencies(quantise(rounded), rounded, TOTAL, hint)
+    hint = "a sum within 1e-4 of 1 is rounding: a probability stands for its share of this sum"
+    try:
+        found = quantise(rounded)
+    except ValueError as error:
+        raise AssertionError(f"{hint}, and is not refused") from error
+    check_frequencies(found, rounded, TOTAL, hint)
+
+
+def check_promises(seed):
+    """Assert that made-up probabilities, some of them very small, get the frequencies that are promised."""
+    for size, total, sharpness in ((2, 4, 1.0), (7, 64, 5.0), (300, 1 << 12, 0.1), (300, TOTAL, 9.0), (50, 50, 1.0)):
+        for p in distributions(seed, 4, size, sharpness):
+            hint = "for made-up probabilities, some of them very small, in float32 and float64"
+            check_frequencies(quantise(p, total), p, total, hint)
+            check_frequencies(quantise(p.float(), total), p.float(), total, hint)
+
+
+def test_quantise_of_many_symbols():
+    check_promises(0)
 
 
 def check_unquantised(seed):
@@ -664,12 +1111,7 @@ def test_quantise_refuses_what_is_no_distribution():
 
 # %% test="quantise-any" of="quantise" points=1
 def test_quantise_any_distribution_hidden():
-    seed = fresh_seed()
-    for size, total, sharpness in ((2, 4, 1.0), (7, 64, 5.0), (300, 1 << 12, 0.1), (300, TOTAL, 9.0), (50, 50, 1.0)):
-        for p in distributions(seed, 4, size, sharpness):
-            hint = "for made-up probabilities, some of them very small, in float32 and float64"
-            check_frequencies(quantise(p, total), p, total, hint)
-            check_frequencies(quantise(p.float(), total), p.float(), total, hint)
+    check_promises(fresh_seed())
 
 
 def test_quantise_refuses_hidden():
@@ -688,13 +1130,34 @@ from solutions.language_model import narrow
 
 
 # %% test="narrow" points=1
+def narrowed(*args):
+    """What `narrow` gives, as a tuple."""
+    found = narrow(*args)
+    assert isinstance(found, tuple | list), f"both ends of the part are wanted, but the result is {called(found)}"
+    return tuple(found)
+
+
 def test_narrow_by_hand():
-    found = tuple(narrow(0, 99, 1, 3, 4))
-    assert found == (25, 74), f"{found}: the second and third quarter of 0 to 99 are 25 to 74, both ends included"
-    found = tuple(narrow(10, 19, 0, 1, 2))
-    assert found == (10, 14), f"{found}: the lower half of the ten numbers 10 to 19 is 10 to 14"
-    found = tuple(narrow(10, 19, 1, 2, 2))
-    assert found == (15, 19), f"{found}: the upper half of the ten numbers 10 to 19 is 15 to 19"
+    check_equal(
+        narrowed(0, 99, 1, 3, 4),
+        (25, 74),
+        "the second and third quarter of 0 to 99 are 25 to 74, both ends included",
+        mistakes={
+            "both ends belong to the interval: 0 to 99 are 100 numbers, and you count 99": (24, 73),
+            "the upper end belongs to the part that is returned: 75 begins the next part": (25, 75),
+            "the upper end is measured from the new lower end: measure both from the old one": (25, 99),
+            "the part ends one before the next begins, but 0 to 99 are 100 numbers, and you count 99": (24, 74),
+            "numbers of type int are wanted: `//` divides whole numbers": (25.0, 74.0),
+            "the second number is the upper end of the part, and not its size": (25, 50),
+        },
+    )
+    check_equal(
+        narrowed(10, 19, 0, 1, 2),
+        (10, 14),
+        "the lower half of the ten numbers 10 to 19 is 10 to 14",
+        mistakes={"the part should lie in the interval: it begins at `low`, not at 0": (0, 4)},
+    )
+    check_equal(narrowed(10, 19, 1, 2, 2), (15, 19), "the upper half of the ten numbers 10 to 19 is 15 to 19")
 
 
 def check_tiles(seed, times):
@@ -704,22 +1167,40 @@ def check_tiles(seed, times):
         low = generator.randrange(QUARTER)
         high = low + QUARTER + generator.randrange(QUARTER)
         cuts = [0, *sorted(generator.sample(range(1, TOTAL), 5)), TOTAL]
-        parts = [tuple(narrow(low, high, start, end, TOTAL)) for start, end in pairwise(cuts)]
+        parts = [narrowed(low, high, start, end, TOTAL) for start, end in pairwise(cuts)]
         assert parts[0][0] == low and parts[-1][1] == high, (
             "the first part should begin, and the last end, with the interval"
         )
         hint = "parts that touch in frequency leave a gap or overlap: are both ends rounded down alike, without floats?"
         assert all(a[1] + 1 == b[0] for a, b in pairwise(parts)), hint
         want = [low + math.floor(Fraction(high - low + 1) * Fraction(cut, TOTAL)) for cut in cuts[:-1]]
-        assert [part[0] for part in parts] == want, (
-            "a part begins at another number than exact fractions give, rounded down"
-        )
+        hint = "a part begins at another number than exact fractions give, rounded down"
+        check_equal([part[0] for part in parts], want, hint)
 
 
 def test_narrow_rounds_down():
-    found = narrow(10, 19, 1, 2, 3)
-    assert tuple(found) == (13, 15), f"{found}: the second third of 10 to 19 begins at 10 + 10/3, rounded down to 13"
-    assert all(isinstance(end, int) for end in found), f"{found}: both ends should be whole numbers (int)"
+    check_equal(
+        narrowed(10, 19, 1, 2, 3),
+        (13, 15),
+        "the second third of 10 to 19 begins at 10 + 10/3, and the next at 10 + 20/3, both rounded down",
+        mistakes={
+            "the lower end is rounded up: 10 + 10/3 is rounded down to 13": (14, 15),
+            "both ends are rounded up: 10 + 10/3 is rounded down to 13": (14, 16),
+            "the ends are rounded to the nearest number, and should be rounded down": (13, 16),
+        },
+    )
+    check_equal(
+        narrowed(0, 99, 3, 5, 8),
+        (37, 61),
+        "the fourth and fifth eighth of 0 to 99: 300/8 and 500/8, rounded down",
+        mistakes={"multiply before you divide: 100/8 was rounded down first": (36, 59)},
+    )
+    check_equal(
+        narrowed(0, HALF, TOTAL - 1, TOTAL, TOTAL),
+        (HALF - 128, HALF),
+        "the last part of a large interval",
+        mistakes={"a float cannot hold such a number exactly: keep to whole numbers": (HALF - 127, HALF)},
+    )
     check_tiles(0, times=3)
 
 
@@ -739,27 +1220,48 @@ from solutions.language_model import zoom
 
 # %% test="zoom" points=1
 def test_zoom_by_hand():
-    assert zoom(5, HALF - 1) == 0, "an interval that lies in the lower half: nothing is taken off"
-    assert zoom(HALF, WHOLE - 1) == HALF, "an interval that lies in the upper half: take off HALF"
-    assert zoom(QUARTER, HALF + QUARTER - 1) == QUARTER, (
-        "in the two middle quarters, reaching into both halves: QUARTER"
+    check_equal(
+        zoom(5, HALF - 1),
+        0,
+        "an interval that lies in the lower half: nothing is taken off",
+        mistakes={
+            "0 and None are two answers: 0 for the lower half, None for an interval that must not be doubled": None
+        },
     )
-    assert zoom(QUARTER, HALF - 1) == 0 and zoom(HALF, HALF + QUARTER - 1) == HALF, (
-        "an interval that lies in one half, though in the middle quarters too: the halves come first"
+    check_equal(zoom(HALF, WHOLE - 1), HALF, "an interval that lies in the upper half: take off HALF")
+    hint = "an interval in the two middle quarters that reaches into both halves: take off QUARTER"
+    check_equal(
+        zoom(QUARTER, HALF + QUARTER - 1),
+        QUARTER,
+        hint,
+        mistakes={
+            "an interval in the middle may be doubled too: take off QUARTER": None,
+        },
     )
-    assert zoom(0, WHOLE - 1) is None, "the whole must not be doubled"
-    assert zoom(QUARTER - 1, HALF + 5) is None, "an interval that reaches below the middle quarters must not be doubled"
-    assert zoom(HALF - 1, HALF + QUARTER) is None, (
-        "an interval that reaches above the middle quarters must not be doubled"
-    )
-    assert zoom(5, HALF) is None, "HALF is the first number of the upper half, so this interval reaches into both"
-    assert zoom(0, 0) == 0 and zoom(WHOLE - 1, WHOLE - 1) == HALF, "a single number is an interval too"
+    hint = "an interval that lies in one half, though in the middle quarters too: the halves come first"
+    check_equal(zoom(QUARTER, HALF - 1), 0, hint)
+    check_equal(zoom(HALF, HALF + QUARTER - 1), HALF, hint)
+    check_equal(zoom(0, WHOLE - 1), None, "the whole must not be doubled")
+    hint = "an interval that reaches below the middle quarters, and into both halves, must not be doubled"
+    check_equal(zoom(QUARTER - 1, HALF + 5), None, hint)
+    hint = "an interval that reaches above the middle quarters, and into both halves, must not be doubled"
+    check_equal(zoom(HALF - 1, HALF + QUARTER), None, hint)
+    hint = "HALF is the first number of the upper half, so an interval from 5 to HALF reaches into both"
+    check_equal(zoom(5, HALF), None, hint)
+    check_equal(zoom(0, 0), 0, "a single number is an interval too")
+    check_equal(zoom(WHOLE - 1, WHOLE - 1), HALF, "a single number is an interval too")
+
+
+def check_no_interval(low, high):
+    """Assert that an empty interval, and what leaves the whole on either side, is refused."""
+    check_refused("an empty interval would be doubled for ever", zoom, high, low)
+    check_refused("this interval reaches above the largest number, WHOLE - 1", zoom, low, WHOLE)
+    check_refused("this interval begins below 0", zoom, -1, high)
 
 
 def test_zoom_refuses_what_is_no_interval():
-    hint = "an empty interval, or one that leaves the whole, would be doubled for ever"
-    for low, high in ((1, 0), (WHOLE - 1, WHOLE), (-1, 5)):
-        check_refused(f"{hint}: {low} to {high}", zoom, low, high)
+    check_no_interval(HALF, WHOLE - 1)
+    check_no_interval(0, 1)
 
 
 # %% test="zoom-any" of="zoom" points=1
@@ -776,9 +1278,9 @@ def test_zoom_everywhere_hidden():
 
 
 def test_zoom_refuses_hidden():
-    hint = "an empty interval, or one that leaves the whole, would be doubled for ever"
-    for low, high in ((HALF, HALF - 1), (1, 0), (HALF, WHOLE), (-1, 5), (WHOLE, WHOLE + 5)):
-        check_refused(hint, zoom, low, high)
+    low = fresh_seed() % HALF
+    check_no_interval(low, low + 1)
+    check_no_interval(HALF + low, WHOLE - 1)
 
 
 # %% [markdown]
@@ -810,41 +1312,112 @@ def in_bits(data):
     return "".join(f"{byte:08b}" for byte in data)
 
 
+def check_code(steps, want, hint, mistakes=checks.NONE):
+    """Assert that a code has the wanted bits, and zeros behind them up to a whole byte."""
+    found = coded(steps)
+    assert isinstance(found, bytes), f"finish should give bytes, but the result is {called(found)}"
+    check_equal(in_bits(found), want + "0" * (-len(want) % 8), hint, mistakes=mistakes)
+
+
 def test_encoder_settles_bits():
     tree = [2, 1, 1]  # symbol 0 is the lower half, 1 and 2 the quarters above it: codes 0, 10 and 11
-    for symbols, want in (([], "01"), ([0], "001"), ([1], "1001"), ([2, 0], "11001"), ([0, 1, 2, 0], "01011001")):
-        found = coded([(tree, symbol) for symbol in symbols])
-        assert isinstance(found, bytes), f"finish should give bytes, not {type(found).__name__}"
-        hint = "halves are worth one bit, quarters two; then 01, then zeros up to a whole byte"
-        assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbols {symbols}: {in_bits(found)}, but {hint}"
+    check_code(
+        [],
+        "01",
+        "no symbols: the code is the two bits 01 of finish, and zeros up to a whole byte",
+        mistakes={
+            "finish should write two bits more than those that were settled, and it writes none": "",
+            "the first bit of a byte is its highest, and you begin with the lowest": "00000010",
+            "the zeros that fill up a byte come behind the last bit, and yours come before it": "00000001",
+            "two bits end the code, and these are all 32 bits of an end of the interval": "0" * 32,
+            "the interval reaches below the second quarter, so the last two bits are 01, and you have 10": "10000000",
+        },
+    )
+    check_code(
+        [(tree, 0)],
+        "001",
+        "symbol 0 of [2, 1, 1] is the lower half, bit 0; then 01",
+        mistakes={
+            "symbol 0 of [2, 1, 1] is the lower half, and that settles a bit: yours settles none": "01000000",
+            "the lower half, from which 0 is taken off, settles a 0, and you have a 1": "10100000",
+        },
+    )
+    check_code(
+        [(tree, 1)],
+        "1001",
+        "symbol 1 of [2, 1, 1] is the third quarter, bits 10; then 01",
+        mistakes={
+            "a quarter settles two bits, and you settle one: go on as long as zoom allows": "10100000",
+        },
+    )
+    check_code(
+        [(tree, symbol) for symbol in (0, 1, 2, 0)],
+        "01011001",
+        "symbols 0, 1, 2, 0 of [2, 1, 1] are bits 0, 10, 11, 0; then 01",
+        mistakes={
+            "the upper end shrinks against the lower one: where it is doubled, 1 is added": "01011000",
+            "eight bits fill a byte: no zeros are needed": "0101100100000000",
+        },
+    )
 
 
 def test_encoder_keeps_bits_open():
     middle = [1, 2, 1]  # symbol 1 is the two middle quarters
-    for symbols, want in (([1], "011"), ([1, 0], "01001"), ([1, 2], "10101"), ([1, 1, 1, 0], "0111001")):
-        found = coded([(middle, symbol) for symbol in symbols])
-        hint = (
-            "a settled bit is followed by its opposite, once for each step that was open; so is the first bit of finish"
-        )
-        assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbols {symbols}: {in_bits(found)}, but {hint}"
+    check_code(
+        [(middle, symbol) for symbol in (1, 1, 1, 0)],
+        "0111001",
+        "three steps around the middle leave three bits open; then 0 is settled, and 111 follows it; then 0, then 01",
+        mistakes={
+            "three bits are open, and none is written: a settled bit is followed by its opposite, once for each": "00010000",
+            "three bits are open, and one is written: count the steps around the middle": "01001000",
+            "open bits are written again at each later bit: after they were written none is open": "0111011101111000",
+            "an open bit is the opposite of the bit that is settled, and yours is the same": "00000010",
+            "the settled bit comes before the open ones, and yours comes after them": "11100010",
+        },
+    )
+    hint = "a step around the middle leaves a bit open, and finish writes it behind the first of its two bits"
+    check_code(
+        [(middle, 1)],
+        "011",
+        hint,
+        mistakes={
+            "an interval around the middle is doubled too: take off QUARTER, and leave a bit open": "10000000",
+            "a bit is open at finish: it is written behind the first of the last two bits": "01000000",
+        },
+    )
+    for symbols, want in (([1, 0], "01001"), ([1, 2], "10101"), ([1, 1], "0111")):
+        check_code([(middle, symbol) for symbol in symbols], want, f"symbols {symbols} of [1, 2, 1]: {hint}")
 
 
 def test_encoder_names_a_quarter_inside():
-    for symbol, want in ((0, "0001"), (1, "10")):
-        found = coded([([1, 3], symbol)])
-        hint = "the last two bits are 01 if the interval reaches below the second quarter, else 10"
-        assert in_bits(found) == want + "0" * (-len(want) % 8), f"symbol {symbol} of [1, 3]: {in_bits(found)}; {hint}"
+    hint = "the last two bits are 01 if the interval reaches below the second quarter, else 10"
+    check_code([([1, 3], 0)], "0001", f"symbol 0 of [1, 3]: {hint}")
+    check_code(
+        [([1, 3], 1)],
+        "10",
+        f"symbol 1 of [1, 3]: {hint}",
+        mistakes={
+            "symbol 1 of [1, 3] begins with the second quarter, so the last two bits are 10, and you have 01": "01000000"
+        },
+    )
+    hint = "around the middle, then [1, 3] above its first quarter: 1, the open bit 0, then 0"
+    check_code([([1, 2, 1], 1), ([1, 3], 1)], "100", hint)
+
+
+def check_not_coded(steps):
+    """Assert that after each step what cannot be coded is refused, and leaves the encoder as it was."""
+    encoder = Encoder()
+    for frequencies, symbol in steps:
+        encoder.encode(frequencies, symbol)
+        check_refused("symbol 1 of [3, 0, 4] has frequency 0 and cannot be coded", encoder.encode, [3, 0, 4], 1)
+        check_refused("there is no symbol 2 in [1, 1]", encoder.encode, [1, 1], 2)
+        check_refused("there is no symbol -1", encoder.encode, [1, 1], -1)
+    hint = "after a refusal the encoder should be as before: check the symbol before you narrow"
+    check_equal(in_bits(encoder.finish()), in_bits(coded(steps)), hint)
 
 
 def test_encoder_refuses_what_cannot_be_coded():
-    hint = "a symbol without a frequency, or with frequency 0, cannot be coded"
-    for frequencies, symbol in (([1, 0, 1], 1), ([1, 1], 2), ([1, 1], -1)):
-        encoder = Encoder()
-        encoder.encode([2, 1, 1], 1)
-        check_refused(hint, encoder.encode, frequencies, symbol)
-        found = in_bits(encoder.finish())
-        hint_after = "after the refusal the encoder should be as before: check the symbol before you narrow"
-        assert found == "10010000", f"symbol 1 of [2, 1, 1] is 10, then 01 ends the code, not {found}: {hint_after}"
+    check_not_coded([([2, 1, 1], 1), ([1, 2, 1], 1)])
 
 
 # %% test="encoder-exact" of="encoder" points=2
@@ -882,7 +1455,7 @@ def check_exact(seed, *sizes):
     for size, total, length in sizes:
         steps = random_steps(seed, size, total, length)
         hint = "random tables: the code is not the one that exact arithmetic gives"
-        assert coded(steps) == exact_code(steps), f"{hint}; which step of the description is missing?"
+        check_equal(in_bits(coded(steps)), in_bits(exact_code(steps)), hint)
 
 
 def around_the_middle(times, last):
@@ -896,11 +1469,11 @@ def check_long_middle(times):
     for last in (0, 1, 2):
         steps = around_the_middle(times, last)
         hint = "an interval that shrinks around the middle for long: open bits go wrong"
-        assert coded(steps) == exact_code(steps), hint
+        check_equal(in_bits(coded(steps)), in_bits(exact_code(steps)), hint)
 
 
 def test_encoder_gives_the_exact_number():
-    check_exact(0, (2, 3, 20), (5, 1000, 20), (3, 7, 1))
+    check_exact(0, (2, 3, 20), (5, 1000, 20), (40, TOTAL, 20), (3, 7, 1))
     check_long_middle(10)
 
 
@@ -913,13 +1486,7 @@ def test_encoder_at_the_middle_for_long_hidden():
 
 
 def test_encoder_refuses_hidden():
-    steps = random_steps(fresh_seed(), 4, 50, 5)
-    encoder = Encoder()
-    for table, symbol in steps:
-        check_refused("a symbol of frequency 0 cannot be coded", encoder.encode, [3, 0, 4], 1)
-        check_refused("a symbol without a frequency cannot be coded", encoder.encode, table, 4)
-        encoder.encode(table, symbol)
-    assert encoder.finish() == exact_code(steps), "a refused symbol leaves something behind in the encoder"
+    check_not_coded(random_steps(fresh_seed(), 4, 50, 5))
 
 
 # %% test="encoder-length" of="encoder" points=1
@@ -949,46 +1516,82 @@ from solutions.language_model import Decoder
 
 
 # %% test="decoder" points=2
-def decoded(data, tables):
-    """The symbols that a code holds, for given tables of frequencies."""
-    decoder = Decoder(data)
-    return [int(decoder.decode(table)) for table in tables]
+def check_decoded(data, tables, want, hint, mistakes=checks.NONE):
+    """Assert that a decoder finds the symbols that a code holds, for given tables of frequencies."""
+    decoder, found = Decoder(data), []
+    for table in tables:
+        try:
+            found.append(decoder.decode(table))
+        except (IndexError, ZeroDivisionError, ValueError, OverflowError) as error:
+            raise AssertionError(f"{hint}: your decoder loses its way at symbol {len(found)}: {error}") from error
+    check_equal(found, want, hint, mistakes=mistakes)
+
+
+def check_read(steps, hint):
+    """Assert that the decoder gets the symbols of some steps back from their exact code."""
+    check_decoded(exact_code(steps), [table for table, _ in steps], [symbol for _, symbol in steps], hint)
 
 
 def test_decoder_reads_settled_bits():
-    data = bytes([0b01011001])
-    found = decoded(data, [[2, 1, 1]] * 4)
-    assert found[:1] == [0], f"{found[0]}: the code begins with 0, in the lower half, which is symbol 0"
-    assert found == [0, 1, 2, 0], (
-        f"{found}: bits 0, 10, 11, 0 are symbols 0, 1, 2, 0; do interval and code move on together?"
+    check_decoded(
+        bytes([0b01011001]),
+        [[2, 1, 1]] * 4,
+        [0, 1, 2, 0],
+        "bits 0, 10, 11, 0 are symbols 0, 1, 2, 0 of [2, 1, 1]",
+        mistakes={
+            "every symbol comes out one too high": [1, 2, 3, 1],
+            "these are the frequencies that the code falls on: the symbols to whose parts they belong are wanted": [
+                1,
+                2,
+                3,
+                0,
+            ],
+            "the code should move as both ends do: what zoom says is taken off `code`, too, before it is doubled": [
+                0,
+                1,
+                2,
+                2,
+            ],
+        },
     )
+    bits = [0, 1, 0, 1, 1, 0, 0, 1] * 5
+    check_decoded(
+        bytes([0b01011001] * 5),
+        [[1, 1]] * 40,
+        bits,
+        "with [1, 1] each bit is a symbol, all 40 of them",
+        mistakes={
+            "from the 33rd bit on it goes wrong: the interval only shrinks, and should be doubled as zoom says": [
+                *bits[:32],
+                *[1] * 8,
+            ],
+            "from the 33rd bit on zeros are read: each time the code is doubled it needs the next bit": [
+                *bits[:32],
+                *[0] * 8,
+            ],
+        },
+    )
+    hint = "each of sixteen equal symbols takes four bits: double as often as zoom allows"
+    check_decoded(bytes.fromhex("0123456789abcdef" * 2), [[1] * 16] * 32, [*range(16)] * 2, hint)
 
 
 def test_decoder_reads_open_bits():
-    found = decoded(bytes([0b01110010]), [[1, 2, 1]] * 4)
-    assert found == [1, 1, 1, 0], f"{found}: three steps around the middle, then the lowest quarter: 1, 1, 1, 0"
+    hint = "three steps around the middle, then the lowest quarter"
+    check_decoded(bytes([0b01110010]), [[1, 2, 1]] * 4, [1, 1, 1, 0], hint)
+    hint = "forty steps around the middle: the middle is doubled, too"
+    check_read([([1, 2, 1], 1)] * 40 + [([1, 2, 1], 2)], hint)
 
 
 # %% test="decoder-exact" of="decoder" points=2
-def check_read(steps, hint):
-    """Assert that the decoder gets the symbols of some steps back from their exact code."""
-    try:
-        found = decoded(exact_code(steps), [table for table, _ in steps])
-    except (IndexError, ZeroDivisionError, ValueError, OverflowError) as error:
-        raise AssertionError(f"{hint}: the decoder loses its way and runs into an error") from error
-    assert found == [symbol for _, symbol in steps], f"{hint}: other symbols come out than went in"
-
-
 def check_ends_of_parts(table):
     """Assert that the first and the last number of each symbol's part are read as this symbol."""
     ends = [0, *accumulate(table)]
     first = [WHOLE * end // ends[-1] for end in ends]
     for symbol in range(len(table)):
-        hint = "belongs to that part: mind how narrow rounds, and keep to whole numbers"
-        found = decoded(first[symbol].to_bytes(4, "big"), [table])
-        assert found == [symbol], f"a code at the very beginning of a part {hint}"
-        found = decoded((first[symbol + 1] - 1).to_bytes(4, "big"), [table])
-        assert found == [symbol], f"a code at the very end of a part {hint}"
+        hint = "a code at the very beginning of a part belongs to that part: mind how narrow rounds"
+        check_decoded(first[symbol].to_bytes(4, "big"), [table], [symbol], hint)
+        hint = "a code at the very end of a part belongs to that part: mind how narrow rounds"
+        check_decoded((first[symbol + 1] - 1).to_bytes(4, "big"), [table], [symbol], hint)
 
 
 def check_gaps(symbols):
@@ -996,19 +1599,25 @@ def check_gaps(symbols):
     check_read([([1, 0, 2, 0, 0, 1, 0], symbol) for symbol in symbols], "symbols of frequency 0 have no part")
 
 
+def check_long_codes(seed, length):
+    """Assert that codes of many random tables are read."""
+    for size, total, count in ((2, 3, length), (5, 1000, length), (40, TOTAL, length), (3, 7, 1)):
+        check_read(random_steps(seed, size, total, count), "random tables: other symbols come out than went in")
+
+
 def test_decoder_reads_exact_codes():
-    for size, total, length in ((2, 3, 20), (5, 1000, 20), (3, 7, 1)):
-        check_read(random_steps(0, size, total, length), "random tables")
     for table in ([1, 2], [1, 1, 1], [1, 1, 1, 1], [TOTAL // 2, TOTAL // 2]):
         check_ends_of_parts(table)
+    start, total = TOTAL - 1 - (1 << 16), TOTAL - 1
+    hint = "frequencies in the millions: a place in the interval is exact in whole numbers only, not as a float"
+    check_decoded((WHOLE * start // total).to_bytes(4, "big"), [[start, total - start]], [1], hint)
     check_gaps([2, 5, 0, 2, 2, 0, 5])
+    check_long_codes(0, length=20)
     check_read(around_the_middle(10, 2), "an interval that shrinks around the middle for long")
 
 
 def test_decoder_reads_exact_codes_hidden():
-    seed = fresh_seed()
-    for size, total, length in ((2, 3, 60), (5, 1000, 60), (40, TOTAL, 60), (3, 7, 1)):
-        check_read(random_steps(seed, size, total, length), "random tables")
+    check_long_codes(fresh_seed(), length=60)
 
 
 def test_decoder_at_the_edges_hidden():
@@ -1036,15 +1645,72 @@ def exact_file(model, symbols):
     return len(symbols).to_bytes(4, "big") + exact_code(steps)
 
 
-def test_compress_and_back():
+def symbols_of(found):
+    """What `decompress` gives, as a list."""
+    assert isinstance(found, list | tuple | bytes | bytearray), (
+        f"decompress should give a list of symbols, but the result is {called(found)}"
+    )
+    return list(found)
+
+
+def test_compress_by_hand():
     model, text = Recent(vocab_size=256, window=8), b"abracadabra"
-    data = compress(model, text)
-    assert isinstance(data, bytes), f"the compressed text should be bytes, not {type(data).__name__}"
-    assert data[:4] == bytes([0, 0, 0, 11]), "the file should begin with the number of symbols, the highest byte first"
-    hint = "the model should be asked before each symbol with all those before it, and with nothing else"
-    assert data == exact_file(model, text), f"after the number should come the code: {hint}"
-    found = decompress(model, exact_file(model, text))
-    assert list(found) == list(text), "decompress does not give back what exact arithmetic has coded"
+    data, want = compress(model, text), exact_file(model, text)
+    assert isinstance(data, bytes), f"the compressed text should be bytes, but it is {called(data)}"
+    check_equal(
+        data[:4],
+        bytes([0, 0, 0, 11]),
+        "the file should begin with the number of symbols, 11, in four bytes, the highest first",
+        mistakes={
+            "the number of symbols has its highest byte first, and yours its lowest": bytes([11, 0, 0, 0]),
+            "the number of symbols is missing: your file begins with the code": want[4:8],
+        },
+    )
+    check_equal(
+        data[4:],
+        want[4:],
+        "after the number should come the code, each symbol under what the model expects after those before it",
+        mistakes={
+            "the model is shown the symbol that it should predict, and the receiver does not know it yet": lambda: (
+                exact_code([(model.frequencies(text[: i + 1]), symbol) for i, symbol in enumerate(text)])
+            ),
+            "the model is never shown the symbols before: its frequencies are those of the beginning": lambda: (
+                exact_code([(model.frequencies(b""), symbol) for symbol in text])
+            ),
+            "the model is shown the last symbol only, and should be shown all those before": lambda: exact_code(
+                [(model.frequencies(text[max(0, i - 1) : i]), symbol) for i, symbol in enumerate(text)]
+            ),
+            "every symbol has a code of its own: one encoder should take them all": lambda: b"".join(
+                exact_code([(model.frequencies(text[:i]), symbol)]) for i, symbol in enumerate(text)
+            ),
+        },
+    )
+
+
+def test_compress_many_symbols():
+    hint = "300 symbols are 1 times 256 and 44: the file begins with the bytes 0, 0, 1, 44"
+    try:
+        data = compress(Recent(vocab_size=2, window=3), [0] * 300)
+    except (ValueError, OverflowError) as error:
+        raise AssertionError(f"{hint}, and your code fails") from error
+    check_equal(data[:4], bytes([0, 0, 1, 44]), hint)
+
+
+def test_decompress_by_hand():
+    model, text = Recent(vocab_size=256, window=8), b"abracadabra"
+    found = symbols_of(decompress(model, exact_file(model, text)))
+    hint = "decompress does not give back what exact arithmetic has coded"
+    if len(found) == len(text) and found[0] == text[0]:
+        hint = "the first symbol comes back, the others do not: show the model all symbols decoded so far"
+    check_equal(
+        found,
+        list(text),
+        hint,
+        mistakes={
+            "the last symbol is missing": list(text[:-1]),
+            "the symbols come back in the wrong order": list(text[::-1]),
+        },
+    )
 
 
 def check_bytes(seed, *texts):
@@ -1054,13 +1720,12 @@ def check_bytes(seed, *texts):
         hint = "any bytes, an empty text too, should come back as they were"
         try:
             data = compress(model, text)
-            found = decompress(model, exact_file(model, text))
-        except Exception as error:
+            found = symbols_of(decompress(model, exact_file(model, text)))
+        except (IndexError, ValueError, OverflowError, ZeroDivisionError) as error:
             raise AssertionError(f"{hint}, without an error") from error
-        assert data == exact_file(model, text), (
-            "a compressed file differs from the exact one: number of symbols, then code"
-        )
-        assert list(found) == list(text), hint
+        want = exact_file(model, text)
+        check_equal(data, want, "a compressed file differs from the exact one: number of symbols, then code")
+        check_equal(found, list(text), hint)
 
 
 def check_symbols(symbols):
@@ -1068,10 +1733,12 @@ def check_symbols(symbols):
     hint = "symbols need not be bytes: 1,000 different ones should work as well"
     model = Recent(vocab_size=1000, window=3)
     try:
-        found = decompress(model, compress(model, symbols))
-    except Exception as error:
+        data = compress(model, symbols)
+        found = symbols_of(decompress(model, exact_file(model, symbols)))
+    except (ValueError, OverflowError) as error:
         raise AssertionError(hint) from error
-    assert list(found) == symbols, hint
+    check_equal(data, exact_file(model, symbols), hint)
+    check_equal(found, symbols, hint)
 
 
 def test_compress_any_symbols():
@@ -1079,15 +1746,18 @@ def test_compress_any_symbols():
     check_symbols([999, 0, 256, 256, 7])
 
 
-def test_decompress_reads_the_number_of_symbols():
+def check_refused_files():
+    """Assert that files that are too short and symbols that cannot be coded are refused."""
     model = Recent(vocab_size=256, window=8)
-    assert list(decompress(model, bytes(4))) == [], "four bytes of 0 say that no symbols follow: an empty text"
+    hint = "four bytes of 0 say that no symbols follow: an empty text"
+    check_equal(symbols_of(decompress(model, bytes(4))), [], hint)
     for data in (b"", b"\x00\x00\x00"):
         check_refused("fewer than four bytes cannot say how many symbols follow", decompress, model, data)
-
-
-def test_compress_refuses_what_cannot_be_coded():
     check_refused("symbol 3 has no frequency", compress, Recent(vocab_size=3, window=8), [0, 3])
+
+
+def test_compress_refuses():
+    check_refused_files()
 
 
 # %% test="compress-any" of="compress" points=2
@@ -1099,6 +1769,7 @@ def test_compress_any_bytes_hidden():
 
 def test_compress_other_symbols_hidden():
     check_symbols(token_ids(fresh_seed(), 1000, 25).tolist())
+    check_refused_files()
 
 
 # %% test="compress-size" of="compress" points=1
@@ -1128,8 +1799,14 @@ def test_your_chain_compresses():
     learned_from, text = corpus.text("train", 8_000).encode(), corpus.text("heldout", 200).encode()
     chain = NGram(learned_from, 3)
     data = compress(ByteModel(chain), text)
-    assert data[:4] == len(text).to_bytes(4, "big"), "your file does not begin with the number of symbols"
-    assert bytes(decompress(ByteModel(chain), data)) == text, "your parts together do not give the text back"
+    assert data[:4] == len(text).to_bytes(4, "big"), "your file does not begin with the number of symbols: see compress"
+    steps = [(quantise(chain.probabilities(text[:i])), byte) for i, byte in enumerate(text)]
+    assert data[4:] == exact_code(steps), (
+        "your file is not the one that exact arithmetic makes of your frequencies: see narrow, zoom, Encoder and compress"
+    )
+    assert list(decompress(ByteModel(chain), data)) == list(text), (
+        "your file is right, but does not give the text back: see Decoder and decompress"
+    )
     bits = surprise(chain.rows(text), torch.tensor(list(text))).sum().item()
     size = 8 * len(data)
     assert bits < size < 1.002 * bits + 64, (

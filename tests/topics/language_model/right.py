@@ -75,6 +75,18 @@ def sample_chain(followers, n, length, seed):
     return text
 
 
+@right("sample-chain", differs="seeds Python's own generator, and looks for the context from the longest down")
+def sample_chain(followers, n, length, seed):
+    if not followers:
+        raise ValueError("there is nothing to draw from")
+    random.seed(seed)
+    text = b""
+    for _ in range(length):
+        context = next(text[i:] for i in range(max(0, len(text) - n + 1), len(text) + 1) if text[i:] in followers)
+        text += random.choices(*zip(*((bytes([b]), count) for b, count in followers[context].items()), strict=True))[0]
+    return text
+
+
 # ------------------------------------------------------------------------------------------------------ witten-bell
 
 
@@ -107,6 +119,19 @@ class NGram(solutions.language_model.NGram):
         return p / (len(known) + sum(known.values()))
 
 
+@right("witten-bell", differs="counts in float32 and gives float64")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        p = torch.ones(256) / 256
+        for size in range(min(self.n - 1, len(context)) + 1):
+            if known := self.followers.get(context[len(context) - size :]):
+                counts = torch.zeros(256)
+                for byte, count in known.items():
+                    counts[byte] = count
+                p = (counts + len(known) * p) / (counts.sum() + len(known))
+        return p.double()
+
+
 # ---------------------------------------------------------------------------------------------------- cross-entropy
 
 
@@ -125,6 +150,13 @@ def cross_entropy(logits, targets):
     rows, ids = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
     rows = rows - rows.max(-1, keepdim=True).values.detach()
     return (rows.exp().sum(-1).log() - rows[torch.arange(len(ids)), ids]).mean()
+
+
+@right("cross-entropy", differs="computes in float32, whatever the logits are")
+def cross_entropy(logits, targets):
+    if targets.numel() == 0 or targets.shape != logits.shape[:-1]:
+        raise ValueError("targets do not fit")
+    return -logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).mean()
 
 
 # --------------------------------------------------------------------------------------------------------- surprise
@@ -148,6 +180,14 @@ def surprise(probabilities, symbols):
     return torch.tensor(bits, dtype=torch.float64)
 
 
+@right("surprise", differs="in float32")
+def surprise(probabilities, symbols):
+    p = probabilities.float()
+    if not (p.min() >= 0 and ((p.sum(-1) - 1).abs() < 1e-4).all()):
+        raise ValueError("no distribution")
+    return torch.stack([-torch.log2(row[symbol]) for row, symbol in zip(p, symbols, strict=True)])
+
+
 # ------------------------------------------------------------------------------------------------------------ units
 
 
@@ -164,6 +204,13 @@ def bits_per_byte(surprises, symbols):
     if len(symbols) != surprises.numel() or not text:
         raise ValueError("they do not match")
     return math.fsum(surprises.tolist()) / len(text)
+
+
+@right("units", differs="gives a tensor of one number")
+def perplexity(surprises):
+    if not len(surprises):
+        raise ValueError("no symbols")
+    return surprises.float().mean().exp2()
 
 
 # ------------------------------------------------------------------------------------------------------ guess-ranks
@@ -205,6 +252,16 @@ def guess_bounds(ranks):
     return lower, float(-np.sum(q[q > 0] * np.log2(q[q > 0])))
 
 
+@right("guess-bounds", differs="in float32, and gives tensors of one number")
+def guess_bounds(ranks):
+    if ranks.numel() == 0 or ranks.min() <= 0:
+        raise ValueError("no ranks")
+    q = torch.bincount(ranks, minlength=2) / len(ranks)
+    i = torch.arange(len(q))
+    lower = (i * (q - F.pad(q[1:], (0, 1))) * i.clamp(min=1).log2()).sum()
+    return lower, -(q * q.clamp(min=1e-30).log2()).sum()
+
+
 # --------------------------------------------------------------------------------------------------------- quantise
 
 
@@ -235,6 +292,17 @@ def quantise(probabilities, total=TOTAL):
         ends.append(number + round(min(1.0, whole) * (total - len(p))))
     ends[-1] = total
     return [ends[i + 1] - ends[i] for i in range(len(p))]
+
+
+@right("quantise", differs="lifts to 1, and takes what is too much off the largest, one at a time")
+def quantise(probabilities, total=TOTAL):
+    p = shares(probabilities, total)
+    frequencies = [max(1, math.floor(x * total)) for x in p]
+    while (excess := sum(frequencies) - total) > 0:
+        off = [f - x * total if f > 1 else -math.inf for f, x in zip(frequencies, p, strict=True)]
+        frequencies[off.index(max(off))] -= 1
+    frequencies[frequencies.index(max(frequencies))] -= excess
+    return frequencies
 
 
 # ----------------------------------------------------------------------------------------------------------- narrow
