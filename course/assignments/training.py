@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from labkit import corpus
 from labkit.testing import checks, probes
-from labkit.testing.checks import token_ids
+from labkit.testing.checks import called, check_equal, check_number, token_ids
 from labkit.fit import decay_groups
 from labkit.testing.answers import fresh_seed
 from labkit.testing.oracles import library_mixture
@@ -32,8 +32,11 @@ from solutions.training import GPT3_MIXTURE, GPT3_TOKENS
 
 
 # %% given="helpers"
-check_tensor = partial(checks.check_tensor, tolerance=1e-12)
+check_tensor = partial(checks.check_tensor, tolerance=1e-6)
 numbers = partial(checks.numbers, dtype=torch.float64)
+double = partial(torch.tensor, dtype=torch.float64)
+
+
 # %% [markdown]
 # ## How often is a text read?
 #
@@ -52,29 +55,62 @@ from solutions.training import epochs
 
 
 # %% test="epochs" points=1
-def test_epochs_of_known_mixtures():
-    got = epochs([0.5, 0.5], [10.0, 40.0], 20.0)
-    assert len(got) == 2, "there should be one number for each data set"
-    hint = "half of 20 tokens, from a data set of 10, is 1 epoch: weight times total, divided by the size"
-    assert abs(got[0] - 1) < 1e-9 and abs(got[1] - 0.25) < 1e-9, hint
-    tripled = epochs([3.0, 9.0], [10.0, 40.0], 20.0)
-    assert abs(tripled[0] - 0.5) < 1e-9, "weights 3 and 9 mean a quarter and three quarters: divide by their sum"
+def times_read(weights, sizes, total):
+    """What epochs answers, as a tensor."""
+    found = epochs(weights, sizes, total)
+    assert isinstance(found, list | tuple), f"epochs should return a list of numbers, but it returned {called(found)}"
+    return double(found)
+
+
+def test_epochs_of_two_data_sets():
+    hint = "half of 20 tokens, from a data set of 10, is 1 epoch; the other half, from one of 40, is a quarter"
+    check_tensor(
+        times_read([0.5, 0.5], [10.0, 40.0], 20.0),
+        double([1.0, 0.25]),
+        hint,
+        mistakes={
+            "these are the tokens that are read of each data set: how often does that read all of it?": double(
+                [10, 10]
+            ),
+            "the tokens read are divided by all tokens there are: divide by the size of each data set": double(
+                [0.2, 0.2]
+            ),
+            "every data set is read equally often here: its weight and its size decide": double([0.4, 0.4]),
+            "the fraction is upside down: an epoch is one reading of all tokens that there are": double([1.0, 4.0]),
+            "each data set gets all 20 tokens here: its weight says what share of them it gets": double([2.0, 0.5]),
+        },
+    )
+
+
+def test_epochs_of_weights_that_do_not_add_up_to_one():
+    hint = "weights 3, 0 and 9 mean a quarter, nothing and three quarters of the 20 tokens"
+    check_tensor(
+        times_read([3.0, 0.0, 9.0], [10.0, 5.0, 40.0], 20.0),
+        double([0.5, 0.0, 0.375]),
+        hint,
+        mistakes={
+            "weights 3, 0 and 9 are taken as shares, but they are meant in proportion": double([6.0, 0.0, 4.5]),
+            "the weights are divided by the largest of them: then they still do not add up to 1": double(
+                [2 / 3, 0.0, 0.5]
+            ),
+        },
+    )
 
 
 # %% test="epochs-gpt3" of="epochs" points=1
 def test_epochs_of_gpt3_hidden():
     sizes, weights, printed = zip(*GPT3_MIXTURE.values(), strict=True)
-    got = epochs(list(weights), list(sizes), GPT3_TOKENS)
+    found = times_read(list(weights), list(sizes), GPT3_TOKENS).tolist()
     # WebText2's printed epochs do not follow from its printed weight: the chapter comes back to it.
     for i in (0, 2, 3, 4):
         hint = "the epochs of GPT-3's table do not come out: divide the tokens read by the tokens there are"
         lowest = (weights[i] - 0.005) * GPT3_TOKENS / (sizes[i] + 0.5) / 1.02
         highest = (weights[i] + 0.005) * GPT3_TOKENS / (sizes[i] - 0.5)
-        assert lowest <= got[i] <= highest and lowest <= printed[i] <= highest, hint
+        assert lowest <= found[i] <= highest and lowest <= printed[i] <= highest, hint
     seed = fresh_seed()
     weights, sizes = [1.0 + seed % 7, 2.0, 0.0], [3.0, 5.0 + seed % 11, 2.0]
-    total = sum(e * s for e, s in zip(epochs(weights, sizes, 70.0), sizes, strict=True))
-    assert abs(total - 70) < 1e-6, "all epochs times all sizes should add up to the total: divide by the weights' sum"
+    total = (times_read(weights, sizes, 70.0) * double(sizes)).sum()
+    assert abs(total - 70) < 1e-4, "all epochs times all sizes should add up to the total: divide by the weights' sum"
 
 
 # %% run
@@ -104,48 +140,103 @@ from solutions.training import Source
 
 # %% test="source" points=2
 def starts(source, n):
-    """Where the next n windows of a source begin, in a text of the numbers 0, 1, 2, ..."""
+    """Where the next n windows of a source begin, in a text of the numbers 0, 1, 2, ... and with a context of 4."""
     windows = [source.next_window() for _ in range(n)]
     for window in windows:
-        whole = isinstance(window, torch.Tensor) and window.shape == (5,)
-        assert whole and torch.equal(window, window[0] + torch.arange(5)), "a window should be 5 neighbouring tokens"
+        assert isinstance(window, torch.Tensor), f"next_window should return a tensor, but it returned {called(window)}"
+        hint = "with a context of 4, a window is one row of 5 tokens"
+        assert window.shape == (5,), f"{hint}, but next_window returned the shape {tuple(window.shape)}"
+        assert torch.equal(window, window[0] + torch.arange(5)), (
+            "the tokens of a window should be neighbors in the text"
+        )
+        hint = "with a context of 4, windows begin at tokens 0, 4, 8 and so on"
+        assert window[0] % 4 == 0, f"{hint}, but one began at {int(window[0])}"
     return [int(window[0]) for window in windows]
 
 
 def test_source_reads_each_window_once_an_epoch():
     source = Source(torch.arange(43), context=4, seed=0)
     for epoch in ("first", "second", "third"):
-        found = sorted(starts(source, 10))
-        hint = f"in the {epoch} epoch not every window comes once: draw an order of all, and read it to its end"
-        assert found == list(range(0, 40, 4)), hint
+        found = starts(source, 10)
+        hint = f"in the {epoch} epoch 9 different windows come, and then one of them again: read the order to its end"
+        assert len(set(found[:9])) < 9 or len(set(found)) == 10, hint
+        hint = f"in the {epoch} epoch some windows come twice, others not at all: draw one order of all windows"
+        assert sorted(found) == list(range(0, 40, 4)), hint
 
 
 def test_source_draws_an_order_for_each_epoch():
     source = Source(torch.arange(43), context=4, seed=0)
     orders = [starts(source, 10) for _ in range(3)]
-    assert sorted(orders[0]) != orders[0], "the windows come in the order of the text: draw a random one"
-    assert orders[0] != orders[1] and orders[1] != orders[2], "every epoch has the same order: draw anew for each"
+    in_line = sorted(orders[0])
+    assert orders[0] not in (in_line, in_line[::-1]), "the windows come in the order of the text: draw a random one"
+    assert orders[0] != orders[1] and orders[1] != orders[2], "two epochs have the same order: draw anew for each"
     again = Source(torch.arange(43), context=4, seed=0)
-    assert starts(again, 10) == orders[0], "the same seed should give the same order: use the source's own generator"
+    order = [int(probes.seeded(1, again.next_window)[0]), *starts(again, 9)]
+    assert order == orders[0], "the same seed should give the same order: draw with the source's own generator"
+    other = starts(Source(torch.arange(43), context=4, seed=1), 10)
+    assert other != orders[0], "another seed gives the same order: draw with the source's own generator"
 
 
 # %% test="source-state" of="source" points=2
-def test_source_goes_on_where_it_was_hidden():
+def not_plain(state, place="the state"):
+    """What in a state is no plain data, in words; None where all is."""
+    if isinstance(state, dict | list | tuple):
+        parts = state.items() if isinstance(state, dict) else enumerate(state)
+        return next((found for key, part in parts if (found := not_plain(part, f"{place}[{key!r}]"))), None)
+    is_plain = state is None or isinstance(state, int | float | str | bytes | torch.Tensor)
+    return None if is_plain or type(state).__module__ == "numpy" else f"{place} is {called(state)}"
+
+
+def check_goes_on(seed, n, read):
+    """Assert that a source goes on from the state of another, of n windows an epoch, that has read so many."""
+    tokens = torch.arange(4 * n + 1)
+    source, twin, other, untouched = (Source(tokens, 4, s) for s in (seed, seed, seed + 1, seed + 1))
+    starts(source, read), starts(other, 5), starts(untouched, 5)
+    present = starts(twin, read)[read // n * n :]
+    state = source.state_dict()
+    found = not_plain(state)
+    assert not found, f"state_dict should hold plain data, such as numbers, lists, dicts and tensors, but {found}"
+    other.load_state_dict(state)
+    left = -read % n if read else 0
+    rest, new = starts(twin, left), starts(twin, n)
+    check_equal(
+        starts(other, left),
+        rest,
+        "after load_state_dict the rest of the epoch is another: the order and the place in it belong in the state",
+        mistakes={
+            "load_state_dict changed nothing: the source goes on where it was itself": lambda: starts(untouched, left),
+            "after load_state_dict a new epoch begins: first the rest of the present one should come": new[:left],
+            "after load_state_dict the present epoch begins again: the place in it is lost": (present + rest)[:left],
+        },
+    )
+    hint = "after load_state_dict the next epoch comes in another order: the generator's state belongs in the state"
+    check_equal(starts(other, n), new, hint)
+
+
+def check_state_stays(seed, n, read):
+    """Assert that a state is not changed by what its source reads later."""
+    source, twin, other = (Source(torch.arange(4 * n + 1), 4, seed) for _ in range(3))
+    starts(source, read), starts(twin, read)
+    other.load_state_dict(probes.kept(source.state_dict, then=source.next_window, times=3))
+    hint = "the state changed when its source read on: what state_dict returns should hold copies"
+    check_equal(starts(other, n), starts(twin, n), hint)
+
+
+def test_source_goes_on_where_it_was():
+    for read in (4, 0, 9, 11):
+        check_goes_on(seed=5, n=9, read=read)
+
+
+def test_state_of_a_source_stays_what_it_was():
+    check_state_stays(seed=6, n=9, read=2)
+
+
+def test_source_goes_on_anywhere_hidden():
     seed = fresh_seed()
     n = 9 + seed % 7
-    tokens = torch.arange(4 * n + 1 + seed % 4)
-    for read in (0, 3, n, n + 2):
-        source, twin = Source(tokens, 4, seed), Source(tokens, 4, seed)
-        starts(source, read), starts(twin, read)
-        state = probes.kept(source.state_dict, then=source.next_window, times=n + 1)
-        other = Source(tokens, 4, seed + 1)
-        starts(other, 5)
-        other.load_state_dict(state)
-        left = -read % n if read else 0
-        hint = "after restore, the rest of the epoch comes in another order: the order and the place in it are lost"
-        assert starts(other, left) == starts(twin, left), hint
-        hint = "after restore, later epochs come in another order: the generator's state belongs to the state"
-        assert starts(other, 2 * n) == starts(twin, 2 * n), hint
+    for read in (3, 0, n, n + 2):
+        check_goes_on(seed, n, read)
+    check_state_stays(seed, n, 1 + seed % 4)
 
 
 # %% [markdown]
@@ -164,20 +255,77 @@ def texts_apart(*lengths):
     return [1000 * i + torch.arange(length) for i, length in enumerate(lengths)]
 
 
+def shares(inputs, n):
+    """The share of the rows that come from each of n texts."""
+    return torch.bincount(inputs[:, 0] // 1000, minlength=n).double() / len(inputs)
+
+
 def test_mixture_makes_batches():
     mixture = Mixture(texts_apart(60, 90), [0.5, 0.5], context=4, seed=0)
-    inputs, targets = mixture.batch(12)
-    assert inputs.shape == targets.shape == (12, 4), f"12 rows of 4 tokens are wanted, not {tuple(inputs.shape)}"
-    assert torch.equal(inputs + 1, targets), "each target should be the token that follows its input"
-    assert len(set((inputs[:, 0] // 1000).tolist())) == 2, "all 12 rows are of one text: each row draws its own"
+    found = mixture.batch(12)
+    is_pair = isinstance(found, list | tuple) and len(found) == 2
+    assert is_pair, f"batch should return two tensors, the inputs and the targets, but it returned {called(found)}"
+    for part, name in zip(found, ("inputs", "targets"), strict=True):
+        hint = f"with 12 rows and a context of 4, the {name} should be a tensor of shape (12, 4)"
+        assert isinstance(part, torch.Tensor) and part.shape == (12, 4), f"{hint}, but they are {called(part)}"
+    inputs, targets = found
+    check_tensor(
+        targets,
+        inputs + 1,
+        "each target should be the token that follows its input",
+        mistakes={
+            "the targets are the inputs themselves: each target is the token that follows its input": inputs,
+            "inputs and targets are swapped: a target follows its input": inputs - 1,
+        },
+    )
+    assert (shares(inputs, 2) > 0).all(), "all 12 rows are of one text: each row should choose its own"
 
 
 def test_mixture_goes_by_weight():
     mixture = Mixture(texts_apart(800, 50, 200), [0.2, 0.5, 0.3], context=4, seed=1)
     inputs, _ = mixture.batch(2000)
-    shares = torch.bincount(inputs[:, 0] // 1000, minlength=3) / 2000
-    hint = "the texts do not come by their weights: neither their sizes nor their order should matter"
-    assert (shares - torch.tensor([0.2, 0.5, 0.3])).abs().max() < 0.06, hint
+    check_tensor(
+        shares(inputs, 3),
+        double([0.2, 0.5, 0.3]),
+        "these are the texts' shares of 2000 rows, and they should be near the weights",
+        tolerance=0.06,
+        mistakes={
+            "the longer a text, the more often it is chosen: only its weight should matter": double([0.77, 0.05, 0.19]),
+            "all texts are chosen equally often: their weights should decide": double([1 / 3, 1 / 3, 1 / 3]),
+        },
+    )
+
+
+def check_any_weights(seed, last):
+    """Assert that weights are meant in proportion, and that a text's windows are read in turn."""
+    weights = [4.0, 0.0, last]
+    inputs, _ = Mixture(texts_apart(50, 80, 400), weights, context=4, seed=seed).batch(2000)
+    check_tensor(
+        shares(inputs, 3),
+        double(weights) / sum(weights),
+        "these are the texts' shares of 2000 rows: weights that do not add up to 1 are meant in proportion",
+        tolerance=0.06,
+        mistakes={
+            "weights above 1 are taken for probabilities: they are meant in proportion": double([1.0, 0.0, 0.0]),
+            "the weights went through a softmax: they are meant in proportion": double(weights).softmax(0),
+        },
+    )
+    assert shares(inputs, 3)[1] == 0, "a text of weight 0 should never be read"
+    counts = torch.bincount(inputs[inputs[:, 0] < 1000, 0], minlength=45)[::4]
+    hint = "some windows of a text come more often than others: take them from its source with next_window"
+    assert len(counts) == 12 and counts.max() - counts.min() <= 1, hint
+
+
+def test_mixture_of_weights_that_do_not_add_up_to_one():
+    check_any_weights(seed=2, last=1.0)
+
+
+def test_mixture_draws_each_row_by_itself():
+    mixture = Mixture(texts_apart(60, 90), [0.5, 0.5], context=4, seed=3)
+    counts = {float(shares(mixture.batch(12)[0], 2)[0]) for _ in range(40)}
+    assert len(counts) > 1, (
+        "each of 40 batches has as many rows of one text as the others: draw for every row by itself"
+    )
 
 
 def test_mixture_draws_from_its_own_generator():
@@ -188,33 +336,39 @@ def test_mixture_draws_from_its_own_generator():
 
 
 # %% test="mixture-any" of="mixture" points=2
-def test_mixture_of_any_weights_hidden():
-    seed = fresh_seed()
-    weights = [4.0, 0.0, 1.0 + seed % 3]
-    mixture = Mixture(texts_apart(50, 80, 400), weights, context=4, seed=seed)
-    inputs, _ = mixture.batch(2000)
-    shares = torch.bincount(inputs[:, 0] // 1000, minlength=3) / 2000
-    assert shares[1] == 0, "a text of weight 0 should never be read"
-    hint = "weights that do not add up to 1 are meant in proportion"
-    assert abs(shares[0] - 4 / sum(weights)) < 0.06, hint
-    counts = torch.bincount(inputs[inputs[:, 0] < 1000, 0])[::4]
-    hint = "the windows of a text come unequally often: take them from its source with next_window"
-    assert len(counts) == 12 and counts.max() - counts.min() <= 1, hint
-
-
-def test_mixture_goes_on_where_it_was_hidden():
-    seed = fresh_seed()
+def check_mixture_goes_on(seed):
+    """Assert that a mixture goes on from the state of another."""
     texts = texts_apart(41, 90)
-    made = [Mixture(texts, [0.7, 0.3], 4, seed) for _ in range(2)]
-    for mixture in made:
-        mixture.batch(17)
-    state = made[0].state_dict()
-    other = Mixture(texts, [0.7, 0.3], 4, seed + 1)
-    other.batch(5)
+    first, twin, other, untouched = (Mixture(texts, [0.7, 0.3], 4, s) for s in (seed, seed, seed + 1, seed + 1))
+    first.batch(17), twin.batch(17), other.batch(5), untouched.batch(5)
+    state = first.state_dict()
+    found = not_plain(state)
+    assert not found, f"state_dict should hold plain data, such as numbers, lists, dicts and tensors, but {found}"
     other.load_state_dict(state)
-    for _ in range(4):
-        hint = "after restore, other windows come than without: every source and the mixture's generator have a state"
-        assert torch.equal(other.batch(16)[0], made[1].batch(16)[0]), hint
+    got, want = (torch.cat([mixture.batch(16)[0] for _ in range(4)]) for mixture in (other, twin))
+    hint = (
+        "after load_state_dict the rows choose other texts: the state of the mixture's generator belongs in the state"
+    )
+    unchanged = "load_state_dict changed nothing: the mixture goes on where it was itself"
+    same = torch.equal(got, torch.cat([untouched.batch(16)[0] for _ in range(4)]))
+    assert not same, unchanged
+    check_tensor(got[:, 0] // 1000, want[:, 0] // 1000, hint)
+    hint = (
+        "after load_state_dict the same texts are chosen, but other windows of them come: each source has a state too"
+    )
+    check_tensor(got, want, hint)
+
+
+def test_mixture_goes_on_where_it_was():
+    check_mixture_goes_on(7)
+
+
+def test_mixture_goes_on_in_any_run_hidden():
+    check_mixture_goes_on(fresh_seed())
+
+
+def test_mixture_of_any_weights_hidden():
+    check_any_weights(fresh_seed(), last=1.0 + fresh_seed() % 3)
 
 
 # %% [markdown]
@@ -229,20 +383,74 @@ from solutions.training import update_moments
 
 
 # %% test="update-moments" points=1
-def test_moments_of_known_gradients():
-    first = update_moments(torch.tensor([2.0, -4.0]), {}, (0.75, 0.5))
-    assert set(first) == {"step", "mean", "square"}, 'a dict with "step", "mean" and "square" is wanted'
-    assert first["step"] == 1, "after one gradient the step is 1"
+def moments_after(gradient, moments, betas):
+    """What update_moments answers, a dict with three keys."""
+    found = update_moments(gradient, moments, betas)
+    hint = 'update_moments should return a dict with the keys "step", "mean" and "square"'
+    assert isinstance(found, dict), f"{hint}, but it returned {called(found)}"
+    assert set(found) == {"step", "mean", "square"}, f"{hint}, but these are its keys: {sorted(found)}"
+    return found
+
+
+def test_moments_one_step_later():
+    old = {"step": 3, "mean": double([4.0, 0.0]), "square": double([8.0, 0.0])}
+    new = moments_after(double([8.0, -4.0]), old, (0.75, 0.875))
+    hint = '"step" counts the gradients that were seen: after 3 and one more it is 4'
+    assert new["step"] == 4, f"{hint}, but you have {new['step']}"
     check_tensor(
-        first["mean"], torch.tensor([0.5, -1.0]), "a quarter of the gradient goes into the mean when beta is 3/4"
+        new["mean"],
+        double([5.0, -1.0]),
+        "the new mean is 3/4 of the old mean and 1/4 of the gradient when its beta is 3/4",
+        mistakes={
+            "beta and 1 - beta are swapped in the mean: beta says how much of the old mean is kept": double(
+                [7.0, -3.0]
+            ),
+            "the mean uses the second beta: the first one is its own": double([4.5, -0.5]),
+            "the whole gradient is added to the mean: it should count by 1 - beta": double([11.0, -4.0]),
+            "the old mean is forgotten: beta times it is part of the new one": double([2.0, -1.0]),
+        },
     )
     check_tensor(
-        first["square"], torch.tensor([2.0, 8.0]), "half of the gradient's square goes into it when beta is 1/2"
+        new["square"],
+        double([15.0, 2.0]),
+        "the new square is 7/8 of the old square and 1/8 of the gradient's square when its beta is 7/8",
+        mistakes={
+            "beta and 1 - beta are swapped in the square: beta says how much of the old one is kept": double(
+                [57.0, 14.0]
+            ),
+            "the square uses the first beta: the second one is its own": double([22.0, 4.0]),
+            "the square averages the gradient itself: square it first": double([8.0, -0.5]),
+            "the new mean is squared: average the squares of the gradients": double([10.125, 0.125]),
+            "the whole squared gradient is added: it should count by 1 - beta": double([71.0, 16.0]),
+            "1 - beta is squared with the gradient: square the gradient alone": double([8.0, 0.25]),
+            "the old square is forgotten: beta times it is part of the new one": double([8.0, 2.0]),
+        },
     )
-    second = update_moments(torch.tensor([0.0, 0.0]), first, (0.75, 0.5))
-    hint = "a gradient of 0 should leave beta times each average"
-    check_tensor(second["mean"], torch.tensor([0.375, -0.75]), hint)
-    check_tensor(second["square"], torch.tensor([1.0, 4.0]), hint)
+
+
+def test_moments_of_the_first_gradient():
+    new = moments_after(double([8.0, -4.0]), {}, (0.75, 0.875))
+    assert new["step"] == 1, f"after the first gradient the step is 1, but you have {new['step']}"
+    at_first = "both averages begin at 0, and this begins them at the first gradient"
+    hint = "an empty dict stands for averages of 0: a quarter of the first gradient is the mean when its beta is 3/4"
+    check_tensor(new["mean"], double([2.0, -1.0]), hint, mistakes={at_first: double([8.0, -4.0])})
+    hint = "an eighth of the first gradient's square is the square when its beta is 7/8"
+    check_tensor(new["square"], double([8.0, 2.0]), hint, mistakes={at_first: double([64.0, 16.0])})
+
+
+def check_arguments_stay(gradient, moments):
+    """Assert that update_moments changes neither the gradient nor the old moments."""
+    _, (after, old, _) = probes.after_call(update_moments, gradient, moments, (0.9, 0.8))
+    check_tensor(after, gradient, "the gradient was changed in place: it should stay as it was")
+    hint = "the old dict was changed: return a new one"
+    assert set(old) == set(moments) and old["step"] == moments["step"], hint
+    hint = "the tensors of the old moments were changed in place: make new ones"
+    check_tensor(old["mean"], moments["mean"], hint)
+    check_tensor(old["square"], moments["square"], hint)
+
+
+def test_moments_leave_their_arguments():
+    check_arguments_stay(double([8.0, -4.0]), {"step": 3, "mean": double([4.0, 0.0]), "square": double([8.0, 0.0])})
 
 
 # %% test="update-moments-any" of="update-moments" points=1
@@ -251,26 +459,21 @@ def test_moments_are_those_of_torch_hidden():
     parameter = nn.Parameter(numbers(seed, 3, 1 + seed % 5))
     optimizer, moments = torch.optim.AdamW([parameter], betas=(0.6, 0.3)), {}
     for step in range(4):
-        parameter.grad = numbers(seed + step + 1, *parameter.shape, scale=10.0 ** (2 * step - 3))
+        parameter.grad = numbers(seed + step + 1, *parameter.shape, scale=10.0 ** (step - 2))
         optimizer.step()
-        moments = update_moments(parameter.grad, moments, (0.6, 0.3))
+        moments = moments_after(parameter.grad, moments, (0.6, 0.3))
         theirs = optimizer.state[parameter]
         assert moments["step"] == step + 1, "the step should count the gradients that were seen"
-        check_tensor(
-            moments["mean"], theirs["exp_avg"], "the mean is not torch's: each average has its own beta", tolerance=1e-9
-        )
-        check_tensor(
-            moments["square"], theirs["exp_avg_sq"], "the square is not torch's: average the squares", tolerance=1e-6
-        )
+        hint = "the mean is not torch's: each average has its own beta"
+        check_tensor(moments["mean"], theirs["exp_avg"], hint, tolerance=1e-5)
+        hint = "the square is not torch's: average the squares of the gradients"
+        check_tensor(moments["square"], theirs["exp_avg_sq"], hint, tolerance=1e-4)
 
 
-def test_moments_leave_their_arguments_hidden():
-    moments = {"step": 2, "mean": numbers(fresh_seed(), 4), "square": numbers(fresh_seed(), 4) ** 2}
-    _, (_, after, _) = probes.after_call(update_moments, numbers(fresh_seed() + 1, 4), moments, (0.9, 0.9))
-    assert after["step"] == 2, "the old moments were changed in place: return a new dict"
-    hint = "the old moments were changed in place: make new tensors"
-    check_tensor(after["mean"], moments["mean"], hint)
-    check_tensor(after["square"], moments["square"], hint)
+def test_moments_leave_any_arguments_hidden():
+    seed = fresh_seed()
+    moments = {"step": 2, "mean": numbers(seed, 4), "square": numbers(seed, 4) ** 2}
+    check_arguments_stay(numbers(seed + 1, 4), moments)
 
 
 # %% [markdown]
