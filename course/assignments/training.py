@@ -505,25 +505,130 @@ def torch_steps(parameter, gradients, **settings):
     return after
 
 
+def one_step(parameter, gradient, moments, betas=(0.9, 0.96), eps=1e-12, weight_decay=0.0):
+    """What adamw_update answers at a learning rate of 0.1: a parameter and its moments."""
+    found = adamw_update(parameter.clone(), gradient, moments, 0.1, betas, eps, weight_decay)
+    is_pair = isinstance(found, list | tuple) and len(found) == 2
+    hint = "adamw_update should return two things, the new parameter and its moments"
+    assert is_pair and isinstance(found[1], dict), f"{hint}, but it returned {called(found)}"
+    return found
+
+
 def test_first_step_of_adamw():
-    parameter, gradient = torch.tensor([1.0, 1.0, 1.0]).double(), torch.tensor([1e-3, -5.0, 400.0]).double()
-    got, moments = adamw_update(parameter.clone(), gradient, {}, 0.1, (0.9, 0.96), 1e-12, 0.0)
-    hint = "the first step is as long as the learning rate, whatever the gradient's size: correct both averages"
-    check_tensor(got, torch.tensor([0.9, 1.1, 0.9]).double(), hint, tolerance=1e-6)
-    assert moments["step"] == 1, "return the new moments beside the new parameter"
-    still = torch.zeros(3).double()
-    decayed, _ = adamw_update(parameter.clone(), still, {}, 0.1, (0.9, 0.96), 1e-8, 0.5)
-    hint = "with no gradient, a decay of 0.5 at a learning rate of 0.1 leaves 0.95 of a parameter"
-    check_tensor(decayed, 0.95 * parameter, hint)
+    gradient = double([1e-3, -5.0, 400.0])
+    got, moments = one_step(double([1.0, 1.0, 1.0]), gradient, {})
+    uncorrected = "neither average is corrected: both are too small, as they began at 0"
+    check_tensor(
+        got,
+        double([0.9, 1.1, 0.9]),
+        "the first step is as long as the learning rate, 0.1, whatever the size of the gradient",
+        mistakes={
+            uncorrected: double([0.95, 1.05, 0.95]),
+            "only the mean is corrected: the square began at 0 too": double([0.5, 1.5, 0.5]),
+            "only the square is corrected: the mean began at 0 too": double([0.99, 1.01, 0.99]),
+            "the averages are multiplied by their corrections: divide by them": double([0.975, 1.025, 0.975]),
+            "the corrections count one gradient too many: after the first one t is 1": double(
+                [0.92631579, 1.07368421, 0.92631579]
+            ),
+            "the corrections divide by 0: after the first gradient t is 1": double([math.nan] * 3),
+            "the root is missing: divide by the root of the corrected square": double([-99.0, 1.02, 0.99975]),
+            "the step goes up the gradient: subtract it": double([1.1, 0.9, 1.1]),
+            "this is a step along the gradient itself: divide the mean by the root of the square": double(
+                [0.9999, 1.5, -39.0]
+            ),
+        },
+    )
+    assert moments.get("step") == 1, "the moments that are returned should be those after the gradient: their step is 1"
+    check_tensor(
+        moments["mean"],
+        0.1 * gradient,
+        "the moments that are returned should be those of update_moments",
+        mistakes={"the returned moments hold the corrected mean: correct it for the step only": gradient},
+    )
+    check_tensor(
+        moments["square"],
+        0.04 * gradient**2,
+        "the moments that are returned should be those of update_moments",
+        tolerance=1e-3,
+        mistakes={"the returned moments hold the corrected square: correct it for the step only": gradient**2},
+    )
 
 
-def test_steps_of_adamw_match_torch():
+def test_eps_of_adamw():
+    got, _ = one_step(double([1.0]), double([0.5]), {}, eps=0.5)
+    check_tensor(
+        got,
+        double([0.95]),
+        "with a gradient of 0.5 and an eps of 0.5 the first step is half as long as the learning rate",
+        mistakes={
+            "eps is left out": double([0.9]),
+            "eps stands inside the root: it is added to the root": double([0.94226497]),
+            "eps is added before the correction: correct the square, take its root, then add eps": double([0.98333333]),
+        },
+    )
+
+
+def test_decay_of_adamw():
+    parameter = double([1.0, -2.0, 3.0])
+    got, _ = one_step(parameter, double([0.0, 0.0, 0.0]), {}, eps=1e-8, weight_decay=0.5)
+    check_tensor(
+        got,
+        0.95 * parameter,
+        "with no gradient, a decay of 0.5 at a learning rate of 0.1 leaves 0.95 of each parameter",
+        mistakes={
+            "nothing decays": parameter,
+            "the decay forgets the learning rate: it is multiplied by that": 0.5 * parameter,
+            "the decay went through the averages: it should shrink the parameter itself": double([0.9, -1.9, 2.9]),
+            "the parameter grows: decay shrinks it": 1.05 * parameter,
+            "every parameter decays by the same amount: it should be in proportion to the parameter": parameter - 0.05,
+        },
+    )
+    got, _ = one_step(double([1.0]), double([2.0]), {}, weight_decay=0.5)
+    check_tensor(
+        got,
+        double([0.85]),
+        "a parameter of 1 should become 0.95 by decay, and then 0.85 by its first step",
+        mistakes={
+            "the step comes first and the decay shrinks what it leaves: decay the old parameter": double([0.855])
+        },
+    )
+
+
+def test_later_steps_of_adamw():
+    parameter, moments = double([1.0]), {}
+    for _ in range(3):
+        parameter, moments = one_step(parameter, double([2.0]), moments)
+    check_tensor(
+        parameter,
+        double([0.7]),
+        "where the gradient is always the same, each of 3 steps is as long as the learning rate",
+        mistakes={
+            "at the later steps the corrections count one gradient too few": double([0.64665354]),
+            "at the later steps the corrections are still those of the first: t grows": double([0.60464215]),
+        },
+    )
     parameter, gradients = numbers(30, 3, 4), [numbers(31 + i, 3, 4) for i in range(5)]
-    settings = {"lr": 0.05, "betas": (0.7, 0.9), "eps": 1e-8, "weight_decay": 0.1}
+    settings = {"betas": (0.7, 0.9), "eps": 1e-8, "weight_decay": 0.1}
     ours, moments = parameter, {}
-    for step, theirs in enumerate(torch_steps(parameter, gradients, **settings), 1):
-        ours, moments = adamw_update(ours, gradients[step - 1], moments, 0.05, (0.7, 0.9), 1e-8, 0.1)
-        check_tensor(ours, theirs, f"step {step} is not torch's: check the corrections' exponent and where decay acts")
+    for step, theirs in enumerate(torch_steps(parameter, gradients, lr=0.1, **settings), 1):
+        ours, moments = one_step(ours, gradients[step - 1], moments, **settings)
+        check_tensor(ours, theirs, f"step {step} is not torch's, where each step has another gradient")
+
+
+def check_adamw_leaves(parameter, gradient):
+    """Assert that a step of AdamW changes none of its arguments."""
+    moments = {"step": 2, "mean": gradient / 2, "square": gradient**2 / 2}
+    _, after = probes.after_call(adamw_update, parameter, gradient, moments, 0.1, (0.9, 0.99), 1e-8, 0.5)
+    check_tensor(after[0], parameter, "the old parameter was changed in place: return a new tensor")
+    check_tensor(after[1], gradient, "the gradient was changed in place: decay is no part of it")
+    hint = "the old moments were changed in place: return new ones"
+    assert after[2]["step"] == 2, hint
+    check_tensor(after[2]["mean"], moments["mean"], hint)
+    check_tensor(after[2]["square"], moments["square"], hint)
+
+
+def test_adamw_leaves_its_arguments():
+    check_adamw_leaves(double([1.0, -2.0]), double([4.0, 0.5]))
 
 
 # %% test="adamw-update-any" of="adamw-update" points=2
@@ -534,19 +639,14 @@ def test_adamw_with_awkward_settings_hidden():
         parameter = numbers(seed, *shape)
         gradients = [numbers(seed + 1 + i, *shape, scale=10.0 ** (i % 4 - 2)) for i in range(8)]
         ours, moments = parameter, {}
-        wanted = torch_steps(parameter, gradients, lr=0.2, betas=betas, eps=eps, weight_decay=decay)
+        wanted = torch_steps(parameter, gradients, lr=0.1, betas=betas, eps=eps, weight_decay=decay)
         for gradient, theirs in zip(gradients, wanted, strict=True):
-            ours, moments = adamw_update(ours, gradient, moments, 0.2, betas, eps, decay)
-            hint = "not torch's steps with a large eps or decay: eps is added after the root, decay is no gradient"
-            check_tensor(ours, theirs, hint)
+            ours, moments = one_step(ours, gradient, moments, betas, eps, decay)
+            check_tensor(ours, theirs, "with a large eps or a large decay these are not torch's steps")
 
 
-def test_adamw_leaves_its_arguments_hidden():
-    parameter, gradient = numbers(fresh_seed(), 5), numbers(fresh_seed() + 1, 5)
-    arguments = (parameter, gradient, {}, 0.1, (0.9, 0.99), 1e-8, 0.5)
-    _, after = probes.after_call(adamw_update, *arguments)
-    check_tensor(after[0], parameter, "the parameter was changed in place: return a new tensor")
-    check_tensor(after[1], gradient, "the gradient was changed in place: decay is no part of it")
+def test_adamw_leaves_any_arguments_hidden():
+    check_adamw_leaves(numbers(fresh_seed(), 5), numbers(fresh_seed() + 1, 5))
 
 
 # %% [markdown]
@@ -561,73 +661,174 @@ from solutions.training import AdamW
 
 
 # %% test="optimizer" points=2
-def test_optimizer_takes_torchs_steps():
-    parameters = [numbers(40, 3, 2), numbers(41, 4)]
-    gradients = [[numbers(42 + i, 3, 2), numbers(52 + i, 4)] for i in range(4)]
-    settings = {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.3}
-    got = probes.optimize(AdamW, parameters, gradients, **settings)
-    want = probes.optimize(torch.optim.AdamW, parameters, gradients, **settings)
-    assert not torch.equal(got[0], parameters[0]), "step changed nothing: change every parameter in place"
-    for ours, theirs in zip(got, want, strict=True):
-        check_tensor(ours, theirs, "not torch's parameters after 4 steps: does each parameter keep its own moments?")
+def optimized(make, parameters, gradients, **settings):
+    """Parameters of one shape after an optimizer's steps, a row each."""
+    return torch.stack(probes.optimize(make, parameters, gradients, **settings))
+
+
+def afresh(parameters, gradients, **settings):
+    """The same by torch's AdamW, where no step knows of those before it."""
+    for row in gradients:
+        parameters = probes.optimize(torch.optim.AdamW, parameters, [row], **settings)
+    return torch.stack(parameters)
+
+
+SETTINGS = {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.3}
+
+
+def test_first_step_of_the_optimizer():
+    parameters, gradients = [numbers(40, 3)], [[numbers(42, 3)]]
+    check_tensor(
+        optimized(AdamW, parameters, gradients, **SETTINGS),
+        optimized(torch.optim.AdamW, parameters, gradients, **SETTINGS),
+        "the first step of a single parameter is not that of torch's AdamW with the same settings",
+        mistakes={
+            "the parameter is what it was before: change it in place, as only then the model has it": torch.stack(
+                parameters
+            )
+        },
+    )
+
+
+def test_later_steps_of_the_optimizer():
+    parameters, gradients = [numbers(40, 3)], [[numbers(42 + i, 3)] for i in range(4)]
+    check_tensor(
+        optimized(AdamW, parameters, gradients, **SETTINGS),
+        optimized(torch.optim.AdamW, parameters, gradients, **SETTINGS),
+        "4 steps of a single parameter are not those of torch's AdamW, though its first is",
+        mistakes={
+            "every step begins with empty moments: keep what the step before left": afresh(
+                parameters, gradients, **SETTINGS
+            )
+        },
+    )
+    parameters, gradients = (
+        [numbers(40, 3), numbers(41, 3)],
+        [[numbers(42 + i, 3), numbers(52 + i, 3)] for i in range(4)],
+    )
+    check_tensor(
+        optimized(AdamW, parameters, gradients, **SETTINGS),
+        optimized(torch.optim.AdamW, parameters, gradients, **SETTINGS),
+        "4 steps of one parameter are right, and of two they are not: each should have moments of its own",
+    )
+
+
+def check_groups(parameters, gradients):
+    """Assert that groups of parameters with settings of their own make torch's steps; the last parameter is apart."""
+    groups = [
+        {"params": list(range(len(parameters) - 1)), "weight_decay": 0.9, "lr": 0.2},
+        {"params": [len(parameters) - 1], "weight_decay": 0.0, "betas": (0.5, 0.6), "eps": 0.1},
+    ]
+    got, want = (
+        optimized(make, parameters, gradients, groups=groups, **SETTINGS) for make in (AdamW, torch.optim.AdamW)
+    )
+    same = [{"params": row["params"]} for row in groups]
+    first = torch.cat([want[:-1], torch.stack(parameters[-1:])])
+    check_tensor(
+        got,
+        want,
+        "parameters in two groups, each with settings of its own, are not where torch's AdamW brings them",
+        mistakes={
+            "every group got the same settings: each has its own": lambda: optimized(
+                torch.optim.AdamW, parameters, gradients, groups=same, **SETTINGS
+            ),
+            "every group got the settings of the first: each has its own": lambda: optimized(
+                torch.optim.AdamW, parameters, gradients, groups=same, **(SETTINGS | {"weight_decay": 0.9, "lr": 0.2})
+            ),
+            "only the parameters of the first group moved: there are others": first,
+        },
+    )
+
+
+def test_groups_have_their_own_settings():
+    check_groups([numbers(60, 2), numbers(61, 2)], [[numbers(62 + i, 2), numbers(72 + i, 2)] for i in range(3)])
 
 
 def check_passed_over(parameters, gradients):
-    """Assert that parameters are torch's after steps in some of which one has no gradient."""
-    want = probes.optimize(torch.optim.AdamW, parameters, gradients, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
-    got = probes.optimize(AdamW, parameters, gradients, lr=0.1)
-    for i, (ours, theirs) in enumerate(zip(got, want, strict=True)):
-        hint = "has no gradient in some steps: pass it over, decay and moments too"
-        if all(row[i] is not None for row in gradients):
-            hint = "has a gradient in every step, and another has not: go on to the next after passing that over"
-        check_tensor(ours, theirs, f"parameter {i} {hint}")
+    """Assert that parameters are torch's after steps in some of which the second has no gradient."""
+    got, want = (optimized(make, parameters, gradients, **SETTINGS) for make in (AdamW, torch.optim.AdamW))
+    zeros = [[torch.zeros_like(parameters[0]) if g is None else g for g in row] for row in gradients]
+    check_tensor(
+        got[1],
+        want[1],
+        "a parameter without a gradient in some steps is wrong afterwards: in these it and its moments stay as they are",
+        mistakes={
+            "a missing gradient is taken for one of 0: pass the parameter over, its decay and its moments too": lambda: (
+                optimized(torch.optim.AdamW, parameters, zeros, **SETTINGS)[1]
+            )
+        },
+    )
+    passed = next(row for row in gradients if row[1] is None)
+    without = [row for row in gradients if row is not passed]
+    check_tensor(
+        got[2],
+        want[2],
+        "the parameter after one without a gradient is wrong: go on to the next",
+        mistakes={
+            "the parameters after one without a gradient are left out: go on to the next": lambda: optimized(
+                torch.optim.AdamW, parameters, without, **SETTINGS
+            )[2]
+        },
+    )
+    check_tensor(got, want, "where one parameter has no gradient in some steps, the others go wrong")
 
 
 def test_optimizer_passes_over_what_has_no_gradient():
-    parameters = [numbers(43, 3), numbers(44, 2, 2)]
-    check_passed_over(parameters, [[None if i == 1 else numbers(45, 3), numbers(46 + i, 2, 2)] for i in range(3)])
+    parameters = [numbers(43 + i, 2) for i in range(3)]
+    gradients = [[numbers(50 + 3 * step + i, 2) for i in range(3)] for step in range(4)]
+    gradients[2][1] = None
+    check_passed_over(parameters, gradients)
 
 
 # %% test="optimizer-any" of="optimizer" points=2
-def mixed_gradients(seed, n):
-    """Gradients for three parameters over n steps; the second has none in every other step."""
-    rows = []
-    for i in range(n):
-        rows.append([numbers(seed + 3 * i, 2, 3), numbers(seed + 3 * i + 1, 4), numbers(seed + 3 * i + 2, 1)])
-        if i % 2 == 0:
-            rows[-1][1] = None
-    return rows
+def check_reloaded(parameters, gradients):
+    """Assert that an optimizer goes on from the state dict of another, which made the first 3 steps."""
+    steps = probes.optimize(torch.optim.AdamW, parameters, gradients[:3], **SETTINGS)
+    check_tensor(
+        optimized(AdamW, parameters, gradients, reload_after=3, **SETTINGS),
+        optimized(torch.optim.AdamW, parameters, gradients, **SETTINGS),
+        "with the state dict of another optimizer a new one goes on wrongly: keep all that it needs in self.state",
+        mistakes={
+            "with the state dict of another optimizer a new one begins with empty moments: keep them in self.state": (
+                lambda: optimized(torch.optim.AdamW, steps, gradients[3:], **SETTINGS)
+            )
+        },
+    )
+
+
+def test_optimizer_keeps_its_moments_in_its_state():
+    check_reloaded([numbers(80, 2), numbers(81, 2)], [[numbers(82 + i, 2), numbers(92 + i, 2)] for i in range(5)])
+
+
+def any_gradients(seed, n):
+    """Three parameters of one shape, and a gradient for each over n steps."""
+    shape = 1 + seed % 3, 2 + seed % 2
+    rows = [[numbers(seed + 3 * step + i, *shape) for i in range(3)] for step in range(n)]
+    return [numbers(seed + 100 + i, *shape) for i in range(3)], rows
+
+
+def test_optimizer_keeps_any_moments_in_its_state_hidden():
+    check_reloaded(*any_gradients(fresh_seed(), 5))
 
 
 def test_optimizer_has_groups_hidden():
-    seed = fresh_seed()
-    parameters = [numbers(seed, 2, 3), numbers(seed + 1, 4), numbers(seed + 2, 1)]
-    groups = [
-        {"params": [0], "weight_decay": 0.9, "lr": 0.2},
-        {"params": [1, 2], "weight_decay": 0.0, "betas": (0.5, 0.6), "eps": 0.1},
-    ]
-    rows = [[*row[:1], numbers(seed + 7, 4), *row[2:]] for row in mixed_gradients(seed + 10, 3)]
-    got = probes.optimize(AdamW, parameters, rows, groups=groups, lr=0.05)
-    want = probes.optimize(torch.optim.AdamW, parameters, rows, groups=groups, lr=0.05)
-    settings = probes.optimize(torch.optim.AdamW, parameters, rows, groups=groups, lr=0.05, betas=(0.9, 0.95))
-    hint = "groups with settings of their own come out wrong: read each setting from the parameter's group"
-    check_tensor(got[0], settings[0], hint)
-    check_tensor(got[1], want[1], hint)
+    check_groups(*any_gradients(fresh_seed(), 3))
 
 
 def test_optimizer_passes_over_any_parameter_hidden():
-    seed = fresh_seed()
-    check_passed_over([numbers(seed, 2, 3), numbers(seed + 1, 4), numbers(seed + 2, 1)], mixed_gradients(seed + 10, 5))
+    parameters, gradients = any_gradients(fresh_seed(), 5)
+    gradients[3][1] = None
+    check_passed_over(parameters, gradients)
 
 
-def test_optimizer_keeps_its_moments_in_its_state_hidden():
+def test_optimizer_of_shapes_that_differ_hidden():
     seed = fresh_seed()
-    parameters = [numbers(seed, 2, 3), numbers(seed + 1, 4), numbers(seed + 2, 1)]
-    rows = [[g if g is not None else numbers(seed, 4) for g in row] for row in mixed_gradients(seed + 10, 5)]
-    want = probes.optimize(torch.optim.AdamW, parameters, rows, lr=0.1, betas=(0.9, 0.95), weight_decay=0.1)
-    got = probes.optimize(AdamW, parameters, rows, lr=0.1, reload_after=3)
-    hint = "saved with state_dict and loaded into a new optimizer, it goes on wrongly: keep the moments in self.state"
-    check_tensor(got[0], want[0], hint)
+    shapes = (2, 3), (4,), (1 + seed % 2, 1, 2)
+    parameters = [numbers(seed + i, *shape) for i, shape in enumerate(shapes)]
+    gradients = [[numbers(seed + 10 * step + i, *shape) for i, shape in enumerate(shapes)] for step in range(1, 4)]
+    got, want = (probes.optimize(make, parameters, gradients, **SETTINGS) for make in (AdamW, torch.optim.AdamW))
+    for ours, theirs in zip(got, want, strict=True):
+        check_tensor(ours, theirs, "parameters of different shapes are not where torch's AdamW brings them")
 
 
 # %% [markdown]
@@ -641,19 +842,6 @@ from solutions.training import warmup_cosine
 
 
 # %% test="warmup-cosine" points=1
-def test_schedule_rises_and_falls():
-    rising = [warmup_cosine(step, 1000, 4) for step in range(4)]
-    hint = "over a warm-up of 4 steps the factor should be 1/4, 2/4, 3/4, 1 (nearly): count from step + 1"
-    assert max(abs(a - b) for a, b in zip(rising, (0.25, 0.5, 0.75, 1.0), strict=True)) < 1e-2, hint
-    half = warmup_cosine(50, 100, 10)
-    assert abs(half - 0.5) < 1e-9, f"half way down the cosine the factor is 1/2, not {half:.4g}"
-    quarter = warmup_cosine(25, 100, 10)
-    assert abs(quarter - (1 + math.sqrt(0.5)) / 2) < 1e-9, "the way down is half a cosine, not a line or a whole wave"
-    half = warmup_cosine(50, 100, 10, 0.2)
-    assert abs(half - 0.6) < 1e-9, f"with a floor of 0.2, half way between 1 and the floor is 0.6, not {half:.4g}"
-
-
-# %% test="warmup-cosine-any" of="warmup-cosine" points=2
 def torch_schedule(make, steps):
     """The factors of one of torch's schedulers."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -665,6 +853,73 @@ def torch_schedule(make, steps):
     return factors
 
 
+def test_schedule_rises():
+    check_number(
+        warmup_cosine(0, 1000, 4),
+        0.25,
+        "at the first step of a warm-up of 4 the factor is 1/4",
+        mistakes={
+            "the first step, 0, has a rate of 0 and changes nothing: the line rises to 1/4 at once": 0.0,
+            "the line rises too slowly, by 1/5 where the warm-up is 4": 0.2,
+            "at the first step the factor is 1, as if there were no warm-up": 1.0,
+        },
+    )
+    check_number(warmup_cosine(2, 1000, 4), 0.75, "at step 2 of a warm-up of 4 the factor is 3/4", relative=1e-4)
+    check_number(
+        warmup_cosine(24, 100, 50),
+        0.5,
+        "at step 24 of a warm-up of 50 the factor is 25/50, as the cosine is still higher",
+        mistakes={"the line is multiplied by the cosine: take the smaller of the two": 0.43224},
+    )
+    check_number(warmup_cosine(0, 100, 0), 1.0, "without a warm-up the first factor is 1")
+
+
+def test_schedule_falls():
+    # As many set it up: the cosine begins only where a warm-up of 10 steps ends.
+    late = torch_schedule(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 90), 41)
+    check_number(
+        warmup_cosine(50, 100, 10),
+        0.5,
+        "half way through all steps the cosine's part is 1/2",
+        mistakes={
+            "this is a whole wave, which is down at half way: over all steps it is half a wave": 0.0,
+            "the cosine begins where the warm-up ends: here it begins at step 0": late[40],
+        },
+    )
+    check_number(
+        warmup_cosine(25, 100, 10),
+        (1 + math.sqrt(0.5)) / 2,
+        "a quarter of the way down, the factor is half of 1 plus the cosine of 45 degrees",
+        mistakes={"the way down is a line: it should be half a cosine": 0.75},
+    )
+
+
+def test_schedule_has_a_floor():
+    check_number(
+        warmup_cosine(50, 100, 10, 0.2),
+        0.6,
+        "with a floor of 0.2 the factor half way is 0.6, in the middle between 1 and the floor",
+        mistakes={
+            "the floor only cuts off the end: the cosine should fall from 1 to the floor": 0.5,
+            "the floor is added to the whole cosine: it should fall from 1 to the floor": 0.7,
+            "the cosine is multiplied by the floor: it should fall from 1 to the floor": 0.1,
+        },
+    )
+    hint = "the floor does not lift the warm-up: the first of 10 steps has a factor of 1/10"
+    check_number(warmup_cosine(0, 100, 10, 0.2), 0.1, hint)
+    for step in (100, 150):
+        check_number(
+            warmup_cosine(step, 100, 10, 0.2),
+            0.2,
+            "from the last step on the factor is that of the floor",
+            mistakes={
+                "after the last step the factor rises again: it should stay at the floor": 0.6,
+                "after the last step the factor falls to 0: it should stay at the floor": 0.0,
+            },
+        )
+
+
+# %% test="warmup-cosine-any" of="warmup-cosine" points=2
 def test_schedule_matches_torch_hidden():
     seed = fresh_seed()
     steps, warmup, floor = 40 + seed % 20, 5 + seed % 9, 0.1 + (seed % 5) / 10
@@ -673,14 +928,15 @@ def test_schedule_matches_torch_hidden():
     falling = torch_schedule(lambda o: schedulers.CosineAnnealingLR(o, steps, floor), steps)
     for step in range(steps):
         hint = "with a floor, the factor is not the smaller one of torch's LinearLR and CosineAnnealingLR"
-        assert abs(warmup_cosine(step, steps, warmup, floor) - min(rising[step], falling[step])) < 1e-9, hint
+        check_number(warmup_cosine(step, steps, warmup, floor), min(rising[step], falling[step]), hint)
 
 
 def test_schedule_at_its_ends_hidden():
-    for step in (100, 101, 150, 200):
-        assert abs(warmup_cosine(step, 100, 10, 0.2) - 0.2) < 1e-9, "after the last step the factor stays at the floor"
-    first = warmup_cosine(0, 100, 0)
-    assert abs(first - 1) < 1e-9, "without a warm-up the first factor is 1"
+    steps = 50 + fresh_seed() % 50
+    for step in (steps, steps + 1, 2 * steps):
+        hint = "after the last step the factor stays at the floor"
+        check_number(warmup_cosine(step, steps, 10, 0.2), 0.2, hint)
+    check_number(warmup_cosine(0, steps, 0), 1.0, "without a warm-up the first factor is 1")
 
 
 # %% [markdown]
@@ -689,48 +945,81 @@ def test_schedule_at_its_ends_hidden():
 # Now and then a batch has a gradient many times as large as usual. Clipping shortens it and keeps its direction, for
 # which all tensors must shrink by the same factor.
 
-# %% exercise="clip-gradients" difficulty=2 importance=4 minutes=15 replaces="torch._foreach_norm torch._foreach_mul_"
+# %% exercise="clip-gradients" difficulty=2 importance=4 minutes=15 replaces="torch.nn.utils.clip_grad_norm_ torch.nn.utils.get_total_norm torch._foreach_norm torch._foreach_mul_"
 from solutions.training import clip_gradients
 
 
 # %% test="clip-gradients" points=1
-def torch_clipped(gradients, bound):
-    """The same gradients clipped by torch, and their norm before."""
-    leaves = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        leaf.grad = gradient.clone()
-    norm = nn.utils.clip_grad_norm_(leaves, bound)
-    return [leaf.grad for leaf in leaves], norm.item()
+def clipped(gradients, bound):
+    """The norm that clip_gradients returns, and what it left in the tensors."""
+    norm, after = probes.tensors_after(clip_gradients, gradients, bound)
+    return norm.item() if isinstance(norm, torch.Tensor) and norm.ndim == 0 else norm, after
 
 
 def test_clipping_keeps_the_direction():
-    gradients = [torch.tensor([[3.0], [0.0]]).double(), torch.tensor([4.0]).double()]
-    norm, (after, _) = probes.after_call(clip_gradients, gradients, 1.0)
-    assert norm is not None and abs(norm - 5) < 1e-9, "3 and 4 together have norm 5; return the norm before clipping"
-    hint = "all tensors should shrink in place by the same factor, here to 3/5 and 4/5"
-    check_tensor(after[0], torch.tensor([[0.6], [0.0]]).double(), hint, tolerance=1e-5)
-    check_tensor(after[1], torch.tensor([0.8]).double(), hint, tolerance=1e-5)
+    gradients = [double([1.0, 2.0]), double([2.0])]
+    norm, after = clipped(gradients, 1.5)
+    check_number(
+        norm,
+        3.0,
+        "1, 2 and 2 have norm 3, the root of 1 + 4 + 4: return that",
+        relative=1e-6,
+        mistakes={
+            "the root is missing: the norm is the root of the sum of squares": 9.0,
+            "the norms of the tensors are added: take the root of all squares together": math.sqrt(5) + 2,
+            "the absolute values are added: the norm is the root of the sum of squares": 5.0,
+            "this is the norm after clipping: return the one before": 3 * 1.5 / (3 + 1e-6),
+            "this is the norm of the last tensor: all tensors count together": 2.0,
+        },
+    )
+    check_tensor(
+        torch.cat(after),
+        double([0.5, 1.0, 1.0]),
+        "a norm of 3 and a bound of 1.5 make every number in both tensors half as large",
+        tolerance=1e-5,
+        mistakes={
+            "the tensors are what they were: shrink them in place, as only then the model has it": double(
+                [1.0, 2.0, 2.0]
+            ),
+            "each tensor is clipped by its own norm: all shrink by the same factor": double([0.67082, 1.34164, 1.5]),
+            "each number is cut off at the bound: all shrink by the same factor": double([1.0, 1.5, 1.5]),
+            "the norm afterwards is 1 and not the bound": double([1 / 3, 2 / 3, 2 / 3]),
+        },
+    )
 
 
 def test_clipping_of_tiny_gradients():
-    _, (after, _) = probes.after_call(
-        clip_gradients, [torch.tensor([3e-6]).double(), torch.tensor([4e-6]).double()], 1e-6
-    )
+    _, after = clipped([double([3e-6]), double([4e-6])], 1e-6)
     hint = "a norm of 5e-6 and a bound of 1e-6 make a factor of 1/6, as the factor is bound / (norm + 1e-6)"
-    check_tensor(after[0], torch.tensor([0.5e-6]).double(), hint)
-    check_tensor(after[1], torch.tensor([4e-6 / 6]).double(), hint)
+    check_tensor(torch.cat(after), double([0.5e-6, 4e-6 / 6]), hint, tolerance=1e-12)
+
+
+def check_left_alone(gradients, bound):
+    """Assert that gradients whose norm is below the bound stay as they are."""
+    norm, after = clipped(gradients, bound)
+    hint = "gradients whose norm is below the bound should stay as they are"
+    for got, want in zip(after, gradients, strict=True):
+        longer = "these gradients were made longer, up to the bound: those below it should stay as they are"
+        factor = bound / (norm + 1e-6)
+        check_tensor(got, want, hint, tolerance=1e-9, mistakes={longer: factor * want})
 
 
 def test_clipping_leaves_small_gradients():
     # The norm of the second is 5: a bound little above it leaves them alone as one far above does.
-    for gradients in (
-        [numbers(60, 2, 3, scale=0.01), numbers(61, 4, scale=0.01)],
-        [torch.tensor([3.0]).double(), torch.tensor([[4.0]]).double()],
-    ):
-        _, (after, _) = probes.after_call(clip_gradients, gradients, 6.0)
-        for got, want in zip(after, gradients, strict=True):
-            hint = "gradients below the bound should stay as they are: clipping never makes them longer"
-            check_tensor(got, want, hint)
+    check_left_alone([numbers(60, 2, 3, scale=0.01), numbers(61, 4, scale=0.01)], 6.0)
+    check_left_alone([double([3.0]), double([[4.0]])], 6.0)
+
+
+def check_zeros(gradients):
+    """Assert that gradients that are all 0 have norm 0 and stay what they are."""
+    norm, after = clipped(gradients, 1.0)
+    check_number(norm, 0.0, "gradients that are all 0 have norm 0")
+    for got in after:
+        check_tensor(got, torch.zeros_like(got), "gradients that are all 0 should stay 0: is something divided by 0?")
+
+
+def test_clipping_of_zeros():
+    check_zeros([torch.zeros(3), torch.zeros(2, 2)])
 
 
 # %% test="clip-gradients-any" of="clip-gradients" points=2
@@ -739,18 +1028,23 @@ def test_clipping_matches_torch_hidden():
     for scale, bound in ((1.0, 0.25), (100.0, 7.0), (1e-6, 1e-6), (0.1, 50.0)):
         gradients = [numbers(seed, 3, 1 + seed % 4, scale=scale), numbers(seed + 1, 5, scale=scale)]
         gradients.append(numbers(seed + 2, 1, 2, 2, scale=10 * scale))
-        norm, (after, _) = probes.after_call(clip_gradients, gradients, bound)
-        want, wanted_norm = torch_clipped(gradients, bound)
-        assert abs(norm - wanted_norm) <= 1e-9 * wanted_norm, "the norm is not that of all tensors together, before"
-        for ours, theirs in zip(after, want, strict=True):
+        leaves = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            leaf.grad = gradient.clone()
+        wanted_norm = nn.utils.clip_grad_norm_(leaves, bound).item()
+        norm, after = clipped(gradients, bound)
+        check_number(norm, wanted_norm, "the norm is not that of all tensors together, before clipping", relative=1e-6)
+        for ours, leaf in zip(after, leaves, strict=True):
             hint = "not what torch makes of them: the factor is bound / (norm + 1e-6) if that is below 1"
-            check_tensor(ours, theirs, hint, tolerance=1e-12 * scale)
+            check_tensor(ours, leaf.grad, hint, tolerance=1e-5 * scale)
 
 
-def test_clipping_of_nothing_hidden():
-    norm, (after, _) = probes.after_call(clip_gradients, [torch.zeros(3), torch.zeros(2, 2)], 1.0)
-    assert norm == 0, "gradients that are all 0 have norm 0"
-    assert not any(g.any() or g.isnan().any() for g in after), "gradients that are all 0 should stay 0"
+def test_clipping_leaves_any_small_gradients_hidden():
+    check_left_alone([numbers(fresh_seed(), 2, 3, scale=0.01), numbers(fresh_seed() + 1, 4, scale=0.01)], 6.0)
+
+
+def test_clipping_of_any_zeros_hidden():
+    check_zeros([torch.zeros(1 + fresh_seed() % 4), torch.zeros(2, 2)])
 
 
 # %% [markdown]

@@ -56,6 +56,17 @@ def after_call(
 
 
 @probe
+def tensors_after(function: Callable, tensors: list[Tensor], *args: Any) -> tuple[Any, list[Tensor]]:
+    """`(result, tensors)` of a call with a list of tensors and more, the tensors as the call left them.
+
+    Shows what was changed in place, where `after_call` would also show what took a tensor's place in the list. The call
+    is given copies, in memory transposed where they have two axes or more, as gradients may be.
+    """
+    copies = [tensor.detach().mT.contiguous().mT if tensor.ndim > 1 else tensor.detach().clone() for tensor in tensors]
+    return function(list(copies), *args), copies
+
+
+@probe
 def given_iterator(function: Callable, items: list, *args: Any, **kwargs: Any) -> Any:
     """Result of a call whose first argument gives each of `items` once, as an iterator does."""
     return function(iter(items), *args, **kwargs)
