@@ -198,10 +198,17 @@ def test_after_call_shows_what_goes_on_changing(theirs):
 
 def test_tensors_after_shows_the_tensors_and_not_what_took_their_places(theirs):
     given = [torch.ones(2, 3), torch.ones(2)]
-    contiguous, after = probes.tensors_after(theirs.doubles, given, 1)
+    contiguous, after, listed = probes.tensors_after(theirs.doubles, given, 1)
     assert torch.equal(after[0], torch.full((2, 3), 2.0)) and torch.equal(after[1], torch.ones(2))
+    assert torch.equal(listed[0], torch.full((2, 3), 2.0)) and torch.equal(listed[1], torch.full((2,), 2.0))
     assert contiguous == [False, True]
     assert torch.equal(given[0], torch.ones(2, 3))
+
+
+def test_shapes_read_lists_each_call_of_a_module(theirs):
+    model = theirs.Passing()
+    assert probes.shapes_read(model, theirs.reads_again, model, torch.ones(1, 3)) == [(1, 3), (2, 3)]
+    assert probes.shapes_read(model, theirs.draw, 3) == []
 
 
 def test_given_iterator_gives_each_item_once(theirs):
