@@ -985,7 +985,7 @@ def test_clipping_keeps_the_direction():
         "a norm of 3 and a bound of 1.5 make every number in both tensors half as large",
         tolerance=1e-5,
         mistakes={
-            "the tensors are what they were: shrink them in place, not copies of them": double([1.0, 2.0, 2.0]),
+            "the tensors are what they were: clipping should have shrunk them, and in place": double([1.0, 2.0, 2.0]),
             "each tensor is clipped by its own norm: all shrink by the same factor": double([0.67082, 1.34164, 1.5]),
             "each number is cut off at the bound: all shrink by the same factor": double([1.0, 1.5, 1.5]),
             "the norm afterwards is 1 and not the bound": double([1 / 3, 2 / 3, 2 / 3]),
@@ -1261,7 +1261,9 @@ def test_step_changes_the_model_at_the_rate_of_the_schedule():
         "after two steps the model is not that of a plain loop",
         tolerance=1e-4,
         mistakes={
-            "the model is what it was: after the gradients the optimizer should step": at_rates(rates=[(0, 0)] * 2)[1],
+            "the model is what it was: does the optimizer step, and while the gradients are there?": at_rates(
+                rates=[(0, 0)] * 2
+            )[1],
             "both steps have the config's full rate: the schedule's factor is missing": at_rates(rates=[(1, 1)] * 2)[1],
             "the schedule is one step ahead: the first step has number 0": at_rates(rates=[(f1, f1), (f2, f2)])[1],
             "only the first group has the rate of the schedule: set it in every group": at_rates(

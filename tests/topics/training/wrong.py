@@ -46,6 +46,11 @@ def epochs(weights, sizes, total):
     return shares / shares.sum() * total / torch.tensor(sizes, dtype=torch.float64)
 
 
+@wrong("epochs", mistake="counts whole epochs only", says="of 40, is a quarter")
+def epochs(weights, sizes, total):
+    return [weight / sum(weights) * total // size for weight, size in zip(weights, sizes, strict=True)]
+
+
 # ---------------------------------------------------------------------------------------------------------- source
 
 
@@ -157,6 +162,16 @@ class Source(solutions.training.Source):
         return super().state_dict() | {"generator": self.generator}
 
 
+@wrong("source", mistake="seeds the generator again when a state is loaded", says="the generator's state belongs")
+class Source(solutions.training.Source):
+    def state_dict(self):
+        return {"order": self.order, "position": self.position, "seed": self.generator.initial_seed()}
+
+    def load_state_dict(self, state):
+        self.order, self.position = state["order"], state["position"]
+        self.generator.manual_seed(state["seed"])
+
+
 # --------------------------------------------------------------------------------------------------------- mixture
 
 
@@ -260,6 +275,15 @@ class Mixture(solutions.training.Mixture):
 class Mixture(solutions.training.Mixture):
     def batch(self, batch_size):
         chosen = torch.multinomial(self.weights, batch_size, replacement=True)
+        windows = torch.stack([self.sources[i].next_window() for i in chosen.tolist()])
+        return windows[:, :-1], windows[:, 1:]
+
+
+@wrong("mixture", mistake="multiplies the weights by the texts' lengths", says="should be near the weights")
+class Mixture(solutions.training.Mixture):
+    def batch(self, batch_size):
+        sizes = torch.tensor([float(len(source.windows)) for source in self.sources])
+        chosen = torch.multinomial(self.weights * sizes, batch_size, replacement=True, generator=self.generator)
         windows = torch.stack([self.sources[i].next_window() for i in chosen.tolist()])
         return windows[:, :-1], windows[:, 1:]
 
@@ -494,6 +518,13 @@ def adamw_update(parameter, gradient, moments, learning_rate, betas, eps, weight
     return new, moments | {"mean": mean, "square": square}
 
 
+@wrong("adamw-update", mistake="swaps the betas in the corrections", says="as long as the learning rate, 0.1")
+def adamw_update(parameter, gradient, moments, learning_rate, betas, eps, weight_decay):
+    moments = moments_after(gradient, moments, betas)
+    mean, square = corrected(moments, betas[::-1])
+    return (1 - learning_rate * weight_decay) * parameter - learning_rate * mean / (square.sqrt() + eps), moments
+
+
 # ------------------------------------------------------------------------------------------------------- optimizer
 
 
@@ -625,6 +656,22 @@ class AdamW(solutions.training.AdamW):
                     parameter.copy_(new)
 
 
+@wrong("optimizer", mistake="counts the steps of all parameters together", says="moments of its own")
+class AdamW(solutions.training.AdamW):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                before = dict(self.state[parameter])
+                self.count = getattr(self, "count", 0) + 1
+                if before:
+                    before["step"] = self.count - 1
+                new, self.state[parameter] = updated(parameter, parameter.grad, before, group)
+                parameter.copy_(new)
+
+
 # --------------------------------------------------------------------------------------------------- warmup-cosine
 
 
@@ -681,6 +728,12 @@ def warmup_cosine(step, steps, warmup, floor=0.0):
 @wrong("warmup-cosine", mistake="ends at 0 whatever the floor", says="falls to 0")
 def warmup_cosine(step, steps, warmup, floor=0.0):
     return solutions.training.warmup_cosine(step, steps, warmup, floor) if step < steps else 0.0
+
+
+@wrong("warmup-cosine", mistake="reaches the floor one step early", says="half way through all steps")
+def warmup_cosine(step, steps, warmup, floor=0.0):
+    falling = floor + (1 - floor) * (1 + math.cos(math.pi * min(step / (steps - 1), 1))) / 2
+    return min((step + 1) / warmup, falling) if warmup else falling
 
 
 # -------------------------------------------------------------------------------------------------- clip-gradients
@@ -798,6 +851,19 @@ def clip_gradients(gradients, bound):
     for leaf, gradient in zip(leaves, gradients, strict=True):
         leaf.grad = gradient
     return torch.nn.utils.clip_grad_norm_(leaves, bound).item()
+
+
+@wrong(
+    "clip-gradients",
+    mistake="takes the larger of the factor and 1",
+    says="the tensors are what they were",
+    never=("copies",),
+)
+def clip_gradients(gradients, bound):
+    norm = math.hypot(*(gradient.norm().item() for gradient in gradients))
+    for gradient in gradients:
+        gradient.mul_(max(1.0, bound / (norm + 1e-6)))
+    return norm
 
 
 # --------------------------------------------------------------------------------------------------------- trainer
@@ -1033,6 +1099,13 @@ class Trainer(solutions.training.Trainer):
         return loss
 
 
+@wrong("trainer", mistake="forgets the gradients before the optimizer steps", says="while the gradients are there")
+class Trainer(Stepping):
+    def shorten(self):
+        super().shorten()
+        self.optimizer.zero_grad()
+
+
 # -------------------------------------------------------------------------------------------------------- snapshot
 
 
@@ -1106,6 +1179,19 @@ def snapshot(trainer):
     file = io.BytesIO()
     torch.save(whole(trainer), file)
     return {"saved": file.getvalue()}
+
+
+@wrong("snapshot", mistake="copies the outer dict alone", says="changed the weights in the snapshot")
+def snapshot(trainer):
+    return copy.copy(
+        {
+            "model": trainer.model.state_dict(),
+            "optimizer": trainer.optimizer.state_dict(),
+            "mixture": trainer.mixture.state_dict(),
+            "losses": trainer.losses,
+            "random": torch.get_rng_state(),
+        }
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- train-until
@@ -1210,3 +1296,14 @@ def train_until(trainer, saved, until, every):
 @wrong("train-until", mistake="returns the last loss", says="should return all losses")
 def train_until(trainer, saved, until, every):
     return solutions.training.train_until(trainer, saved, until, every)[-1]
+
+
+@wrong("train-until", mistake="keeps the last snapshot alone", says="taken after step 3")
+def train_until(trainer, saved, until, every):
+    if saved:
+        load(trainer, saved[-1])
+    while len(trainer.losses) < until:
+        trainer.step()
+        if len(trainer.losses) % every == 0:
+            saved[:] = [save(trainer)]
+    return trainer.losses
