@@ -250,8 +250,9 @@ def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.0) -> flo
 def clip_gradients(gradients: list[Float[Tensor, "..."]], bound: float) -> float:
     """Shrink gradients in place, all by one factor, so that their norm taken together is at most `bound`.
 
-    The norm is the root of the sum of all squares in all tensors. Gradients whose norm is below the bound stay as they
-    are. The factor is bound / (norm + 1e-6), as in PyTorch. Returns the norm before.
+    The norm is the root of the sum of all squares in all tensors, whatever their shapes and however they lie in memory.
+    Gradients whose norm is below the bound stay as they are. The factor is bound / (norm + 1e-6), as in PyTorch.
+    Returns the norm before.
 
     Source: Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural networks", section 3.2.
     """
@@ -332,8 +333,9 @@ class Trainer:
     ) -> float:
         """Leave the gradient of the batch's mean loss in the weights' `grad`, and return that loss in nats a token.
 
-        What stood in `grad` is forgotten. The model sees the batch in `pieces` parts, cut by `Tensor.chunk`, one after
-        the other, and the gradients add up. The parts need not be equal, yet the result is that of the whole batch.
+        What stood in `grad` is forgotten. The model, in training mode, sees the batch in `pieces` parts, cut by
+        `Tensor.chunk`, one after the other, and the gradients add up. The parts need not be equal, yet the result is
+        that of the whole batch.
         """
         self.optimizer.zero_grad()
         total = 0.0

@@ -2,7 +2,7 @@
 
 Each takes the student's object, here or behind a proxy, and gives plain data back: gradients, arguments after a call,
 results under a seed, how often functions are called, a few steps of training or of an optimizer, a result that later
-calls may have changed, what a layer of a model reads.
+calls may have changed, what a model or a layer of it reads.
 """
 
 import cProfile
@@ -56,6 +56,30 @@ def after_call(
         for _ in range(times):
             then()
     return result, args
+
+
+@probe
+def tensors_after(function: Callable, tensors: list[Tensor], *args: Any) -> tuple[Any, list[Tensor], list[Tensor]]:
+    """`(result, tensors, list)` of a call with a list of tensors and more, both as the call left them.
+
+    Shows what was changed in place, where `after_call` would also show what took a tensor's place in the list. The call
+    is given copies, in memory transposed where they have two axes or more, as gradients may be.
+    """
+    copies = [tensor.detach().mT.contiguous().mT if tensor.ndim > 1 else tensor.detach().clone() for tensor in tensors]
+    given = list(copies)
+    return function(given, *args), copies, given
+
+
+@probe
+def shapes_read(module: nn.Module, function: Callable, *args: Any) -> list[tuple[int, ...]]:
+    """The shapes of what a module is given, call by call, while `function(*args)` runs."""
+    shapes: list[tuple[int, ...]] = []
+    hook = module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    try:
+        function(*args)
+    finally:
+        hook.remove()
+    return shapes
 
 
 @probe

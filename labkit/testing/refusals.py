@@ -41,8 +41,9 @@ class _TorchCalls(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if calls := self.guard.operations.get(getattr(func, "__name__", "")):
-            # Several listed calls may be one operation: name the one that was made.
-            raise self.guard.refusal(next((call for call, made in calls.items() if made == func), min(calls)))
+            # Several listed calls may be one operation, or lead to it: name the one that was made.
+            made = next((call for call, made in calls.items() if made == func), min(calls))
+            raise self.guard.refusal(self.guard.running() or made)
         return func(*args, **(kwargs or {}))
 
 
@@ -70,6 +71,7 @@ class Guard:
         self.name = name
         self.depth = 0
         self.operations: dict[str, dict[str, Any]] = {}  # last part of a torch call -> {the call: its function}
+        self.functions: dict[types.CodeType, str] = {}  # of torch calls that are written in Python
         self.classes: dict[type, str] = {}
         self.libraries: dict[str, str] = {}  # top-level package -> the call
         for call in calls:
@@ -81,6 +83,8 @@ class Guard:
                 self.classes[target] = call
             else:
                 self.operations.setdefault(call.rsplit(".", 1)[-1], {})[call] = target
+                if isinstance(target, types.FunctionType):
+                    self.functions[inspect.unwrap(target).__code__] = call
         self.modules: dict[str, _StandIn] = {}  # of the listed libraries, by their key in sys.modules
         self.modules_seen = -1
         self.swaps: list[tuple[dict, str, Any, Any]] = []  # namespace, name, its value, the stand-in
@@ -88,6 +92,13 @@ class Guard:
 
     def refusal(self, call: str) -> ReplacedCall:
         return ReplacedCall(refusal(self.name, call))
+
+    def running(self) -> str | None:
+        """The listed call written in Python that is being run, the outermost one, as that is what was called."""
+        found, frame = None, inspect.currentframe()
+        while frame:
+            found, frame = self.functions.get(frame.f_code, found), frame.f_back
+        return found
 
     def in_library(self, value: Any) -> str | None:
         """The listed library that a value comes from, or None."""

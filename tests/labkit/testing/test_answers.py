@@ -85,6 +85,13 @@ def test_methods_of_tensors_are_the_same_operation():
     judged(namespace, "g(X)", replaces={"g": ["torch.softmax"]})
 
 
+def test_a_call_that_is_refused_by_a_part_of_it_is_named_itself():
+    namespace = notebook("def f(x):\n    return nn.utils.clip_grad_norm_(x, 1.0)")
+    listed = ["torch.nn.utils.clip_grad_norm_", "torch._foreach_norm"]
+    with pytest.raises(ReplacedCall, match=r"^f calls torch\.nn\.utils\.clip_grad_norm_;"):
+        judged(namespace, "x = nn.Parameter(X)\nx.grad = X\nf([x])", replaces={"f": listed})
+
+
 def test_the_tests_own_calls_are_not_refused():
     namespace = notebook(
         "def f(x):\n    return (x - x.mean(-1, True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()"

@@ -105,6 +105,13 @@ class Passing(nn.Module):
         return self.layer(x).flatten()
 
 
+def doubles(tensors, first):
+    """Doubles the first tensors in place, and puts new ones in the place of the others."""
+    for i, tensor in enumerate(tensors):
+        tensors[i] = tensor.mul_(2) if i < first else tensor * 2
+    return [tensor.is_contiguous() for tensor in tensors]
+
+
 def reads_again(model, x):
     """Reads a row, and then all of it again with what came out below."""
     first = model(x)
@@ -119,7 +126,7 @@ NAMES = {
     f.__name__: f
     for f in (
         *(Scale, Bigram, in_place, draw, twice, detached, no_tensor, Downhill, Counter, Passing, reads_again),
-        many_calls,
+        *(many_calls, doubles),
     )
 }
 
@@ -185,6 +192,21 @@ def test_after_call_shows_what_goes_on_changing(theirs):
     counter = theirs.Counter()
     _, (after,) = probes.after_call(counter.follow, [7], then=counter.count, times=2)
     assert after == [7, 1, 2]
+
+
+def test_tensors_after_shows_the_tensors_and_not_what_took_their_places(theirs):
+    given = [torch.ones(2, 3), torch.ones(2)]
+    contiguous, after, listed = probes.tensors_after(theirs.doubles, given, 1)
+    assert torch.equal(after[0], torch.full((2, 3), 2.0)) and torch.equal(after[1], torch.ones(2))
+    assert torch.equal(listed[0], torch.full((2, 3), 2.0)) and torch.equal(listed[1], torch.full((2,), 2.0))
+    assert contiguous == [False, True]
+    assert torch.equal(given[0], torch.ones(2, 3))
+
+
+def test_shapes_read_lists_each_call_of_a_module(theirs):
+    model = theirs.Passing()
+    assert probes.shapes_read(model, theirs.reads_again, model, torch.ones(1, 3)) == [(1, 3), (2, 3)]
+    assert probes.shapes_read(model, theirs.draw, 3) == []
 
 
 def test_given_iterator_gives_each_item_once(theirs):

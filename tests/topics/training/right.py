@@ -131,6 +131,17 @@ def update_moments(gradient, moments, betas):
     return new
 
 
+@right("update-moments", differs="averages in float32")
+def update_moments(gradient, moments, betas):
+    old = moments or {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
+    gradient = gradient.float()
+    return {
+        "step": old["step"] + 1,
+        "mean": betas[0] * old["mean"].float() + (1 - betas[0]) * gradient,
+        "square": betas[1] * old["square"].float() + (1 - betas[1]) * gradient.square(),
+    }
+
+
 # ---------------------------------------------------------------------------------------------------- adamw-update
 
 
@@ -152,6 +163,14 @@ def adamw_update(parameter, gradient, moments, learning_rate, betas, eps, weight
     new = parameter.detach().clone()
     new -= learning_rate * (direction + weight_decay * new)
     return new, moments
+
+
+@right("adamw-update", differs="averages in float32")
+def adamw_update(parameter, gradient, moments, learning_rate, betas, eps, weight_decay):
+    moments = solutions.training.update_moments(gradient.float(), moments, betas)
+    step = moments["step"]
+    mean, square = moments["mean"] / (1 - betas[0] ** step), moments["square"] / (1 - betas[1] ** step)
+    return (1 - learning_rate * weight_decay) * parameter - learning_rate * mean / (square.sqrt() + eps), moments
 
 
 # ------------------------------------------------------------------------------------------------------- optimizer
@@ -224,6 +243,14 @@ def clip_gradients(gradients, bound):
     for i in range(len(gradients)):
         gradients[i] *= factor
     return float(norm)
+
+
+@right("clip-gradients", differs="the norm in float32")
+def clip_gradients(gradients, bound):
+    norm = torch.cat([gradient.float().reshape(-1) for gradient in gradients]).norm().item()
+    for gradient in gradients:
+        gradient.mul_(min(1.0, bound / (norm + 1e-6)))
+    return norm
 
 
 # --------------------------------------------------------------------------------------------------------- trainer
