@@ -164,12 +164,13 @@ class Student:
             submitted=_moment(_time_of(last), course.zone) if last else None,
             mark=mark,
         )
-        standing.notes += self._notes(standing, changed, entry.get("rules", ""))
+        told = self._told(Path(last["path"])) if last else {}
+        standing.notes += [*_watched(told, course.zone), *self._notes(standing, changed, entry.get("rules", ""))]
         return standing
 
     @staticmethod
     def _notes(standing: Standing, changed: bool, rules: str) -> Iterator[str]:
-        if standing.state == "submitted":
+        if standing.state == "submitted" and not standing.notes:
             yield "Submitted. The mark comes here when it is released."
         if standing.submitted and changed:
             yield "You have changed your notebook since you submitted it."
@@ -195,6 +196,14 @@ class Student:
                 address = f"course/feedback/{quote(name)}"
                 return Mark(float(found[1]), float(found[2]), address, seen, submission is submissions[-1])
         return None
+
+    def _told(self, submission: Path) -> dict[str, Any]:
+        """What a grader that watches says of a submission (course/watch.py); empty where none does."""
+        try:
+            secret = (submission / "submission_secret.txt").read_text()
+        except FileNotFoundError:
+            return {}
+        return _read(self._exchange() / "feedback" / f"{notebook_hash(secret=secret, notebook_id='status')}.json")
 
     def _released_feedback(self, name: str, submission: Path) -> Path | None:
         """A submission's feedback in the exchange, which only whoever knows the submission's secret can find."""
@@ -293,8 +302,26 @@ class Student:
             ) from error
 
 
+def _watched(told: dict[str, Any], zone: ZoneInfo) -> Iterator[str]:
+    """Where a submission stands with a grader that watches, as a sentence; none once its mark is there."""
+    match told.get("state"):
+        case "waiting":
+            yield f"Submitted: number {told['place']} of those that wait to be graded. The mark comes here."
+        case "grading":
+            yield "It is being graded now. The mark comes here."
+        case "later" if told["time"]:
+            free = _moment(datetime.fromisoformat(told["time"]), zone).text
+            yield f"You have had all marks of this hour. This one is kept and graded on {free} at the latest."
+        case "later":
+            yield "It is kept and graded when your instructor grades."
+        case "failed":
+            yield "It could not be graded yet. It is kept, and your instructor's next command tries again."
+        case "graded" if told.get("score") is None:
+            yield "It is graded. Your mark comes here when your instructor releases it."
+
+
 def _read(path: Path) -> dict[str, Any]:
-    """A notebook as it lies there; empty where none can be read."""
+    """A notebook, or a status, as it lies there; empty where none can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
