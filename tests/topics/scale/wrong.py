@@ -55,6 +55,31 @@ def count_params(config):
         return {"token_embedding": sum(p.numel() for p in GPT(config).parameters())}
 
 
+@wrong("count-params", mistake="adds everything up", says="should be a dict of the parts")
+def count_params(config):
+    return sum(solutions.scale.count_params(config).values())
+
+
+@wrong("count-params", mistake="forgets the projection", says="but not its projection")
+def count_params(config):
+    return parts_of(config, attention=config.n_layer * 3 * config.d_model * (config.d_model + 1))
+
+
+@wrong("count-params", mistake="gives the norms no bias", says="a bias as well as a weight")
+def count_params(config):
+    return parts_of(config, norm=(2 * config.n_layer + 1) * config.d_model)
+
+
+@wrong("count-params", mistake="counts one norm a block", says="a block has two norms")
+def count_params(config):
+    return parts_of(config, norm=(config.n_layer + 1) * 2 * config.d_model)
+
+
+@wrong("count-params", mistake="leaves the norms out of the dict", says="'norm' is missing")
+def count_params(config):
+    return {part: size for part, size in solutions.scale.count_params(config).items() if part != "norm"}
+
+
 # --------------------------------------------------------------------------------------------------- width-of-size
 
 
@@ -101,6 +126,38 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
         ):
             width += n_head
     return width - n_head
+
+
+@wrong(
+    "width-of-size",
+    mistake="takes the root in floating point",
+    says="a root in floating point loses",
+    never=("every part", "round down"),
+)
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    quadratic, linear = 12 * n_layer, vocab_size + context + 13 * n_layer + 2
+    width = int((math.sqrt(linear**2 + 4 * quadratic * n_params) - linear) / (2 * quadratic)) // n_head * n_head
+    if width < n_head:
+        raise ValueError("too few")
+    return width
+
+
+@wrong("width-of-size", mistake="gives the unembedding weights of its own", says="tied to it", never=("round down",))
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return solutions.scale.width_of_size(n_params, n_layer, n_head, 2 * vocab_size, context)
+
+
+@wrong("width-of-size", mistake="forgets biases and norms", says="it would fit without biases and norms")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    linear = vocab_size + context
+    width = (math.isqrt(linear**2 + 48 * n_layer * n_params) - linear) // (24 * n_layer) // n_head * n_head
+    return max(width, n_head)
+
+
+@wrong("width-of-size", mistake="returns a float", says="a whole number (int), but it is the float")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return float(solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context))
 
 
 # ------------------------------------------------------------------------------------------------- flops-per-token
@@ -161,6 +218,30 @@ def flops_per_token(config, n):
     return counter.get_total_flops() // n
 
 
+@wrong("flops-per-token", mistake="counts the whole text", says="divide it by the number of tokens")
+def flops_per_token(config, n):
+    return n * solutions.scale.flops_per_token(config, n)
+
+
+@wrong("flops-per-token", mistake="takes logits of the last position only", says="for one token of the text")
+def flops_per_token(config, n):
+    unembedding = 2 * config.vocab_size * config.d_model
+    return solutions.scale.flops_per_token(config, n) - unembedding + unembedding / n
+
+
+@wrong("flops-per-token", mistake="counts one block", says="this is the work of one block")
+def flops_per_token(config, n):
+    unembedding = 2 * config.vocab_size * config.d_model
+    return (solutions.scale.flops_per_token(config, n) - unembedding) // config.n_layer + unembedding
+
+
+@wrong("flops-per-token", mistake="writes 2 for the number of layers", says="does a size stand in your code")
+def flops_per_token(config, n):
+    checked(config, n)
+    two = GPTConfig(config.vocab_size, config.context, config.d_model, config.n_head, 2)
+    return solutions.scale.flops_per_token(two, n)
+
+
 # -------------------------------------------------------------------------------------------------- training-flops
 
 
@@ -189,6 +270,11 @@ def training_flops(config, n_tokens):
     with FlopCounterMode(display=False) as counter:
         GPT(config)(torch.zeros(n_tokens // config.context, config.context, dtype=torch.long)).sum().backward()
     return counter.get_total_flops()
+
+
+@wrong("training-flops", mistake="counts a single token", says="this is the work for one token")
+def training_flops(config, n_tokens):
+    return 3 * solutions.scale.flops_per_token(config, config.context)
 
 
 # ------------------------------------------------------------------------------------------------- training-memory
@@ -241,6 +327,51 @@ def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, 4)
 
 
+@wrong("training-memory", mistake="adds everything up", says="should be a dict of the parts")
+def training_memory(config, batch_size):
+    return sum(solutions.scale.training_memory(config, batch_size).values())
+
+
+@wrong("training-memory", mistake="takes SGD with momentum", says="one running mean is counted")
+def training_memory(config, batch_size):
+    parts = solutions.scale.training_memory(config, batch_size)
+    return parts | {"optimizer": parts["weights"]}
+
+
+@wrong("training-memory", mistake="keeps the pattern before and after softmax", says="the softmax shares it")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, config.n_layer * config.n_head * config.context)
+
+
+@wrong("training-memory", mistake="forgets the mean and spread of the norms", says="the two numbers a token")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -2 * (2 * config.n_layer + 1))
+
+
+@wrong("training-memory", mistake="forgets queries, keys and values", says="are queries, keys and values all counted")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -3 * config.n_layer * config.d_model)
+
+
+@wrong("training-memory", mistake="forgets the final norm", says="a whole norm is missing")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.d_model - 2)
+
+
+@wrong("training-memory", mistake="takes 4 for what projection keeps", says="too many: which entry of the list")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, 3 * config.n_layer * config.d_model)
+
+
+@wrong("training-memory", mistake="writes 3 for the number of heads", says="does a size stand in your code")
+def training_memory(config, batch_size):
+    three = GPTConfig(
+        config.vocab_size, config.context, config.d_model, 3 if config.d_model % 3 == 0 else 1, config.n_layer
+    )
+    parts = solutions.scale.training_memory(three, batch_size)
+    return parts
+
+
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
@@ -282,6 +413,28 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
 
 
+@wrong("kv-cache", mistake="takes the width of one head", says="this is what one head keeps")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_head
+
+
+@wrong("kv-cache", mistake="forgets the batch", says="each text of the batch has its own cache")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, 1, bytes_per_number)
+
+
+@wrong("kv-cache", mistake="always takes 2 bytes a number", says="fixed in your code", never=("half", "both keys"))
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size)
+
+
+@wrong("kv-cache", mistake="refuses an empty cache", says="ValueError in your code")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    if n < 1:
+        raise ValueError("an empty cache")
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+
+
 # -------------------------------------------------------------------------------------------- arithmetic-intensity
 
 
@@ -305,6 +458,21 @@ def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return solutions.scale.arithmetic_intensity(m, k, n)
 
 
+@wrong("arithmetic-intensity", mistake="divides to a whole number", says="the quotient is rounded down")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * m * k * n // (bytes_per_number * (m * k + k * n + m * n))
+
+
+@wrong("arithmetic-intensity", mistake="gives bytes per FLOP", says="the inverse")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 1 / solutions.scale.arithmetic_intensity(m, k, n, bytes_per_number)
+
+
+@wrong("arithmetic-intensity", mistake="counts only the result's bytes", says="the bytes of the factors are missing")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * k / bytes_per_number
+
+
 # -------------------------------------------------------------------------------------------------------- roofline
 
 
@@ -326,6 +494,26 @@ def roofline(intensity, peak, bandwidth):
 @wrong("roofline", mistake="adds both times up", says="memory decides")
 def roofline(intensity, peak, bandwidth):
     return 1 / (1 / peak + 1 / (intensity * bandwidth))
+
+
+@wrong("roofline", mistake="swaps peak and bandwidth", says="peak and bandwidth are swapped")
+def roofline(intensity, peak, bandwidth):
+    return solutions.scale.roofline(intensity, bandwidth, peak)
+
+
+@wrong("roofline", mistake="returns a list", says="should be a tensor, but it is a list")
+def roofline(intensity, peak, bandwidth):
+    return solutions.scale.roofline(intensity, peak, bandwidth).tolist()
+
+
+@wrong("roofline", mistake="takes one row only", says="TypeError in your code", never=("memory decides",))
+def roofline(intensity, peak, bandwidth):
+    return torch.tensor([min(peak, bandwidth * float(i)) for i in intensity])
+
+
+@wrong("roofline", mistake="flattens", says="another shape", never=("memory decides",))
+def roofline(intensity, peak, bandwidth):
+    return solutions.scale.roofline(intensity.flatten(), peak, bandwidth)
 
 
 # --------------------------------------------------------------------------------------------------- decoding-rate
@@ -372,6 +560,42 @@ def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth)
 
 
+@wrong("decoding-rate", mistake="takes the faster of the two", says="the faster of the two decides here")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / min((weights + cache) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="reads the cache alone", says="the weights are missing")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    _, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max(cache / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="gives seconds a token", says="tokens a second are wanted")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    return 1 / solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number)
+
+
+@wrong("decoding-rate", mistake="takes the work of a full context", says="only n tokens are in view")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    _, _, work = costs(config, config.context, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="never computes", says="computing can be slower", never=("not their sum",))
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    return batch_size * bandwidth / (weights + cache)
+
+
+@wrong("decoding-rate", mistake="reads one cache for all texts", says="one cache is read for all texts")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache / batch_size) / bandwidth, work / peak)
+
+
 # -------------------------------------------------------------------------------------------------- markov-entropy
 
 
@@ -382,7 +606,7 @@ def valid(transitions):
     return p
 
 
-@wrong("markov-entropy", mistake="answers in bits", says="in nats a fair coin")
+@wrong("markov-entropy", mistake="answers in bits", says="should be in nats")
 def markov_entropy(transitions):
     return solutions.scale.markov_entropy(transitions) / math.log(2)
 
@@ -414,6 +638,41 @@ def markov_entropy(transitions):
 @wrong("markov-entropy", mistake="takes the stationary column", says="by the share of time")
 def markov_entropy(transitions):
     return (valid(transitions).mean(0) @ torch.special.entr(valid(transitions)).sum(1)).item()
+
+
+@wrong("markov-entropy", mistake="returns a tensor", says="should be a number, but it is a tensor")
+def markov_entropy(transitions):
+    return torch.tensor(solutions.scale.markov_entropy(transitions))
+
+
+@wrong("markov-entropy", mistake="adds the rows' entropies up", says="the rows' entropies are added up")
+def markov_entropy(transitions):
+    return torch.special.entr(valid(transitions)).sum().item()
+
+
+@wrong("markov-entropy", mistake="takes the entropy of two symbols", says="this is the entropy of two symbols")
+def markov_entropy(transitions):
+    shares = torch.linalg.matrix_power((valid(transitions) + torch.eye(len(transitions))) / 2, 1000)[0]
+    return torch.special.entr(shares[:, None] * valid(transitions)).sum().item()
+
+
+@wrong("markov-entropy", mistake="multiplies fifty times", says="seldom changes its state", never=("it never settles",))
+def markov_entropy(transitions):
+    p = valid(transitions)
+    return (torch.linalg.matrix_power((p + torch.eye(len(p))) / 2, 50)[0] @ torch.special.entr(p).sum(1)).item()
+
+
+@wrong("markov-entropy", mistake="takes any rows", says="a row that sums to 1.5")
+def markov_entropy(transitions):
+    p = transitions / transitions.sum(1, keepdim=True)
+    return solutions.scale.markov_entropy(p)
+
+
+@wrong("markov-entropy", mistake="checks that the rows sum to 1 on average", says="each counts, not their mean")
+def markov_entropy(transitions):
+    if abs(transitions.sum().item() / len(transitions) - 1) > 2e-5 + 2e-5:
+        raise ValueError("rows must sum to 1")
+    return solutions.scale.markov_entropy(transitions / transitions.sum(1, keepdim=True))
 
 
 # -------------------------------------------------------------------------------------------------- fit-power-law
@@ -496,6 +755,43 @@ def fit_power_law(sizes, losses):
     return tuple(found.tolist())
 
 
+@wrong("fit-power-law", mistake="gives the exponent before the factor", says="in another order")
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return exponent, factor, floor
+
+
+@wrong("fit-power-law", mistake="gives the exponent alone", says="three numbers are wanted, floor, factor and exponent")
+def fit_power_law(sizes, losses):
+    return solutions.scale.fit_power_law(sizes, losses)[2]
+
+
+@wrong("fit-power-law", mistake="fits the losses, not their logarithms", says="another floor makes the line straighter")
+def fit_power_law(sizes, losses):
+    start = solutions.scale.fit_power_law(sizes, losses)
+    y = torch.tensor(losses, dtype=torch.float64)
+    best = None
+    for i in range(-400, 401):
+        exponent = start[2] * (1 + i / 2000)
+        powers = torch.tensor([n**-exponent for n in sizes], dtype=torch.float64)
+        design = torch.stack([torch.ones_like(powers), powers], dim=1)
+        found = torch.linalg.lstsq(design, y, driver="gelsd").solution
+        off = (design @ found - y).square().sum().item()
+        if best is None or off < best[0]:
+            best = off, found[0].item(), found[1].item(), exponent
+    return best[1:] if best[0] > 1e-12 else start
+
+
+@wrong("fit-power-law", mistake="takes negative numbers", says="no law can be fitted to that", never=("three sizes",))
+def fit_power_law(sizes, losses):
+    if len(sizes) != len(losses) or len(set(sizes)) < 4:
+        raise ValueError("four sizes at least")
+    try:
+        return solutions.scale.fit_power_law(sizes, losses)
+    except ValueError:
+        return math.nan, math.nan, math.nan
+
+
 # ------------------------------------------------------------------------------------------------- parametric-loss
 
 
@@ -531,6 +827,36 @@ def parametric_loss(n_params, n_tokens, law):
 def parametric_loss(n_params, n_tokens, law):
     solutions.scale.parametric_loss(n_params, n_tokens, law)
     return law.floor + law.size_factor / n_params**0.34 + law.data_factor / n_tokens**0.28
+
+
+@wrong("parametric-loss", mistake="raises to positive powers", says="the powers should be negative")
+def parametric_loss(n_params, n_tokens, law):
+    solutions.scale.parametric_loss(n_params, n_tokens, law)
+    by_size = law.size_factor * n_params**law.size_exponent
+    return law.floor + by_size + law.data_factor * n_tokens**law.data_exponent
+
+
+@wrong("parametric-loss", mistake="swaps parameters and tokens", says="parameters and tokens are swapped")
+def parametric_loss(n_params, n_tokens, law):
+    return solutions.scale.parametric_loss(n_tokens, n_params, law)
+
+
+@wrong("parametric-loss", mistake="leaves the data out", says="data has a part too")
+def parametric_loss(n_params, n_tokens, law):
+    solutions.scale.parametric_loss(n_params, n_tokens, law)
+    return law.floor + law.size_factor * n_params**-law.size_exponent
+
+
+@wrong("parametric-loss", mistake="checks the parameters alone", says="a model that has read nothing")
+def parametric_loss(n_params, n_tokens, law):
+    if n_params <= 0:
+        raise ValueError("no parameters")
+    return solutions.scale.parametric_loss(n_params, n_tokens, law) if n_tokens > 0 else math.inf
+
+
+@wrong("parametric-loss", mistake="always takes Hoffmann's law", says="should add up to 1 + 2 + 9")
+def parametric_loss(n_params, n_tokens, law):
+    return solutions.scale.parametric_loss(n_params, n_tokens, solutions.scale.HOFFMANN)
 
 
 # ------------------------------------------------------------------------------------------------------ chinchilla
@@ -581,6 +907,27 @@ def chinchilla_optimal(flops, law):
     return spend(math.exp(best.x), flops)
 
 
+@wrong("chinchilla", mistake="gives the parameters alone", says="two numbers are wanted, parameters and tokens")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, law)[0]
+
+
+@wrong("chinchilla", mistake="always takes Hoffmann's law", says="does every number come from `law`")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, solutions.scale.HOFFMANN)
+
+
+@wrong("chinchilla", mistake="lets both grow as the root of the budget", says="right for one budget")
+def chinchilla_optimal(flops, law):
+    n_params, _ = solutions.scale.chinchilla_optimal(5.76e23, law)
+    return spend(n_params * (max(flops, 0) / 5.76e23) ** 0.5 or 1.0, flops)
+
+
+@wrong("chinchilla", mistake="takes any budget", says="a budget of 0 FLOPs")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, law) if flops > 0 else (0.0, 0.0)
+
+
 # ------------------------------------------------------------------------------------------------ effective-tokens
 
 
@@ -624,3 +971,27 @@ def effective_tokens(n_tokens, unique_tokens, worth=15.39):
 @wrong("effective-tokens", mistake="writes R* into the code", says="and so does `worth`")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(n_tokens, unique_tokens)
+
+
+@wrong("effective-tokens", mistake="counts the first epoch as a repetition too", says="and 3 repetitions, not 4")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    if n_tokens > unique_tokens > 0:
+        n_tokens += unique_tokens
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)
+
+
+@wrong("effective-tokens", mistake="learns nothing from repetition", says="as if they taught nothing")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return min(n_tokens, unique_tokens)
+
+
+@wrong("effective-tokens", mistake="counts every token alike", says="as if they were fresh")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return n_tokens
+
+
+@wrong("effective-tokens", mistake="takes a negative number of tokens", says="a negative number of tokens read")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return solutions.scale.effective_tokens(max(n_tokens, 0), unique_tokens, worth)
