@@ -120,9 +120,7 @@ def check_counts(config):
             "attention's queries, keys and values are counted, but not its projection": counted(config, "qkv")[
                 "attention"
             ],
-            "the heads of attention share the width: one head more does not add parameters": (
-                config.n_head * want["attention"]
-            ),
+            "attention's heads share the width: more heads do not add parameters": (config.n_head * want["attention"]),
         },
     )
     check_number(
@@ -211,7 +209,7 @@ def check_width(n_params, *shape):
         assert blocks > n_params, f"{figures}: the blocks alone would fit, but the embeddings count too"
         raise AssertionError(f"{figures}: count every part of the model")
     if larger <= n_params:
-        figures += f"; with width {width + n_head} they would be {larger:,}, which still fits"
+        figures += f"; width {width + n_head} would make {larger:,}, which still fits"
         untied = larger + size_at(width + n_head, *shape, among="token_embedding")
         assert untied <= n_params, f"{figures}: is the token embedding counted twice? The unembedding is tied to it"
         raise AssertionError(f"{figures}: this is not the largest width")
@@ -220,11 +218,11 @@ def check_width(n_params, *shape):
 def check_width_at_the_edge(width, *shape):
     """Assert that a size that fits exactly is used, and that with one parameter fewer the width is the next below."""
     n_params, n_head = size_at(width, *shape), shape[1]
-    hint = "the number of parameters is just that of a width that is possible: it should be used"
+    hint = "a width whose size is exactly the number allowed fits, and should be used"
     check_number(width_of_size(n_params, *shape), width, hint)
     if width > n_head:
-        hint = "one parameter too few for a width is enough to rule it out"
-        lost = "one parameter too few for a width should rule it out: a root in floating point loses such a digit"
+        hint = "a width that needs one parameter more than is allowed does not fit"
+        lost = "the width needs one parameter more than is allowed: a root in floating point loses that last digit"
         mistakes = {lost: width} if n_params > 2**53 else {}
         check_number(width_of_size(n_params - 1, *shape), width - n_head, hint, mistakes=mistakes)
 
@@ -387,8 +385,9 @@ def check_training_flops(config, batch_size):
         want,
         "forward and backward together, for every token with a full context, are not what torch counts",
         mistakes={
-            "this is the forward pass alone: the backward pass computes two products for each of its": want / 3,
-            "this is twice the forward pass, and should be three times: one forward, two backward": want * 2 / 3,
+            "this is the forward pass alone: the backward pass computes two products for each of the forward pass": want
+            / 3,
+            "this is twice the forward pass, and should be three times: one forward and two backward": want * 2 / 3,
             "this is 6 FLOPs for each parameter and token, which is only near what torch counts": (
                 6 * n_tokens * sum(counted(config).values())
             ),
@@ -510,6 +509,12 @@ def bytes_kept(config, batch_size):
     return found
 
 
+def test_training_memory_of_twice_the_batch():
+    one, two = training_memory(SMALL, 3), training_memory(SMALL, 6)
+    check_number(two["activations"], 2 * one["activations"], "twice the batch should keep twice the activations")
+    check_number(two["gradients"], one["gradients"], "the batch has no part in the gradients: they are summed over it")
+
+
 def test_training_memory_as_torch_keeps_it():
     got, kept = training_memory(SMALL, 5)["activations"], bytes_kept(SMALL, 5)
     want, number = kept.total(), 4 * 55  # one float32 number for each token of 5 texts of 11
@@ -518,11 +523,10 @@ def test_training_memory_as_torch_keeps_it():
     check_number(
         got,
         want,
-        f"{abs(off):.6g} numbers a token are {'missing' if off < 0 else 'too many'}: which entry of the list has so many, at "
-        "width 12, 3 heads, context 11, 2 blocks and a vocabulary of 37?",
+        f"{abs(off):.6g} numbers a token are {'missing' if off < 0 else 'too many'}, at width 12, 3 heads, context 11, "
+        "2 blocks and a vocabulary of 37",
         mistakes={
             "these are numbers, not bytes: a float32 number has four bytes": want / 4,
-            "this is kept for one text: the batch has more": want / 5,
             "this is kept for one token of each text: a window has as many tokens as the context": want / 11,
             "this is kept with one block: every block keeps its own": bytes_kept(replace(SMALL, n_layer=1), 5).total(),
             "the attention pattern is missing: softmax keeps it": want - pattern,
@@ -535,21 +539,16 @@ def test_training_memory_as_torch_keeps_it():
                 want - wide / 2
             ),
             "the two numbers a token that each norm keeps beside its input are missing": want - pairs,
-            "three widths a token are missing in each block: are queries, keys and values all counted?": want
-            - 72 * number,
-            "one width a token is missing in each block: does each norm and each linear layer keep its input?": (
-                want - 24 * number
+            "three widths a token are missing in each block, as many as queries, keys and values": want - 72 * number,
+            "one width a token is missing in each block: look at the inputs of norms and linear layers, and at queries, keys "
+            "and values": want - 24 * number,
+            "one norm is missing: the last one, after the blocks, keeps its input and two numbers as well": (
+                want - 14 * number
             ),
-            "a whole norm is missing, as many numbers as the last one keeps": want - 14 * number,
-            "one width a token is missing in the whole model: does the unembedding keep its input?": want - 12 * number,
+            "one width a token is missing in the whole model: the unembedding keeps its input, and so does the last norm": want
+            - 12 * number,
         },
     )
-
-
-def test_training_memory_of_twice_the_batch():
-    one, two = training_memory(SMALL, 3), training_memory(SMALL, 6)
-    check_number(two["activations"], 2 * one["activations"], "twice the batch should keep twice the activations")
-    check_number(two["gradients"], one["gradients"], "the batch has no part in the gradients: they are summed over it")
 
 
 def test_training_memory_at_other_sizes():
@@ -563,10 +562,7 @@ def test_training_memory_any_sizes_hidden():
     seed = fresh_seed()
     for n_head in (1, 2, 5):
         config, batch_size = some_config(seed + n_head, n_head), 1 + (seed + n_head) % 6
-        hint = (
-            "wrong at other sizes: if the tests you see pass, "
-            "every head has a pattern of its own, and every token its row in it"
-        )
+        hint = "not what torch keeps at other sizes"
         check_number(training_memory(config, batch_size)["activations"], bytes_kept(config, batch_size).total(), hint)
 
 
@@ -618,7 +614,7 @@ def test_kv_cache_at_other_sizes():
 def test_kv_cache_any_sizes_hidden():
     config = some_config(fresh_seed())
     want = library_cache_bytes(library_gpt2(config), config.context, batch_size=2)
-    hint = "wrong at other sizes: the number of heads has no part in it, as they share out the width"
+    hint = "not what transformers keeps at other sizes"
     check_number(kv_cache_bytes(config, config.context, batch_size=2, bytes_per_number=4), want, hint)
     check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")
     for n in (config.context + 1, -1):
@@ -717,7 +713,7 @@ def check_roofline(intensity, peak, bandwidth):
     """Assert that the shape is kept, and that each value is the lesser of the two limits."""
     got = roofline(intensity.clone(), peak, bandwidth)
     want = torch.tensor([min(peak, bandwidth * i) for i in intensity.flatten().tolist()], dtype=torch.float64)
-    hint = "wrong on another machine: peak and bandwidth both count; intensities of any shape should keep their shape"
+    hint = "on any machine each value should be the lesser of both limits, in the shape of the intensities"
     check_tensor(got, want.view(intensity.shape), hint, tolerance=1e-6 * peak)
 
 
@@ -791,19 +787,23 @@ def test_decoding_is_limited_by_computing():
     )
 
 
+def check_balance(config, n, batch_size, slower):
+    """Assert the rate on a machine on which reading takes a second, and computing `slower` seconds."""
+    cache = library_cache_bytes(library_gpt2(config), n, batch_size)
+    reading, computing = 4 * sum(counted(config).values()) + cache, batch_size * token_flops(config, n)
+    check_number(
+        decoding_rate(config, n, batch_size, peak=computing / slower, bandwidth=reading, bytes_per_number=4),
+        batch_size / max(1, slower),
+        "where reading and computing take about as long, the slower of the two decides",
+        mistakes={
+            "reading and computing overlap, so the slower of the two decides, not their sum": batch_size / (1 + slower)
+        },
+    )
+
+
 def test_decoding_takes_as_long_as_the_slower_of_both():
-    reading = 2 * sum(counted(SMALL).values()) + 3 * library_cache_bytes(library_gpt2(SMALL), 5) / 2
-    computing = 3 * token_flops(SMALL, 5)
     for slower in (0.8, 1.25):
-        # Reading takes a second, and computing `slower` seconds.
-        check_number(
-            decoding_rate(SMALL, 5, 3, peak=computing / slower, bandwidth=reading),
-            3 / max(1, slower),
-            "where reading and computing take about as long, the slower of the two decides",
-            mistakes={
-                "reading and computing overlap, so the slower of the two decides, not their sum": 3 / (1 + slower)
-            },
-        )
+        check_balance(SMALL, 5, 3, slower)
 
 
 def test_decoding_rate_at_other_sizes():
@@ -817,14 +817,8 @@ def test_decoding_rate_at_other_sizes():
 def test_decoding_rate_any_machine_hidden():
     seed = fresh_seed()
     config = some_config(seed)
-    n, batch_size, size = config.context, 2 + seed % 30, 4
-    read = size * sum(counted(config).values()) + library_cache_bytes(library_gpt2(config), n, batch_size)
-    work = batch_size * token_flops(config, n)
-    for balance in (0.2, 0.9, 1.1, 5):
-        peak, bandwidth = 1e9, balance * 1e9 * read / work
-        want = batch_size / max(work / peak, read / bandwidth)
-        hint = "reading and computing overlap, so the slower of the two decides, not their sum; is the size of a number used?"
-        check_number(decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=size), want, hint)
+    for slower in (0.2, 0.9, 1.1, 5):
+        check_balance(config, config.context, 2 + seed % 30, slower)
 
 
 # %% [markdown]
@@ -915,7 +909,7 @@ def test_markov_entropy_of_a_lazy_chain():
             "this is the entropy of the shares of time, 0.8 and 0.2: a step depends on the state that it begins in": of_shares,
             "this is the entropy of two symbols, a state and the next: the rate is that of the next alone": of_shares
             + want,
-            "the shares of time are wrong, 0.65 and 0.35: these are only the shares one step after equal ones": (
+            "the shares of time are taken as 0.65 and 0.35, but these are only the shares one step after equal ones": (
                 0.65 * often + 0.35 * seldom
             ),
             "the shares of time are swapped: the chain spends 0.8 of its time in the first state": (
@@ -959,7 +953,7 @@ def test_markov_entropy_refuses_rows_that_do_not_sum_to_1():
     off[1, 0] = 0.9
     check_refused("a row that sums to 1.5", markov_entropy, off)
     off[0, 0] = 0.4
-    check_refused("rows that sum to 0.5 and 1.5: each counts, not their mean", markov_entropy, off)
+    check_refused("rows that sum to 0.5 and 1.5, though to 1 on average", markov_entropy, off)
     for change in (1.5e-4, -1.5e-4):
         off = lazy.clone()
         off[1, 0] += change
@@ -1077,9 +1071,13 @@ def check_line(sizes, losses):
     """Assert that no other floor makes the line straighter, and that factor and exponent are this line's."""
     floor, factor, exponent = fit_power_law(sizes, losses)
     assert 0 <= floor < min(losses), f"the floor must lie between 0 and the least loss, and it is {floor:.4g}"
-    best = max(straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000))
+    tried = {min(losses) * i / 2000: straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000)}
+    straightest = max(tried, key=lambda other: tried[other])
     reached = straightness(sizes, losses, floor)
-    assert 1 - reached <= 1.05 * (1 - best) + 1e-9, "another floor makes the line straighter (a larger R^2)"
+    assert 1 - reached <= 1.05 * (1 - tried[straightest]) + 1e-9, (
+        f"another floor makes the line straighter: R^2 is {reached:.5f} at your floor of {floor:.4f}, "
+        f"and {tried[straightest]:.5f} at {straightest:.4f}"
+    )
     logs = torch.tensor([math.log(loss - floor) for loss in losses], dtype=torch.float64)
     x = torch.tensor([math.log(size) for size in sizes], dtype=torch.float64)
     slope = (((x - x.mean()) * (logs - logs.mean())).sum() / (x - x.mean()).square().sum()).item()
@@ -1109,7 +1107,7 @@ def check_unfit(size):
         "a loss of 0": (sizes, [*losses[:3], 0.0]),
     }
     for case, (some_sizes, some_losses) in cases.items():
-        check_refused(f"{case}: no law can be fitted to that", fit_power_law, some_sizes, some_losses)
+        check_refused(f"{case}, to which no law can be fitted", fit_power_law, some_sizes, some_losses)
 
 
 def test_fit_power_law_refuses_what_cannot_be_fitted():
@@ -1132,7 +1130,7 @@ def test_fit_power_law_of_any_law_hidden():
     for i in range(3):
         floor, factor, exponent = 0.5 + (seed + i) % 5, 5.0 + (seed + 7 * i) % 90, 0.15 + 0.03 * ((seed + i) % 6)
         sizes = [10 ** (4 + step) * (1 + (seed + step) % 3) for step in range(7)]
-        check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart; search for the floor finely enough")
+        check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart")
 
 
 def test_fit_power_law_of_noisy_losses_hidden():
@@ -1170,6 +1168,7 @@ def test_parametric_loss_of_a_simple_law():
         "the floor, what size costs and what data costs should add up to 1 + 2 + 9",
         1e-6,
         mistakes={
+            "all constants are those of Hoffmann et al.: use those of `law`": 323.224771,
             "the floor is missing: it is added to both parts": 11,
             "only the floor and the part of size are there: data has a part too": 3,
             "only the floor and the part of data are there: size has a part too": 10,
@@ -1207,7 +1206,9 @@ def test_parametric_loss_of_any_law_hidden():
     root_n, root_d = 2.0 + seed % 9, 3.0 + seed % 4
     want = law.floor + law.size_factor / root_n + law.data_factor / root_d
     check_number(
-        parametric_loss(root_n**2, root_d**4, law), want, "wrong with another law: which numbers come from `law`?"
+        parametric_loss(root_n**2, root_d**4, law),
+        want,
+        "wrong with another law: the floor and both parts should add up",
     )
     check_refused("a model of no parameters has no loss", parametric_loss, 0, 100, law)
     check_refused("a model that has read nothing has no loss", parametric_loss, 100, 0, law)
@@ -1262,10 +1263,10 @@ def check_optimal(flops, law, hint):
         mistakes={
             "parameters and tokens are swapped: parameters come first": flops / 6 / best,
             "these are 20 tokens for each parameter, whatever the law says": (flops / 120) ** 0.5,
-            "both parts of the loss are alike here, but the loss is least where their slopes are": (
+            "both parts of the loss are equal here, but that is not where their sum is least": (
                 least_by_trying(flops, law, of=lambda by_size, by_data: (by_size - by_data).abs())
             ),
-            "as many parameters as tokens: what does the law say?": (flops / 6) ** 0.5,
+            "there are as many parameters as tokens, whatever the law says": (flops / 6) ** 0.5,
         },
     )
 
@@ -1274,7 +1275,7 @@ def test_chinchilla_optimal_is_the_minimum():
     hint = "another size has a lower loss for the same FLOPs"
     check_optimal(5.76e23, HOFFMANN, hint)
     hint = (
-        "right by Hoffmann's law, but by Besiroglu's another size has a lower loss: does every number come from `law`?"
+        "right by Hoffmann's law, but by Besiroglu's another size has a lower loss: every number should come from `law`"
     )
     check_optimal(5.76e23, BESIROGLU, hint)
     for flops in (1e18, 1e27):
@@ -1294,7 +1295,7 @@ def test_chinchilla_optimal_of_any_law_hidden():
     seed = fresh_seed()
     law = ScalingLaw(1.0, 100.0 + seed % 300, 0.3 + 0.02 * (seed % 5), 2000.0 - seed % 900, 0.4 - 0.02 * (seed % 4))
     for flops in (1e18, 1e21, 1e25):
-        check_optimal(flops, law, "another size has a lower loss under another law: which numbers come from `law`?")
+        check_optimal(flops, law, "another size has a lower loss under another law")
     check_refused("a budget of nothing buys no model", chinchilla_optimal, 0, law)
 
 
@@ -1383,7 +1384,7 @@ def test_effective_tokens_of_any_text_hidden():
     unique, worth = 1e9 * (1 + seed % 9), 3.0 + seed % 8
     for epochs in (0.3, 1.5, 2.0 + seed % 5, 40.0):
         want = unique * worth_of_epochs(epochs, worth)
-        hint = f"wrong for {epochs} epochs with another worth: fractions of an epoch count, and so does `worth`"
+        hint = f"wrong for {epochs} epochs of another text, at another R*"
         check_number(effective_tokens(epochs * unique, unique, worth), want, hint, 1e-6)
     check_refused("a text of no tokens cannot be read", effective_tokens, 100.0, 0.0)
     check_refused("less than nothing cannot be read", effective_tokens, -1.0 - seed % 9, unique)

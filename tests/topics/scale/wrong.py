@@ -16,28 +16,32 @@ def parts_of(config, **changed):
     return solutions.scale.count_params(config) | changed
 
 
-@wrong("count-params", mistake="counts 4d^2 and 8d^2 without biases, as the notes do", says="each with its bias")
+@wrong(
+    "count-params",
+    mistake="counts 4d^2 and 8d^2 without biases, as the notes do",
+    says="the biases of attention are missing",
+)
 def count_params(config):
     square = config.n_layer * config.d_model**2
     return parts_of(config, attention=4 * square, mlp=8 * square)
 
 
-@wrong("count-params", mistake="forgets the final norm", says="one at the end")
+@wrong("count-params", mistake="forgets the final norm", says="the norm at the end is missing")
 def count_params(config):
     return parts_of(config, norm=2 * config.n_layer * 2 * config.d_model)
 
 
-@wrong("count-params", mistake="gives the unembedding weights of its own", says="no unembedding of its own")
+@wrong("count-params", mistake="gives the unembedding weights of its own", says="the unembedding is tied")
 def count_params(config):
     return parts_of(config, token_embedding=2 * config.vocab_size * config.d_model)
 
 
-@wrong("count-params", mistake="gives every head the whole width", says="the projection, each with its bias")
+@wrong("count-params", mistake="gives every head the whole width", says="heads share the width")
 def count_params(config):
     return parts_of(config, attention=solutions.scale.count_params(config)["attention"] * config.n_head)
 
 
-@wrong("count-params", mistake="counts one block", says="each with its bias")
+@wrong("count-params", mistake="counts one block", says="this is the attention of one block")
 def count_params(config):
     parts = solutions.scale.count_params(config)
     return parts | {"attention": parts["attention"] // config.n_layer, "mlp": parts["mlp"] // config.n_layer}
@@ -95,19 +99,29 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return widest(n_params, n_layer, 1, vocab_size, context)
 
 
-@wrong("width-of-size", mistake="rounds to the nearest multiple, up too", says="more than the")
+@wrong(
+    "width-of-size",
+    mistake="rounds to the nearest multiple, up too",
+    says="so round down",
+    never=("embeddings", "biases"),
+)
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     return -(-widest(n_params, n_layer, 1, vocab_size, context) // n_head) * n_head
 
 
-@wrong("width-of-size", mistake="uses N = 12 L d^2 and forgets the embeddings", says="more than the")
+@wrong(
+    "width-of-size",
+    mistake="uses N = 12 L d^2 and forgets the embeddings",
+    says="but the embeddings count too",
+    never=("round down", "biases"),
+)
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     return int((n_params / (12 * n_layer)) ** 0.5) // n_head * n_head
 
 
-@wrong("width-of-size", mistake="wants strictly fewer parameters", says="fits exactly should be used")
+@wrong("width-of-size", mistake="wants strictly fewer parameters", says="exactly the number allowed fits")
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return solutions.scale.width_of_size(n_params - 1, n_layer, n_head, vocab_size, context)
 
@@ -147,7 +161,12 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return solutions.scale.width_of_size(n_params, n_layer, n_head, 2 * vocab_size, context)
 
 
-@wrong("width-of-size", mistake="forgets biases and norms", says="it would fit without biases and norms")
+@wrong(
+    "width-of-size",
+    mistake="forgets biases and norms",
+    says="it would fit without biases and norms",
+    never=("round down", "embeddings"),
+)
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     linear = vocab_size + context
@@ -172,34 +191,40 @@ def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) // 2
 
 
-@wrong("flops-per-token", mistake="takes 2 for each parameter, embeddings too", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="takes 2 for each parameter, embeddings too", says="this is 2 FLOPs for each parameter"
+)
 def flops_per_token(config, n):
     checked(config, n)
     return 2 * sum(solutions.scale.count_params(config).values())
 
 
-@wrong("flops-per-token", mistake="leaves attention's own products out", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="leaves attention's own products out", says="attention's own two products are missing"
+)
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 4 * config.n_layer * config.d_model * n
 
 
-@wrong("flops-per-token", mistake="halves attention for the mask", says="both products of attention")
+@wrong("flops-per-token", mistake="halves attention for the mask", says="and masked pairs too")
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model * n
 
 
-@wrong("flops-per-token", mistake="forgets the unembedding", says="the unembedding")
+@wrong("flops-per-token", mistake="forgets the unembedding", says="the unembedding is missing")
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 2 * config.vocab_size * config.d_model
 
 
-@wrong("flops-per-token", mistake="always takes the whole context", says="only attention's two products grow")
+@wrong("flops-per-token", mistake="always takes the whole context", says="and not the whole context")
 def flops_per_token(config, n):
     checked(config, n)
     return solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("flops-per-token", mistake="gives every head the whole width", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="gives every head the whole width", says="counted too often: the heads share the width"
+)
 def flops_per_token(config, n):
     more = 4 * config.n_layer * config.d_model * n * (config.n_head - 1)
     return solutions.scale.flops_per_token(config, n) + more
@@ -245,22 +270,26 @@ def flops_per_token(config, n):
 # -------------------------------------------------------------------------------------------------- training-flops
 
 
-@wrong("training-flops", mistake="counts the forward pass alone", says="forward and backward together")
+@wrong("training-flops", mistake="counts the forward pass alone", says="this is the forward pass alone")
 def training_flops(config, n_tokens):
     return n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("training-flops", mistake="takes the backward pass to cost as much as the forward one", says="backward together")
+@wrong(
+    "training-flops",
+    mistake="takes the backward pass to cost as much as the forward one",
+    says="this is twice the forward pass",
+)
 def training_flops(config, n_tokens):
     return 2 * n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("training-flops", mistake="uses 6ND", says="are not what torch counts")
+@wrong("training-flops", mistake="uses 6ND", says="this is 6 FLOPs for each parameter and token")
 def training_flops(config, n_tokens):
     return 6 * n_tokens * sum(solutions.scale.count_params(config).values())
 
 
-@wrong("training-flops", mistake="takes a text of one token", says="are not what torch counts")
+@wrong("training-flops", mistake="takes a text of one token", says="as a text of its own")
 def training_flops(config, n_tokens):
     return 3 * n_tokens * solutions.scale.flops_per_token(config, 1)
 
@@ -296,33 +325,46 @@ def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, batch_size) | {"optimizer": 0}
 
 
-@wrong("training-memory", mistake="counts a gradient for each text", says="has one gradient")
+@wrong("training-memory", mistake="counts a gradient for each text", says="the gradients of all texts are summed")
 def training_memory(config, batch_size):
     parts = solutions.scale.training_memory(config, batch_size)
     return parts | {"gradients": parts["gradients"] * batch_size}
 
 
-@wrong("training-memory", mistake="has one pattern for all heads", says="not what torch keeps")
+@wrong(
+    "training-memory", mistake="has one pattern for all heads", says="every head has its own", never=("logits", "norm")
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.n_layer * config.context * (config.n_head - 1))
 
 
-@wrong("training-memory", mistake="counts only half of the pattern, as it is masked", says="not what torch keeps")
+@wrong(
+    "training-memory",
+    mistake="counts only half of the pattern, as it is masked",
+    says="half of the attention pattern is missing",
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.n_layer * config.context * config.n_head // 2)
 
 
-@wrong("training-memory", mistake="forgets the logits", says="and the logits too")
+@wrong("training-memory", mistake="forgets the logits", says="the logits are missing", never=("pattern", "norm"))
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.vocab_size)
 
 
-@wrong("training-memory", mistake="keeps gelu's output but not its input", says="block by block")
+@wrong(
+    "training-memory",
+    mistake="keeps gelu's output but not its input",
+    says="gelu keeps its input",
+    never=("logits", "pattern"),
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -4 * config.d_model * config.n_layer)
 
 
-@wrong("training-memory", mistake="ignores the batch", says="twice the batch should keep twice")
+@wrong(
+    "training-memory", mistake="ignores the batch", says="twice the batch should keep twice", never=("numbers a token",)
+)
 def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, 4)
 
@@ -348,17 +390,17 @@ def training_memory(config, batch_size):
     return memory_with(config, batch_size, -2 * (2 * config.n_layer + 1))
 
 
-@wrong("training-memory", mistake="forgets queries, keys and values", says="are queries, keys and values all counted")
+@wrong("training-memory", mistake="forgets queries, keys and values", says="as many as queries, keys and values")
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -3 * config.n_layer * config.d_model)
 
 
-@wrong("training-memory", mistake="forgets the final norm", says="a whole norm is missing")
+@wrong("training-memory", mistake="forgets the final norm", says="one norm is missing: the last one")
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.d_model - 2)
 
 
-@wrong("training-memory", mistake="takes 4 for what projection keeps", says="too many: which entry of the list")
+@wrong("training-memory", mistake="takes 4 for what projection keeps", says="numbers a token are too many")
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, 3 * config.n_layer * config.d_model)
 
@@ -375,27 +417,27 @@ def training_memory(config, batch_size):
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
-@wrong("kv-cache", mistake="keeps keys but no values", says="a key and a value")
+@wrong("kv-cache", mistake="keeps keys but no values", says="both keys and values are kept")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2
 
 
-@wrong("kv-cache", mistake="counts one layer", says="in every layer")
+@wrong("kv-cache", mistake="counts one layer", says="this is the cache of one layer")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_layer
 
 
-@wrong("kv-cache", mistake="keeps the queries too", says="a key and a value")
+@wrong("kv-cache", mistake="keeps the queries too", says="queries are counted too")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2 * 3
 
 
-@wrong("kv-cache", mistake="takes the width for each head", says="as wide as the model")
+@wrong("kv-cache", mistake="takes the width for each head", says="do not count it for each of them")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) * config.n_head
 
 
-@wrong("kv-cache", mistake="reserves the whole context", says="for every token")
+@wrong("kv-cache", mistake="reserves the whole context", says="only n tokens are in it")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, config.context, batch_size, bytes_per_number)
 
@@ -428,7 +470,7 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size)
 
 
-@wrong("kv-cache", mistake="refuses an empty cache", says="ValueError in your code")
+@wrong("kv-cache", mistake="refuses an empty cache", says="an empty cache")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     if n < 1:
         raise ValueError("an empty cache")
@@ -438,17 +480,17 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
 # -------------------------------------------------------------------------------------------- arithmetic-intensity
 
 
-@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="2mkn FLOPs")
+@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="are two FLOPs")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return m * k * n / (bytes_per_number * (m * k + k * n + m * n))
 
 
-@wrong("arithmetic-intensity", mistake="forgets to write the result", says="all three matrices")
+@wrong("arithmetic-intensity", mistake="forgets to write the result", says="the bytes of the result are missing")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return 2 * m * k * n / (bytes_per_number * (m * k + k * n))
 
 
-@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="4 a number")
+@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="these are FLOPs per number")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return 2 * m * k * n / (m * k + k * n + m * n)
 
@@ -476,22 +518,22 @@ def arithmetic_intensity(m, k, n, bytes_per_number=4):
 # -------------------------------------------------------------------------------------------------------- roofline
 
 
-@wrong("roofline", mistake="takes the larger of the two", says="memory decides")
+@wrong("roofline", mistake="takes the larger of the two", says="the larger of the two limits")
 def roofline(intensity, peak, bandwidth):
     return (intensity * bandwidth).clamp(min=peak)
 
 
-@wrong("roofline", mistake="divides by the intensity", says="intensity times bandwidth")
+@wrong("roofline", mistake="divides by the intensity", says="the slope falls")
 def roofline(intensity, peak, bandwidth):
     return (bandwidth / intensity).clamp(max=peak)
 
 
-@wrong("roofline", mistake="has no roof", says="however high the intensity")
+@wrong("roofline", mistake="has no roof", says="there is no roof")
 def roofline(intensity, peak, bandwidth):
     return intensity * bandwidth
 
 
-@wrong("roofline", mistake="adds both times up", says="memory decides")
+@wrong("roofline", mistake="adds both times up", says="their times do not add up")
 def roofline(intensity, peak, bandwidth):
     return 1 / (1 / peak + 1 / (intensity * bandwidth))
 
@@ -506,7 +548,7 @@ def roofline(intensity, peak, bandwidth):
     return solutions.scale.roofline(intensity, peak, bandwidth).tolist()
 
 
-@wrong("roofline", mistake="takes one row only", says="TypeError in your code", never=("memory decides",))
+@wrong("roofline", mistake="takes one row only", says="only one element", never=("memory decides",))
 def roofline(intensity, peak, bandwidth):
     return torch.tensor([min(peak, bandwidth * float(i)) for i in intensity])
 
@@ -526,36 +568,41 @@ def costs(config, n, batch_size, bytes_per_number):
     return weights, cache, batch_size * solutions.scale.flops_per_token(config, n)
 
 
-@wrong("decoding-rate", mistake="forgets the cache", says="all weights and the cache")
+@wrong("decoding-rate", mistake="forgets the cache", says="the cache is missing")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, _, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max(weights / bandwidth, work / peak)
 
 
-@wrong("decoding-rate", mistake="reads the weights for each text anew", says="read the weights only once")
+@wrong("decoding-rate", mistake="reads the weights for each text anew", says="one reading serves all of them")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max((batch_size * weights + cache) / bandwidth, work / peak)
 
 
-@wrong("decoding-rate", mistake="counts the tokens of one text", says="all their tokens count")
+@wrong("decoding-rate", mistake="counts the tokens of one text", says="these are the tokens of one text")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number) / batch_size
 
 
-@wrong("decoding-rate", mistake="adds reading and computing up", says="not their sum")
+@wrong("decoding-rate", mistake="adds reading and computing up", says="not their sum", never=("size of a number",))
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / ((weights + cache) / bandwidth + work / peak)
 
 
-@wrong("decoding-rate", mistake="computes one text only", says="each token costs its FLOPs")
+@wrong("decoding-rate", mistake="computes one text only", says="the work of one text is counted")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max((weights + cache) / bandwidth, work / batch_size / peak)
 
 
-@wrong("decoding-rate", mistake="always takes 2 bytes a number", says="is the size of a number used")
+@wrong(
+    "decoding-rate",
+    mistake="always takes 2 bytes a number",
+    says="is the size of a number used",
+    never=("not their sum",),
+)
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth)
 
@@ -611,12 +658,16 @@ def markov_entropy(transitions):
     return solutions.scale.markov_entropy(transitions) / math.log(2)
 
 
-@wrong("markov-entropy", mistake="weighs all states alike", says="by the share of time")
+@wrong("markov-entropy", mistake="weighs all states alike", says="both states count alike here")
 def markov_entropy(transitions):
     return torch.special.entr(valid(transitions)).sum(1).mean().item()
 
 
-@wrong("markov-entropy", mistake="takes the entropy of the stationary shares", says="each row's entropy counts")
+@wrong(
+    "markov-entropy",
+    mistake="takes the entropy of the stationary shares",
+    says="this is the entropy of the shares of time",
+)
 def markov_entropy(transitions):
     shares = torch.linalg.matrix_power((valid(transitions) + torch.eye(len(transitions))) / 2, 1000)[0]
     return torch.special.entr(shares).sum().item()
@@ -635,7 +686,12 @@ def markov_entropy(transitions):
     return (torch.linalg.matrix_power(p, 1000)[0] @ torch.special.entr(p).sum(1)).item()
 
 
-@wrong("markov-entropy", mistake="takes the stationary column", says="by the share of time")
+@wrong(
+    "markov-entropy",
+    mistake="takes the stationary column",
+    says="the shares one step after equal ones",
+    never=("count alike", "swapped"),
+)
 def markov_entropy(transitions):
     return (valid(transitions).mean(0) @ torch.special.entr(valid(transitions)).sum(1)).item()
 
@@ -668,7 +724,7 @@ def markov_entropy(transitions):
     return solutions.scale.markov_entropy(p)
 
 
-@wrong("markov-entropy", mistake="checks that the rows sum to 1 on average", says="each counts, not their mean")
+@wrong("markov-entropy", mistake="checks that the rows sum to 1 on average", says="though to 1 on average")
 def markov_entropy(transitions):
     if abs(transitions.sum().item() / len(transitions) - 1) > 2e-5 + 2e-5:
         raise ValueError("rows must sum to 1")
@@ -686,32 +742,34 @@ def line_of(sizes, losses, floor):
     return math.exp(logs.mean().item() - slope * n.mean().item()), -slope
 
 
-@wrong("fit-power-law", mistake="has no floor", says="the exponent is not the planted one")
+@wrong(
+    "fit-power-law", mistake="has no floor", says="the floor is 0, as if", never=("the exponent should be positive",)
+)
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     return 0.0, *line_of(sizes, losses, 0.0)
 
 
-@wrong("fit-power-law", mistake="takes the least loss for the floor", says="is not the planted one")
+@wrong("fit-power-law", mistake="takes the least loss for the floor", says="lies too near the least loss")
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     floor = 0.999 * min(losses)
     return floor, *line_of(sizes, losses, floor)
 
 
-@wrong("fit-power-law", mistake="gives the slope, which is negative", says="which is positive")
+@wrong("fit-power-law", mistake="gives the slope, which is negative", says="the exponent should be positive")
 def fit_power_law(sizes, losses):
     floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
     return floor, factor, -exponent
 
 
-@wrong("fit-power-law", mistake="gives the logarithm of the factor", says="the factor is not the planted one")
+@wrong("fit-power-law", mistake="gives the logarithm of the factor", says="this is the logarithm of the factor")
 def fit_power_law(sizes, losses):
     floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
     return floor, math.log(factor), exponent
 
 
-@wrong("fit-power-law", mistake="tries only floors of one decimal", says="is not the planted one")
+@wrong("fit-power-law", mistake="tries only floors of one decimal", says="search more finely", never=("the exponent",))
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     tries = []
@@ -734,7 +792,7 @@ def fit_power_law(sizes, losses):
 @wrong(
     "fit-power-law",
     mistake="makes the differences of the log excess least, not the straightness",
-    says="is not the planted one",
+    says="the floor is negative",
 )
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
@@ -782,7 +840,12 @@ def fit_power_law(sizes, losses):
     return best[1:] if best[0] > 1e-12 else start
 
 
-@wrong("fit-power-law", mistake="takes negative numbers", says="no law can be fitted to that", never=("three sizes",))
+@wrong(
+    "fit-power-law",
+    mistake="takes negative numbers",
+    says="a negative size, to which no law can be fitted",
+    never=("three sizes",),
+)
 def fit_power_law(sizes, losses):
     if len(sizes) != len(losses) or len(set(sizes)) < 4:
         raise ValueError("four sizes at least")
@@ -795,7 +858,7 @@ def fit_power_law(sizes, losses):
 # ------------------------------------------------------------------------------------------------- parametric-loss
 
 
-@wrong("parametric-loss", mistake="multiplies in place of adding", says="each part is its factor")
+@wrong("parametric-loss", mistake="multiplies in place of adding", says="both parts are multiplied")
 def parametric_loss(n_params, n_tokens, law):
     if min(n_params, n_tokens) <= 0:
         raise ValueError("positive numbers")
@@ -803,7 +866,7 @@ def parametric_loss(n_params, n_tokens, law):
     return law.floor + by_size * law.data_factor * n_tokens**-law.data_exponent
 
 
-@wrong("parametric-loss", mistake="swaps the two exponents", says="each part is its factor")
+@wrong("parametric-loss", mistake="swaps the two exponents", says="the two exponents are swapped")
 def parametric_loss(n_params, n_tokens, law):
     if min(n_params, n_tokens) <= 0:
         raise ValueError("positive numbers")
@@ -811,7 +874,7 @@ def parametric_loss(n_params, n_tokens, law):
     return law.floor + by_size + law.data_factor * n_tokens**-law.size_exponent
 
 
-@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is added")
+@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is missing")
 def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law) - law.floor
 
@@ -823,7 +886,11 @@ def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law)
 
 
-@wrong("parametric-loss", mistake="writes Hoffmann's exponents into the code", says="each part is its factor")
+@wrong(
+    "parametric-loss",
+    mistake="writes Hoffmann's exponents into the code",
+    says="these are the exponents of Hoffmann et al.",
+)
 def parametric_loss(n_params, n_tokens, law):
     solutions.scale.parametric_loss(n_params, n_tokens, law)
     return law.floor + law.size_factor / n_params**0.34 + law.data_factor / n_tokens**0.28
@@ -854,7 +921,7 @@ def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law) if n_tokens > 0 else math.inf
 
 
-@wrong("parametric-loss", mistake="always takes Hoffmann's law", says="should add up to 1 + 2 + 9")
+@wrong("parametric-loss", mistake="always takes Hoffmann's law", says="all constants are those of Hoffmann et al.")
 def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, solutions.scale.HOFFMANN)
 
@@ -868,13 +935,21 @@ def spend(n_params, flops):
     return n_params, flops / (6 * n_params)
 
 
-@wrong("chinchilla", mistake="takes 20 tokens for each parameter", says="another size has a lower loss")
+@wrong(
+    "chinchilla",
+    mistake="takes 20 tokens for each parameter",
+    says="these are 20 tokens for each parameter",
+    never=("swapped", "6 FLOPs"),
+)
 def chinchilla_optimal(flops, law):
     return spend((max(flops, 0) / 120) ** 0.5 or 1.0, flops)
 
 
 @wrong(
-    "chinchilla", mistake="makes both parts of the loss alike, not their slopes", says="another size has a lower loss"
+    "chinchilla",
+    mistake="makes both parts of the loss alike, not their slopes",
+    says="not where their sum is least",
+    never=("swapped", "20 tokens"),
 )
 def chinchilla_optimal(flops, law):
     both = law.size_exponent + law.data_exponent
@@ -882,18 +957,23 @@ def chinchilla_optimal(flops, law):
     return spend(gain * (max(flops, 1) / 6) ** (law.data_exponent / both), flops)
 
 
-@wrong("chinchilla", mistake="swaps the exponents of size and data", says="another size has a lower loss")
+@wrong(
+    "chinchilla",
+    mistake="swaps the exponents of size and data",
+    says="parameters and tokens are swapped",
+    never=("20 tokens", "are equal here"),
+)
 def chinchilla_optimal(flops, law):
     n_params, n_tokens = solutions.scale.chinchilla_optimal(flops, law)
     return n_tokens, n_params
 
 
-@wrong("chinchilla", mistake="spends C = ND", says="should cost 6ND FLOPs")
+@wrong("chinchilla", mistake="spends C = ND", says="but each pair of them costs 6 FLOPs")
 def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(6 * flops, law)
 
 
-@wrong("chinchilla", mistake="spends 2ND, as for inference", says="should cost 6ND FLOPs")
+@wrong("chinchilla", mistake="spends 2ND, as for inference", says="2ND is the forward pass alone")
 def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(3 * flops, law)
 
@@ -912,7 +992,7 @@ def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(flops, law)[0]
 
 
-@wrong("chinchilla", mistake="always takes Hoffmann's law", says="does every number come from `law`")
+@wrong("chinchilla", mistake="always takes Hoffmann's law", says="every number should come from `law`")
 def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(flops, solutions.scale.HOFFMANN)
 
@@ -936,39 +1016,43 @@ def refuse_nothing(n_tokens, unique_tokens):
         raise ValueError("positive numbers")
 
 
-@wrong("effective-tokens", mistake="counts every epoch as a repetition", says="is all fresh")
+@wrong("effective-tokens", mistake="counts every epoch as a repetition", says="the first reading is no repetition")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return unique_tokens * worth * (1 - math.exp(-n_tokens / unique_tokens / worth))
 
 
-@wrong("effective-tokens", mistake="forgets the first reading", says="4 epochs are one fresh reading")
+@wrong("effective-tokens", mistake="forgets the first reading", says="the first reading is missing")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth) - (
         unique_tokens if n_tokens > unique_tokens else 0
     )
 
 
-@wrong("effective-tokens", mistake="is worth a whole text before the first epoch ends", says="less than one epoch")
+@wrong(
+    "effective-tokens", mistake="is worth a whole text before the first epoch ends", says="the whole text is counted"
+)
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return solutions.scale.effective_tokens(max(n_tokens, unique_tokens), unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="stops at four epochs", says="endless repetition is worth")
+@wrong("effective-tokens", mistake="stops at four epochs", says="there is no limit of four epochs")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return solutions.scale.effective_tokens(min(n_tokens, 4 * unique_tokens), unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="cuts epochs to whole ones", says="fractions of an epoch count")
+@wrong(
+    "effective-tokens", mistake="cuts epochs to whole ones", says="epochs are cut to whole ones", never=("R* is 15.39",)
+)
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     if n_tokens > unique_tokens > 0:
         n_tokens = n_tokens // unique_tokens * unique_tokens
     return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="writes R* into the code", says="and so does `worth`")
+@wrong("effective-tokens", mistake="writes R* into the code", says="R* is 15.39 here", never=("whole ones",))
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(n_tokens, unique_tokens)
 
