@@ -193,26 +193,47 @@ def size_at(width, n_layer, n_head, vocab_size, context, among=""):
     return sum(counted(GPTConfig(vocab_size, context, width, n_head, n_layer), among).values())
 
 
+FORGOTTEN = {
+    "all embeddings": ["embedding"],
+    "the token embedding": ["token_embedding"],
+    "biases and norms": ["bias", "norm.weight"],
+    "the position embedding": ["position_embedding"],
+}
+
+
+def why_too_wide(width, n_params, *shape):
+    """What explains a width that is too large, with figures."""
+    below, above = width - shape[1], width + shape[1]
+    figures = f"width {width} makes {size_at(width, *shape):,} parameters, not {n_params:,} or fewer"
+    for part, names in FORGOTTEN.items():
+        here, there = (
+            size_at(w, *shape) - sum(size_at(w, *shape, among=name) for name in names) for w in (width, above)
+        )
+        if here <= n_params < there:
+            return f"{figures}; it would be right without {part}, but every part counts"
+    if below == 0 or size_at(below, *shape) <= n_params:
+        return f"{figures}; the next multiple of the heads below would fit, so round down"
+    return f"{figures}; every part of the model counts"
+
+
+def why_too_narrow(width, n_params, *shape):
+    """What explains a width that is too small, with figures."""
+    above = width + shape[1]
+    size = size_at(above, *shape)
+    figures = f"width {above} makes {size:,} parameters, and {n_params:,} are allowed"
+    if size + size_at(above, *shape, among="token_embedding") > n_params:
+        return f"{figures}; is the token embedding counted twice? The unembedding is tied to it"
+    return figures
+
+
 def check_width(n_params, *shape):
     """Assert that the width is a multiple of the heads, fits, and that the next one would not."""
     width, n_head = width_of_size(n_params, *shape), shape[1]
     assert isinstance(width, int), f"the width should be a whole number (int), but it is {called(width)}"
     assert width > 0 and width % n_head == 0, f"the width must be a multiple of the {n_head} heads, not {width}"
     size, larger = size_at(width, *shape), size_at(width + n_head, *shape)
-    figures = f"width {width} makes {size:,} parameters, and {n_params:,} are allowed"
-    if size > n_params:
-        matrices = size_at(width, *shape, among="weight") - size_at(width, *shape, among="norm.weight")
-        assert matrices > n_params, f"{figures}: it would fit without biases and norms, but these count too"
-        rounding = width == n_head or size_at(width - n_head, *shape) <= n_params
-        assert not rounding, f"{figures}: the next multiple of the heads below would fit, so round down"
-        blocks = size_at(width, *shape, among="blocks")
-        assert blocks > n_params, f"{figures}: the blocks alone would fit, but the embeddings count too"
-        raise AssertionError(f"{figures}: count every part of the model")
-    if larger <= n_params:
-        figures += f"; width {width + n_head} would make {larger:,}, which still fits"
-        untied = larger + size_at(width + n_head, *shape, among="token_embedding")
-        assert untied <= n_params, f"{figures}: is the token embedding counted twice? The unembedding is tied to it"
-        raise AssertionError(f"{figures}: this is not the largest width")
+    assert size <= n_params, f"the width makes a larger model than is allowed: {why_too_wide(width, n_params, *shape)}"
+    assert larger > n_params, f"the next larger width would fit as well: {why_too_narrow(width, n_params, *shape)}"
 
 
 def check_width_at_the_edge(width, *shape):
@@ -228,9 +249,9 @@ def check_width_at_the_edge(width, *shape):
 
 
 def test_width_of_size_fits():
-    check_width(99_000, 1, 4, 256, 32)
-    for n_layer in (1, 2, 4, 8):
-        check_width(100_000, n_layer, 4, 256, 32)
+    # From one to the next another mistake gives another width.
+    for n_params, n_layer in ((98_400, 1), (99_000, 1), (100_000, 1), (100_000, 2), (100_000, 4), (100_000, 8)):
+        check_width(n_params, n_layer, 4, 256, 32)
     check_width(300_000, 3, 7, 101, 50)
 
 

@@ -84,6 +84,14 @@ def count_params(config):
     return {part: size for part, size in solutions.scale.count_params(config).items() if part != "norm"}
 
 
+@wrong(
+    "count-params", mistake="gives queries, keys and values no bias", says="each a matrix and a bias, in every block"
+)
+def count_params(config):
+    d = config.d_model
+    return parts_of(config, attention=config.n_layer * (4 * d * d + d))
+
+
 # --------------------------------------------------------------------------------------------------- width-of-size
 
 
@@ -103,7 +111,7 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     "width-of-size",
     mistake="rounds to the nearest multiple, up too",
     says="so round down",
-    never=("embeddings", "biases"),
+    never=("without all embeddings", "biases"),
 )
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
@@ -113,7 +121,7 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
 @wrong(
     "width-of-size",
     mistake="uses N = 12 L d^2 and forgets the embeddings",
-    says="but the embeddings count too",
+    says="without all embeddings",
     never=("round down", "biases"),
 )
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
@@ -164,7 +172,7 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
 @wrong(
     "width-of-size",
     mistake="forgets biases and norms",
-    says="it would fit without biases and norms",
+    says="without biases and norms",
     never=("round down", "embeddings"),
 )
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
@@ -177,6 +185,17 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
 @wrong("width-of-size", mistake="returns a float", says="a whole number (int), but it is the float")
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return float(solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context))
+
+
+@wrong(
+    "width-of-size",
+    mistake="forgets the position embedding",
+    says="without the position embedding",
+    never=("round down",),
+)
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    return solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, 0)
 
 
 # ------------------------------------------------------------------------------------------------- flops-per-token
@@ -265,6 +284,11 @@ def flops_per_token(config, n):
     checked(config, n)
     two = GPTConfig(config.vocab_size, config.context, config.d_model, config.n_head, 2)
     return solutions.scale.flops_per_token(two, n)
+
+
+@wrong("flops-per-token", mistake="forgets attention's projection", says="not what torch counts for a token")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model**2
 
 
 # -------------------------------------------------------------------------------------------------- training-flops
@@ -414,6 +438,15 @@ def training_memory(config, batch_size):
     return parts
 
 
+@wrong(
+    "training-memory",
+    mistake="takes qkv's input for the norm's, which is kept already",
+    says="one width a token is missing in each block",
+)
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.n_layer * config.d_model)
+
+
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
@@ -475,6 +508,14 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     if n < 1:
         raise ValueError("an empty cache")
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+
+
+@wrong(
+    "kv-cache", mistake="counts the token that is being written, too", says="not as many numbers as transformers keeps"
+)
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+    return 2 * config.n_layer * config.d_model * (n + 1) * batch_size * bytes_per_number
 
 
 # -------------------------------------------------------------------------------------------- arithmetic-intensity
@@ -643,6 +684,13 @@ def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return batch_size / max((weights + cache / batch_size) / bandwidth, work / peak)
 
 
+@wrong("decoding-rate", mistake="takes 2 FLOPs for each parameter", says="each token costs its FLOPs")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    work = 2 * batch_size * sum(solutions.scale.count_params(config).values())
+    return batch_size / max((weights + cache) / bandwidth, work / peak)
+
+
 # -------------------------------------------------------------------------------------------------- markov-entropy
 
 
@@ -729,6 +777,16 @@ def markov_entropy(transitions):
     if abs(transitions.sum().item() / len(transitions) - 1) > 2e-5 + 2e-5:
         raise ValueError("rows must sum to 1")
     return solutions.scale.markov_entropy(transitions / transitions.sum(1, keepdim=True))
+
+
+@wrong(
+    "markov-entropy", mistake="does not divide the eigenvector by its sum", says="a fair die of three sides has ln 3"
+)
+def markov_entropy(transitions):
+    p = valid(transitions)
+    values, vectors = torch.linalg.eig(p.T)
+    shares = vectors[:, (values - 1).abs().argmin()].real.abs()
+    return (shares @ torch.special.entr(p).sum(1)).item()
 
 
 # -------------------------------------------------------------------------------------------------- fit-power-law
@@ -853,6 +911,14 @@ def fit_power_law(sizes, losses):
         return solutions.scale.fit_power_law(sizes, losses)
     except ValueError:
         return math.nan, math.nan, math.nan
+
+
+@wrong(
+    "fit-power-law", mistake="fits with logarithms to base 10 and takes exp of the height", says="but not the factor"
+)
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return floor, math.exp(math.log10(factor)), exponent
 
 
 # ------------------------------------------------------------------------------------------------- parametric-loss
@@ -1008,6 +1074,15 @@ def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(flops, law) if flops > 0 else (0.0, 0.0)
 
 
+@wrong(
+    "chinchilla", mistake="inverts the ratio of the two slopes", says="another size has a lower loss for the same FLOPs"
+)
+def chinchilla_optimal(flops, law):
+    both = law.size_exponent + law.data_exponent
+    gain = (law.data_exponent * law.data_factor / (law.size_exponent * law.size_factor)) ** (1 / both)
+    return spend(gain * (max(flops, 0) / 6) ** (law.data_exponent / both) or 1.0, flops)
+
+
 # ------------------------------------------------------------------------------------------------ effective-tokens
 
 
@@ -1079,3 +1154,14 @@ def effective_tokens(n_tokens, unique_tokens, worth=15.39):
 @wrong("effective-tokens", mistake="takes a negative number of tokens", says="a negative number of tokens read")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(max(n_tokens, 0), unique_tokens, worth)
+
+
+@wrong(
+    "effective-tokens",
+    mistake="takes R* for the repetitions after which half is left",
+    says="4 epochs are one fresh reading and 3 repetitions",
+)
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    repetitions = max(n_tokens / unique_tokens - 1, 0)
+    return min(n_tokens, unique_tokens) + unique_tokens * worth * (1 - 2 ** (-repetitions / worth))
