@@ -182,11 +182,6 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return max(width, n_head)
 
 
-@wrong("width-of-size", mistake="returns a float", says="a whole number (int), but it is the float")
-def width_of_size(n_params, n_layer, n_head, vocab_size, context):
-    return float(solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context))
-
-
 @wrong(
     "width-of-size",
     mistake="forgets the position embedding",
