@@ -388,11 +388,6 @@ def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, 4)
 
 
-@wrong("training-memory", mistake="adds everything up", says="should be a dict of the parts")
-def training_memory(config, batch_size):
-    return sum(solutions.scale.training_memory(config, batch_size).values())
-
-
 @wrong("training-memory", mistake="takes SGD with momentum", says="one running mean is counted")
 def training_memory(config, batch_size):
     parts = solutions.scale.training_memory(config, batch_size)
@@ -498,13 +493,6 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size)
 
 
-@wrong("kv-cache", mistake="refuses an empty cache", says="an empty cache")
-def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
-    if n < 1:
-        raise ValueError("an empty cache")
-    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
-
-
 @wrong(
     "kv-cache", mistake="counts the token that is being written, too", says="not as many numbers as transformers keeps"
 )
@@ -577,16 +565,6 @@ def roofline(intensity, peak, bandwidth):
 @wrong("roofline", mistake="swaps peak and bandwidth", says="peak and bandwidth are swapped")
 def roofline(intensity, peak, bandwidth):
     return solutions.scale.roofline(intensity, bandwidth, peak)
-
-
-@wrong("roofline", mistake="returns a list", says="should be a tensor, but it is a list")
-def roofline(intensity, peak, bandwidth):
-    return solutions.scale.roofline(intensity, peak, bandwidth).tolist()
-
-
-@wrong("roofline", mistake="takes one row only", says="only one element", never=("memory decides",))
-def roofline(intensity, peak, bandwidth):
-    return torch.tensor([min(peak, bandwidth * float(i)) for i in intensity])
 
 
 @wrong("roofline", mistake="flattens", says="another shape", never=("memory decides",))
