@@ -20,7 +20,7 @@ class LayerNorm(solutions.gpt.LayerNorm):
         return (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True) + self.eps) * self.weight + self.bias
 
 
-@wrong("layer-norm", mistake="adds eps outside the root", says="weight should multiply the normalised vector and bias be")
+@wrong("layer-norm", mistake="adds eps outside the root", says="under the square root")
 class LayerNorm(solutions.gpt.LayerNorm):
     def forward(self, x):
         deviation = x.std(-1, correction=0, keepdim=True)
@@ -436,7 +436,7 @@ class GPT(solutions.gpt.GPT):
         return super().forward(ids[:, : self.config.context])
 
 
-@wrong("gpt", mistake="detaches the residual stream between blocks", says="after 100 steps it finds the repeated token in 50% of places")
+@wrong("gpt", mistake="detaches the residual stream between blocks", says="gradients do not reach")
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         x = self.embed(ids)
@@ -481,7 +481,7 @@ def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
 
 
-@wrong("next-token-loss", mistake="scores only the last token", says="your loss is not the one transformers computes (the largest")
+@wrong("next-token-loss", mistake="scores only the last token", says="every text and every token")
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits[:, -2], ids[:, -1])
 
@@ -538,7 +538,7 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     return ids
 
 
-@wrong("generate", mistake="reads the first `context` tokens of a long text", says="at temperature 0, token 9 should be the likeliest one after")
+@wrong("generate", mistake="reads the first `context` tokens of a long text", says="only the last `context` tokens")
 def generate(model, ids, n_tokens, temperature=1.0, seed=0):
     if temperature:
         return solutions.gpt.generate(model, ids, n_tokens, temperature, seed)
