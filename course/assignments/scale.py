@@ -17,13 +17,15 @@
 
 # %% given="setup"
 import math
+from collections import Counter
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from labkit.testing.checks import check_number, check_refused
 from labkit.testing.answers import fresh_seed
+from labkit.testing.checks import called, check_equal, check_number, check_refused, check_tensor
 from labkit.testing.oracles import library_cache_bytes, library_gpt2
 from labkit.predictions import compare_prediction
 from solutions.gpt import GPT, GPTConfig, next_token_loss
@@ -42,12 +44,14 @@ def some_config(seed, n_head=3):
     )
 
 
-def described(config):
-    """The sizes of a config in a line, for messages."""
-    return (
-        f"vocabulary {config.vocab_size}, context {config.context}, width {config.d_model}, "
-        f"{config.n_head} heads, {config.n_layer} layers"
-    )
+SMALL = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
+OTHER = GPTConfig(vocab_size=29, context=7, d_model=20, n_head=5, n_layer=3)
+
+
+def check_parts(got, parts):
+    """Assert that `got` is a dict with a number for each of these parts."""
+    assert isinstance(got, dict), f"the result should be a dict of the parts, but it is {called(got)}"
+    check_equal(set(got), set(parts), "the keys should be those that the task names")
 
 
 # %% [markdown]
@@ -78,34 +82,78 @@ from solutions.scale import count_params
 
 
 # %% test="count-params" points=2
-def counted(config):
-    """Parameters of our GPT by part, counted on a model without memory."""
+def counted(config, among=""):
+    """Parameters of our GPT by part, on a model without memory: all of them, or those with `among` in their names."""
     with torch.device("meta"):
         model = GPT(config)
     found = {"token_embedding": 0, "position_embedding": 0, "attention": 0, "mlp": 0, "norm": 0}
     for name, parameter in model.named_parameters():
         part = "norm" if "norm" in name else next(part for part in found if part in name)
-        found[part] += parameter.numel()
+        found[part] += parameter.numel() * (among in name)
     return found
 
 
-def test_count_params_of_a_small_model():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
+def check_counts(config):
+    """Assert that each part is counted as it is in the model."""
     got, want = count_params(config), counted(config)
-    assert set(got) == set(want), f"the keys should be {sorted(want)}, not {sorted(got)}"
+    weights, blocks, block = (counted(config, among) for among in ("weight", "blocks", "blocks.0."))
+    check_parts(got, want)
     check_number(
         got["token_embedding"],
         want["token_embedding"],
-        "a vector of the width for each token; no unembedding of its own",
+        "the token embedding is a vector of the width for each token",
+        mistakes={
+            "the unembedding is tied: it is the token embedding used again, with no weights of its own": (
+                2 * want["token_embedding"]
+            )
+        },
+    )
+    hint = "the position embedding is a vector of the width for each position of the context"
+    check_number(got["position_embedding"], want["position_embedding"], hint)
+    check_number(
+        got["attention"],
+        want["attention"],
+        "attention has queries, keys, values and the projection, each a matrix and a bias, in every block",
+        mistakes={
+            "the biases of attention are missing: each of its linear layers has one": weights["attention"],
+            "this is the attention of one block: add up all blocks": block["attention"],
+            "attention's queries, keys and values are counted, but not its projection": counted(config, "qkv")[
+                "attention"
+            ],
+            "attention's heads share the width: more heads do not add parameters": (config.n_head * want["attention"]),
+        },
     )
     check_number(
-        got["position_embedding"], want["position_embedding"], "a vector of the width for each position of the context"
+        got["mlp"],
+        want["mlp"],
+        "the MLP goes up to four times the width and down again, each a matrix and a bias, in every block",
+        mistakes={
+            "the biases of the MLP are missing: both of its linear layers have one": weights["mlp"],
+            "this is the MLP of one block: add up all blocks": block["mlp"],
+            "the MLP also goes down again: this is only the way up": counted(config, "up")["mlp"],
+        },
     )
     check_number(
-        got["attention"], want["attention"], "attention: queries, keys, values and the projection, each with its bias"
+        got["norm"],
+        want["norm"],
+        "there are two norms in each block and one at the end, each with weight and bias",
+        mistakes={
+            "the norm at the end is missing": blocks["norm"],
+            "each norm has a bias as well as a weight": weights["norm"],
+            "a block has two norms, and one is counted": want["norm"] - blocks["norm"] // 2,
+        },
     )
-    check_number(got["mlp"], want["mlp"], "the MLP: up to four times the width and down again, each with its bias")
-    check_number(got["norm"], want["norm"], "two norms a block and one at the end, each with weight and bias")
+
+
+def test_count_params_of_a_small_model():
+    check_counts(SMALL)
+
+
+def test_count_params_at_other_sizes():
+    got, want = count_params(OTHER), counted(OTHER)
+    for part in want:
+        hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+        check_number(got.get(part), want[part], f"{part}: {hint}")
 
 
 def test_count_params_of_gpt3():
@@ -119,11 +167,7 @@ def test_count_params_of_gpt3():
 def test_count_params_any_sizes_hidden():
     seed = fresh_seed()
     for n_head in (1, 3, 5):
-        config = some_config(seed + n_head, n_head)
-        got, want = count_params(config), counted(config)
-        for part in want:
-            hint = f"wrong for {part} at other sizes: if the tests you see pass, does a size stand in your code as a number?"
-            check_number(got.get(part), want[part], hint)
+        check_counts(some_config(seed + n_head, n_head))
 
 
 # %% [markdown]
@@ -144,37 +188,81 @@ from solutions.scale import width_of_size
 
 
 # %% test="width-of-size" points=2
-def size_at(width, n_layer, n_head, vocab_size, context):
+def size_at(width, n_layer, n_head, vocab_size, context, among=""):
     """Parameters at a width."""
-    return sum(counted(GPTConfig(vocab_size, context, width, n_head, n_layer)).values())
+    return sum(counted(GPTConfig(vocab_size, context, width, n_head, n_layer), among).values())
+
+
+FORGOTTEN = {
+    "all embeddings": ["embedding"],
+    "the token embedding": ["token_embedding"],
+    "biases and norms": ["bias", "norm.weight"],
+    "the position embedding": ["position_embedding"],
+}
+
+
+def why_too_wide(width, n_params, *shape):
+    """What explains a width that is too large, with figures."""
+    below, above = width - shape[1], width + shape[1]
+    figures = f"width {width} makes {size_at(width, *shape):,} parameters, not {n_params:,} or fewer"
+    for part, names in FORGOTTEN.items():
+        here, there = (
+            size_at(w, *shape) - sum(size_at(w, *shape, among=name) for name in names) for w in (width, above)
+        )
+        if here <= n_params < there:
+            return f"{figures}; it would be right without {part}, but every part counts"
+    if below == 0 or size_at(below, *shape) <= n_params:
+        return f"{figures}; the next multiple of the heads below would fit, so round down"
+    return f"{figures}; every part of the model counts"
+
+
+def why_too_narrow(width, n_params, *shape):
+    """What explains a width that is too small, with figures."""
+    above = width + shape[1]
+    size = size_at(above, *shape)
+    figures = f"width {above} makes {size:,} parameters, and {n_params:,} are allowed"
+    if size + size_at(above, *shape, among="token_embedding") > n_params:
+        return f"{figures}; is the token embedding counted twice? The unembedding is tied to it"
+    return figures
 
 
 def check_width(n_params, *shape):
     """Assert that the width is a multiple of the heads, fits, and that the next one would not."""
-    width = width_of_size(n_params, *shape)
-    assert isinstance(width, int), f"the width should be a whole number (int), but it is {type(width).__name__}"
-    assert width > 0 and width % shape[1] == 0, f"the width must be a multiple of the {shape[1]} heads, not {width}"
-    size = size_at(width, *shape)
-    assert size <= n_params, (
-        f"width {width} makes {size:,} parameters, more than the {n_params:,} that are allowed: "
-        "round down, and count every part of the model"
-    )
-    larger = size_at(width + shape[1], *shape)
-    assert larger > n_params, (
-        f"width {width} is not the largest multiple of the heads that keeps within the number of parameters: "
-        f"with {width + shape[1]} they would be {larger:,}, which is still allowed"
-    )
+    width, n_head = width_of_size(n_params, *shape), shape[1]
+    assert isinstance(width, int), f"the width should be a whole number (int), but it is {called(width)}"
+    assert width > 0 and width % n_head == 0, f"the width must be a multiple of the {n_head} heads, not {width}"
+    size, larger = size_at(width, *shape), size_at(width + n_head, *shape)
+    assert size <= n_params, f"the width makes a larger model than is allowed: {why_too_wide(width, n_params, *shape)}"
+    assert larger > n_params, f"the next larger width would fit as well: {why_too_narrow(width, n_params, *shape)}"
+
+
+def check_width_at_the_edge(width, *shape):
+    """Assert that a size that fits exactly is used, and that with one parameter fewer the width is the next below."""
+    n_params, n_head = size_at(width, *shape), shape[1]
+    hint = "a width whose size is exactly the number allowed fits, and should be used"
+    check_number(width_of_size(n_params, *shape), width, hint)
+    if width > n_head:
+        hint = "a width that needs one parameter more than is allowed does not fit"
+        lost = "the width needs one parameter more than is allowed: a root in floating point loses that last digit"
+        mistakes = {lost: width} if n_params > 2**53 else {}
+        check_number(width_of_size(n_params - 1, *shape), width - n_head, hint, mistakes=mistakes)
 
 
 def test_width_of_size_fits():
-    for n_layer in (1, 2, 4, 8):
-        check_width(100_000, n_layer, 4, 256, 32)
+    # From one to the next another mistake gives another width.
+    for n_params, n_layer in ((98_400, 1), (99_000, 1), (100_000, 1), (100_000, 2), (100_000, 4), (100_000, 8)):
+        check_width(n_params, n_layer, 4, 256, 32)
+    check_width(300_000, 3, 7, 101, 50)
 
 
 def test_width_of_size_takes_what_fits_exactly():
-    for width, shape in ((28, (2, 4, 256, 32)), (4, (2, 4, 256, 32)), (12288, (96, 96, 50257, 2048))):
-        got = width_of_size(size_at(width, *shape), *shape)
-        check_number(got, width, "a size that fits exactly should be used, not refused or undercut")
+    check_width_at_the_edge(28, 2, 4, 256, 32)
+    check_width_at_the_edge(4, 2, 4, 256, 32)
+
+
+def test_width_of_size_is_exact_however_large():
+    check_width_at_the_edge(12288, 96, 96, 50257, 2048)
+    check_width_at_the_edge(40_000_000, 2, 4, 256, 32)
 
 
 def test_width_of_size_refuses_too_little():
@@ -187,23 +275,16 @@ def test_width_of_size_refuses_too_little():
 # %% test="width-of-size-any" of="width-of-size" points=1
 def test_width_of_size_at_the_edge_hidden():
     seed = fresh_seed()
-    n_layer, n_head, vocab_size, context = 1 + seed % 6, 2 + seed % 4, 1000 + seed % 90, 8 + seed % 60
-    for width in (7 * n_head, 1000 * n_head, n_head):
-        exactly = size_at(width, n_layer, n_head, vocab_size, context)
-        got = width_of_size(exactly, n_layer, n_head, vocab_size, context)
-        check_number(got, width, "a size that fits exactly should be used, not refused or undercut")
-    too_few = size_at(n_head, n_layer, n_head, vocab_size, context) - 1
+    n_head = 2 + seed % 4
+    shape = (1 + seed % 6, n_head, 1000 + seed % 90, 8 + seed % 60)
+    for width in (7 * n_head, 1000 * n_head, n_head, (5_000_000 + seed % 1000) * n_head):
+        check_width_at_the_edge(width, *shape)
     hint = "one parameter fewer than the narrowest model needs"
-    check_refused(hint, width_of_size, too_few, n_layer, n_head, vocab_size, context)
+    check_refused(hint, width_of_size, size_at(n_head, *shape) - 1, *shape)
 
 
 def test_width_of_size_of_a_large_model_hidden():
-    n_params, shape = 175_000_000_000 + fresh_seed() % 1000, (96, 96, 50257, 2048)
-    width = width_of_size(n_params, *shape)
-    assert width % 96 == 0 and size_at(width, *shape) <= n_params < size_at(width + 96, *shape), (
-        f"width {width} is not the largest for {n_params:,} parameters: "
-        "if the tests you see pass, is every part counted, and is no digit lost in a root?"
-    )
+    check_width(175_000_000_000 + fresh_seed() % 1000, 96, 96, 50257, 2048)
 
 
 # %% [markdown]
@@ -234,29 +315,63 @@ def measured_flops(config, n, batch_size=2, backward=False):
     return counter.get_total_flops()
 
 
+def token_flops(config, n):
+    """The same for one text, divided by its tokens."""
+    return measured_flops(config, n, batch_size=1) / n
+
+
+def check_flops(config, n):
+    """Assert that a token costs what torch counts."""
+    want = token_flops(config, n)
+    unembedding = token_flops(replace(config, vocab_size=2 * config.vocab_size), n) - want
+    in_attention = n * (token_flops(config, config.context) - token_flops(config, 1)) / (config.context - 1)
+    check_number(
+        flops_per_token(config, n),
+        want,
+        "not what torch counts for a token: six matrices a block, attention's own two products, and the unembedding",
+        mistakes={
+            "this is half of what torch counts: a multiplication and an addition are two FLOPs": want / 2,
+            "this is the work for the whole text: divide it by the number of tokens": want * n,
+            "this is the work of one block: add up all blocks": token_flops(replace(config, n_layer=1), n),
+            "this is 2 FLOPs for each parameter, but embeddings are looked up, and attention's own two products have no "
+            "parameters": 2 * sum(counted(config).values()),
+            "attention's own two products are missing: queries with keys, and weights with values": want - in_attention,
+            "half the work of attention's own products is missing: both count, and masked pairs too": (
+                want - in_attention / 2
+            ),
+            "attention's own products are counted too often: the heads share the width": (
+                want + (config.n_head - 1) * in_attention
+            ),
+            "the unembedding is missing: it is a product of matrices as well": want - unembedding,
+            "the unembedding is counted for one token of the text: every position has its logits": (
+                want - unembedding + unembedding / n
+            ),
+        },
+    )
+
+
 def test_flops_per_token_as_torch_counts():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    got = flops_per_token(config, 11)
-    half = 2 * got * 11 * 2 == measured_flops(config, 11)
-    assert not half, "this is half of what torch counts: a multiplication and an addition are two FLOPs"
-    hint = "not what torch counts for a token: six matrices a block, the unembedding, and both products of attention"
-    check_number(got * 11 * 2, measured_flops(config, 11), hint)
+    check_flops(SMALL, 11)
 
 
-def test_flops_per_token_grows_with_the_text():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    more = flops_per_token(config, 11) - flops_per_token(config, 4)
-    hint = "with 7 tokens more in view, only attention's two products grow, by 4 FLOPs a number of the width and token"
-    check_number(more, 7 * 4 * 12 * 2, hint)
+def test_flops_per_token_of_a_short_text():
+    check_number(
+        flops_per_token(SMALL, 4),
+        token_flops(SMALL, 4),
+        "right for a full context, wrong for 4 tokens: attention's own products grow with the text, and nothing else",
+        mistakes={"a query meets the keys of the text, here 4, and not the whole context": token_flops(SMALL, 11)},
+    )
+
+
+def test_flops_per_token_at_other_sizes():
+    hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+    check_number(flops_per_token(OTHER, 7), token_flops(OTHER, 7), hint)
 
 
 def test_flops_per_token_refuses_what_does_not_fit():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    one, full = flops_per_token(config, 1), flops_per_token(config, 11)
-    check_number(2 * one, measured_flops(config, 1), "a text may be as short as one token: not what torch counts")
-    check_number(22 * full, measured_flops(config, 11), "a text may be as long as the context: not what torch counts")
-    for n in (12, 0):
-        check_refused(f"{n} tokens cannot be read at once in a context of 11", flops_per_token, config, n)
+    check_number(flops_per_token(SMALL, 1), token_flops(SMALL, 1), "a text may be as short as one token")
+    check_refused("12 tokens do not fit in a context of 11", flops_per_token, SMALL, 12)
+    check_refused("a text without tokens cannot be read", flops_per_token, SMALL, 0)
 
 
 # %% test="flops-per-token-any" of="flops-per-token" points=1
@@ -264,13 +379,8 @@ def test_flops_per_token_any_sizes_hidden():
     seed = fresh_seed()
     for n_head in (1, 3):
         config = some_config(seed + n_head, n_head)
-        for n in (1, config.context - 2, config.context):
-            got = flops_per_token(config, n)
-            hint = (
-                f"wrong for {n} tokens with {n_head} heads: "
-                "if the tests you see pass, does a size stand in your code as a number?"
-            )
-            check_number(got * n * 2, measured_flops(config, n), hint)
+        for n in (config.context, config.context - 2, 1):
+            check_flops(config, n)
 
 
 def test_flops_per_token_refuses_a_long_text_hidden():
@@ -287,20 +397,44 @@ from solutions.scale import training_flops
 
 
 # %% test="training-flops" points=1
+def check_training_flops(config, batch_size):
+    """Assert that learning from a batch of full windows costs what torch counts."""
+    n_tokens = batch_size * config.context
+    want = measured_flops(config, config.context, batch_size, backward=True)
+    check_number(
+        training_flops(config, n_tokens),
+        want,
+        "forward and backward together, for every token with a full context, are not what torch counts",
+        mistakes={
+            "this is the forward pass alone: the backward pass computes two products for each of the forward pass": want
+            / 3,
+            "this is twice the forward pass, and should be three times: one forward and two backward": want * 2 / 3,
+            "this is 6 FLOPs for each parameter and token, which is only near what torch counts": (
+                6 * n_tokens * sum(counted(config).values())
+            ),
+            "this is the work for one token: it should be for all that are trained on": want / n_tokens,
+            "each token is counted as a text of its own, but in a full window it meets the whole context": (
+                3 * n_tokens * token_flops(config, 1)
+            ),
+        },
+    )
+
+
 def test_training_flops_as_torch_counts():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    want = measured_flops(config, 11, backward=True)
-    got = training_flops(config, 22)
-    check_number(got, want, "forward and backward together, for every token, are not what torch counts")
+    check_training_flops(SMALL, 2)
+
+
+def test_training_flops_at_other_sizes():
+    want = measured_flops(OTHER, 7, 5, backward=True)
+    hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+    check_number(training_flops(OTHER, 35), want, hint)
 
 
 # %% test="training-flops-any" of="training-flops" points=1
 def test_training_flops_any_sizes_hidden():
     config = some_config(fresh_seed())
     for batch_size in (1, 3):
-        want = measured_flops(config, config.context, batch_size, backward=True)
-        hint = "wrong at other sizes: windows are full, so every token is counted with the whole context"
-        check_number(training_flops(config, batch_size * config.context), want, hint)
+        check_training_flops(config, batch_size)
 
 
 # %% [markdown]
@@ -323,13 +457,29 @@ from solutions.scale import training_memory
 
 # %% test="training-memory" points=1
 def test_training_memory_of_the_weights():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    got, size = training_memory(config, 4), 4 * sum(counted(config).values())
-    parts = ["activations", "gradients", "optimizer", "weights"]
-    assert sorted(got) == parts, f"the keys should be {parts}, not {sorted(got)}"
-    check_number(got["weights"], size, "a float32 number has four bytes")
-    check_number(got["gradients"], size, "each weight has one gradient of the same kind")
-    check_number(got["optimizer"], 2 * size, "AdamW keeps two running means for each weight")
+    got, n_params = training_memory(SMALL, 5), sum(counted(SMALL).values())
+    check_parts(got, ["activations", "gradients", "optimizer", "weights"])
+    check_number(
+        got["weights"],
+        4 * n_params,
+        "the weights are all parameters, in float32",
+        mistakes={"these are numbers, not bytes: a float32 number has four bytes": n_params},
+    )
+    check_number(
+        got["gradients"],
+        4 * n_params,
+        "each weight has one gradient of the same kind",
+        mistakes={"the gradients of all texts are summed, so there is one for each weight": 5 * 4 * n_params},
+    )
+    check_number(
+        got["optimizer"],
+        8 * n_params,
+        "AdamW keeps two running means for each weight",
+        mistakes={
+            "the optimizer is counted as if it kept nothing, like plain SGD: AdamW keeps two running means": 0,
+            "one running mean is counted for each weight, and AdamW keeps two": 4 * n_params,
+        },
+    )
 
 
 # %% test="training-memory-activations" of="training-memory" points=2
@@ -357,48 +507,84 @@ def plain_loss(state, config, ids):
 
 
 def bytes_kept(config, batch_size):
-    """Bytes of floating-point numbers that PyTorch keeps for the backward pass, beside the weights."""
+    """Bytes of floating-point numbers that PyTorch keeps for the backward pass, beside the weights.
+
+    A `Counter` of bytes by how many numbers for each token a tensor has.
+    """
     state = {name: p.detach().requires_grad_() for name, p in GPT(config).named_parameters()}
     weights = {p.untyped_storage().data_ptr() for p in state.values()}
     kept = {}
 
     def keep(tensor):
-        if tensor.is_floating_point() and tensor.ndim > 0:
-            kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
+        if tensor.is_floating_point() and tensor.ndim > 0 and tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.data_ptr()] = tensor  # held, so that no address is used twice
         return tensor
 
     ids = torch.zeros(batch_size, config.context, dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = plain_loss(state, config, ids)
     del loss  # only what it took to get back from it was wanted
-    return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
-
-
-def test_training_memory_as_torch_keeps_it():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    got = training_memory(config, 4)["activations"]
-    hint = "not what torch keeps: go through the list, token by token, block by block; the last norm and the logits too"
-    check_number(got, bytes_kept(config, 4), hint)
+    found = Counter()
+    for tensor in kept.values():
+        found[tensor.numel() // ids.numel()] += tensor.nbytes
+    return found
 
 
 def test_training_memory_of_twice_the_batch():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    one, two = training_memory(config, 3), training_memory(config, 6)
+    one, two = training_memory(SMALL, 3), training_memory(SMALL, 6)
     check_number(two["activations"], 2 * one["activations"], "twice the batch should keep twice the activations")
     check_number(two["gradients"], one["gradients"], "the batch has no part in the gradients: they are summed over it")
+
+
+def test_training_memory_as_torch_keeps_it():
+    got, kept = training_memory(SMALL, 5)["activations"], bytes_kept(SMALL, 5)
+    want, number = kept.total(), 4 * 55  # one float32 number for each token of 5 texts of 11
+    pattern, wide, logits, pairs = kept[3 * 11], kept[48], kept[37], kept[1]
+    off = (got - want) / number
+    check_number(
+        got,
+        want,
+        f"{abs(off):.6g} numbers a token are {'missing' if off < 0 else 'too many'}, at width 12, 3 heads, context 11, "
+        "2 blocks and a vocabulary of 37",
+        mistakes={
+            "these are numbers, not bytes: a float32 number has four bytes": want / 4,
+            "this is kept for one token of each text: a window has as many tokens as the context": want / 11,
+            "this is kept with one block: every block keeps its own": bytes_kept(replace(SMALL, n_layer=1), 5).total(),
+            "the attention pattern is missing: softmax keeps it": want - pattern,
+            "one attention pattern is counted for all heads: every head has its own": want - pattern * 2 / 3,
+            "half of the attention pattern is missing: masked places are kept like any other": want - pattern / 2,
+            "the attention pattern is counted twice: the softmax shares it": want + pattern,
+            "the logits are missing: the cross-entropy keeps a number for each token of the vocabulary": want - logits,
+            "the logits are counted twice": want + logits,
+            "four widths a token are missing in each block: gelu keeps its input, and so does the layer after it": (
+                want - wide / 2
+            ),
+            "the two numbers a token that each norm keeps beside its input are missing": want - pairs,
+            "three widths a token are missing in each block, as many as queries, keys and values": want - 72 * number,
+            "one width a token is missing in each block: look at the inputs of norms and linear layers, and at queries, keys "
+            "and values": want - 24 * number,
+            "one norm is missing: the last one, after the blocks, keeps its input and two numbers as well": (
+                want - 14 * number
+            ),
+            "one width a token is missing in the whole model: the unembedding keeps its input, and so does the last norm": want
+            - 12 * number,
+        },
+    )
+
+
+def test_training_memory_at_other_sizes():
+    hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+    for config, batch_size in ((OTHER, 3), (OTHER, 1), (replace(OTHER, n_head=1), 2)):
+        check_number(training_memory(config, batch_size)["activations"], bytes_kept(config, batch_size).total(), hint)
 
 
 # %% test="training-memory-any" of="training-memory" points=1
 def test_training_memory_any_sizes_hidden():
     seed = fresh_seed()
-    for n_head in (2, 5):
-        config = some_config(seed + n_head, n_head)
-        batch_size = 5 + 2 * (seed % 2)
-        hint = (
-            f"wrong at other sizes, with {n_head} heads: "
-            "if the tests you see pass, every head has a pattern of its own, and every token its row in it"
-        )
-        check_number(training_memory(config, batch_size)["activations"], bytes_kept(config, batch_size), hint)
+    for n_head in (1, 2, 5):
+        config, batch_size = some_config(seed + n_head, n_head), 1 + (seed + n_head) % 6
+        hint = "not what torch keeps at other sizes"
+        check_number(training_memory(config, batch_size)["activations"], bytes_kept(config, batch_size).total(), hint)
 
 
 # %% [markdown]
@@ -410,30 +596,46 @@ from solutions.scale import kv_cache_bytes
 
 # %% test="kv-cache" points=1
 def test_kv_cache_as_transformers_fills_it():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    want = library_cache_bytes(library_gpt2(config), 7, batch_size=5)
-    got = kv_cache_bytes(config, 7, batch_size=5, bytes_per_number=4)
+    config = replace(SMALL, n_layer=5)
+    want = library_cache_bytes(library_gpt2(config), 7, batch_size=6)  # of float32 numbers
     check_number(
-        got,
-        want,
-        "not what transformers keeps: a key and a value as wide as the model, in every layer, for every token",
+        kv_cache_bytes(config, 7, batch_size=6, bytes_per_number=1),
+        want / 4,
+        "not as many numbers as transformers keeps: a key and a value of the width, in every layer, for every token",
+        mistakes={
+            "this is half: both keys and values are kept": want / 8,
+            "queries are counted too, but a query is not used again": want * 3 / 8,
+            "this is the cache of one layer: every layer keeps its own": want / 4 / 5,
+            "the heads share the width: do not count it for each of them": want / 4 * 3,
+            "this is what one head keeps: all heads together have the whole width": want / 4 / 3,
+            "this is a cache filled to the whole context: only n tokens are in it": want / 4 * 11 / 7,
+            "this is for one text: each text of the batch has its own cache": want / 4 / 6,
+            "the bytes of a number are fixed in your code: they are an argument, here 1": want / 2,
+        },
     )
-    check_number(kv_cache_bytes(config, 7), want / 10, "one text, and two bytes a number, are the defaults")
+    hint = "with four bytes a number the cache takes four times as many as with one"
+    check_number(kv_cache_bytes(config, 7, batch_size=6, bytes_per_number=4), want, hint)
+    check_number(kv_cache_bytes(config, 7), want / 12, "the defaults are one text, and two bytes a number")
 
 
 def test_kv_cache_from_empty_to_full():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")
-    check_number(kv_cache_bytes(config, 11), 11 * kv_cache_bytes(config, 1), "a full cache holds the whole context")
-    for n in (12, -1):
-        check_refused(f"a cache for {n} tokens in a context of 11", kv_cache_bytes, config, n)
+    check_number(kv_cache_bytes(SMALL, 0), 0, "an empty cache has no bytes")
+    check_number(kv_cache_bytes(SMALL, 11), 11 * kv_cache_bytes(SMALL, 1), "a full cache holds the whole context")
+    check_refused("a cache for 12 tokens in a context of 11", kv_cache_bytes, SMALL, 12)
+    check_refused("a cache for less than no tokens", kv_cache_bytes, SMALL, -1)
+
+
+def test_kv_cache_at_other_sizes():
+    want = library_cache_bytes(library_gpt2(OTHER), 4, batch_size=2)
+    hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+    check_number(kv_cache_bytes(OTHER, 4, batch_size=2, bytes_per_number=4), want, hint)
 
 
 # %% test="kv-cache-any" of="kv-cache" points=1
 def test_kv_cache_any_sizes_hidden():
     config = some_config(fresh_seed())
     want = library_cache_bytes(library_gpt2(config), config.context, batch_size=2)
-    hint = "wrong at other sizes: the number of heads has no part in it, as they share out the width"
+    hint = "not what transformers keeps at other sizes"
     check_number(kv_cache_bytes(config, config.context, batch_size=2, bytes_per_number=4), want, hint)
     check_number(kv_cache_bytes(config, 0), 0, "an empty cache has no bytes")
     for n in (config.context + 1, -1):
@@ -459,12 +661,36 @@ def measured_intensity(m, k, n, dtype):
     return counter.get_total_flops() / (a.nbytes + b.nbytes + product.nbytes)
 
 
-def test_arithmetic_intensity_as_measured():
-    got = arithmetic_intensity(5, 7, 11)
+def check_intensity(m, k, n):
+    """Assert the FLOPs per byte of float32 matrices, and of numbers of another size."""
+    got, want = arithmetic_intensity(m, k, n), measured_intensity(m, k, n, torch.float32)
+    first, second, result = m * k, k * n, m * n  # numbers in each matrix
     check_number(
-        got, measured_intensity(5, 7, 11, torch.float32), "2mkn FLOPs by the bytes of all three matrices, 4 a number"
+        got,
+        want,
+        "these are not 2mkn FLOPs by the bytes of all three matrices",
+        mistakes={
+            "this is half: a multiplication and an addition are two FLOPs": want / 2,
+            "these are FLOPs per number: a float32 number has four bytes": want * 4,
+            "the bytes of the result are missing: it has to be written": want * (1 + result / (first + second)),
+            "the bytes of the factors are missing: they have to be read": want * (1 + (first + second) / result),
+            "these are bytes per FLOP, the inverse": 1 / want,
+            "the quotient is rounded down, and FLOPs per byte are seldom a whole number": math.floor(want),
+        },
     )
-    check_number(arithmetic_intensity(5, 7, 11, 8), got / 2, "numbers of twice the bytes should halve the intensity")
+    hint = "numbers of twice the bytes should halve the intensity"
+    check_number(arithmetic_intensity(m, k, n, 8), got / 2, hint)
+    got, want = arithmetic_intensity(m, k, n, bytes_per_number=2), measured_intensity(m, k, n, torch.bfloat16)
+    check_number(got, want, "numbers of half the bytes should double the intensity")
+
+
+def test_arithmetic_intensity_as_measured():
+    check_intensity(5, 7, 11)
+
+
+def test_arithmetic_intensity_at_other_sizes():
+    got, want = arithmetic_intensity(40, 3, 9), measured_intensity(40, 3, 9, torch.float32)
+    check_number(got, want, "right for 5, 7 and 11, wrong for 40, 3 and 9: which matrix has which sizes?")
 
 
 # %% test="arithmetic-intensity-any" of="arithmetic-intensity" points=1
@@ -472,10 +698,7 @@ def test_arithmetic_intensity_any_sizes_hidden():
     seed = fresh_seed()
     m, k, n = 1 + seed % 7, 20 + seed % 9, 40 + seed % 13
     for sizes in ((m, k, n), (n, m, k), (k, n, m)):
-        want = measured_intensity(*sizes, torch.bfloat16)
-        check_number(
-            arithmetic_intensity(*sizes, bytes_per_number=2), want, f"wrong for sizes {sizes} at 2 bytes a number"
-        )
+        check_intensity(*sizes)
 
 
 # %% exercise="roofline" difficulty=1 importance=4 minutes=10
@@ -484,26 +707,47 @@ from solutions.scale import roofline
 
 # %% test="roofline" points=1
 def test_roofline_has_a_slope_and_a_roof():
-    got = roofline(torch.tensor([0.5, 2.0, 10.0, 400.0]), peak=100.0, bandwidth=10.0)
-    assert isinstance(got, torch.Tensor) and got.shape == (4,), "a tensor of the shape of the intensities is wanted"
-    slope = "below the ridge (here 10 FLOPs a byte) memory decides: intensity times bandwidth"
-    assert torch.allclose(got[:2], torch.tensor([5.0, 20.0])), f"{slope}; you have {got[:2].tolist()}"
-    roof = "from the ridge on the processor decides, however high the intensity"
-    assert torch.allclose(got[2:], torch.tensor([100.0, 100.0])), f"{roof}; you have {got[2:].tolist()}"
+    # The ridge is at 10 FLOPs a byte.
+    check_tensor(
+        roofline(torch.tensor([0.5, 2.0, 10.0, 400.0]), peak=100.0, bandwidth=10.0),
+        torch.tensor([5.0, 20.0, 100.0, 100.0]),
+        "below the ridge memory decides: bytes a second by FLOPs a byte; from the ridge on the processor decides",
+        tolerance=1e-3,
+        mistakes={
+            "this is the larger of the two limits, and the lesser decides": torch.tensor([100.0, 100.0, 100.0, 4000.0]),
+            "there is no roof: however high the intensity, the processor reaches no more than its peak": (
+                torch.tensor([5.0, 20.0, 100.0, 4000.0])
+            ),
+            "the slope falls: more FLOPs a byte should allow more FLOPs a second": torch.tensor(
+                [20.0, 5.0, 1.0, 0.025]
+            ),
+            "computing and moving overlap, so their times do not add up: the slower one decides": (
+                torch.tensor([100 / 21, 100 / 6, 50.0, 4000 / 41])
+            ),
+            "peak and bandwidth are swapped": torch.tensor([10.0, 10.0, 10.0, 10.0]),
+            "these are bytes a second: FLOPs a second are wanted": torch.tensor([10.0, 10.0, 10.0, 0.25]),
+        },
+    )
+
+
+def check_roofline(intensity, peak, bandwidth):
+    """Assert that the shape is kept, and that each value is the lesser of the two limits."""
+    got = roofline(intensity.clone(), peak, bandwidth)
+    want = torch.tensor([min(peak, bandwidth * i) for i in intensity.flatten().tolist()], dtype=torch.float64)
+    hint = "on any machine each value should be the lesser of both limits, in the shape of the intensities"
+    check_tensor(got, want.view(intensity.shape), hint, tolerance=1e-6 * peak)
+
+
+def test_roofline_of_any_shape_and_machine():
+    check_roofline(torch.tensor([[0.1, 3.0, 4.0], [5.0, 70.0, 0.02]], dtype=torch.float64), 9e9, 2e9)
+    check_roofline(torch.tensor(3.0, dtype=torch.float64), 1.0, 7.0)
 
 
 # %% test="roofline-any" of="roofline" points=1
 def test_roofline_any_machine_hidden():
     seed = fresh_seed()
     peak, bandwidth = 1e12 * (1 + seed % 9), 1e9 * (10 + seed % 90)
-    intensity = torch.logspace(-2, 6, 24, dtype=torch.float64).view(2, 3, 4)
-    got = roofline(intensity, peak, bandwidth)
-    want = torch.tensor([min(peak, bandwidth * i) for i in intensity.flatten().tolist()], dtype=torch.float64)
-    assert isinstance(got, torch.Tensor) and got.shape == (2, 3, 4), "intensities of any shape should keep their shape"
-    worst = (got.flatten() / want - 1).abs().max().item()
-    assert worst < 1e-6, (
-        f"on another machine the line is off by a factor of {1 + worst:.3g}: peak and bandwidth both count"
-    )
+    check_roofline(torch.logspace(-2, 6, 24, dtype=torch.float64).view(2, 3, 4), peak, bandwidth)
 
 
 # %% [markdown]
@@ -516,51 +760,86 @@ from solutions.scale import decoding_rate
 
 # %% test="decoding-rate" points=1
 def test_decoding_is_limited_by_reading():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    weights = 2 * sum(counted(config).values())
-    got = decoding_rate(config, 1, 1, peak=1e18, bandwidth=1e6)
-    cache = 2 * 2 * 12 * 2
+    weights = 2 * sum(counted(SMALL).values())
+    cache = library_cache_bytes(library_gpt2(SMALL), 5) / 2  # two bytes a number
+    alone = 1e6 / (weights + cache)
+    endless = {"peak": 1e18, "bandwidth": 1e6}
     check_number(
-        got, 1e6 / (weights + cache), "with an endless peak, a step takes as long as reading all weights and the cache"
+        decoding_rate(SMALL, 5, 1, **endless),
+        alone,
+        "with an endless peak, a step takes as long as reading all weights and the cache",
+        mistakes={
+            "the cache is missing: every step reads the keys and values of all that is in view": 1e6 / weights,
+            "the weights are missing: every step reads all of them": 1e6 / cache,
+            "these are seconds a token: tokens a second are wanted": 1 / alone,
+            "numbers are counted, not bytes: they have two bytes by default": 2 * alone,
+            "the faster of the two decides here, and it should be the slower": 1e18 / token_flops(SMALL, 5),
+        },
     )
-    many = decoding_rate(config, 1, 50, peak=1e18, bandwidth=1e6)
-    hint = "50 texts at once read the weights only once, and each its own cache; all their tokens count"
-    check_number(many, 50 * 1e6 / (weights + 50 * cache), hint)
+    many = 50e6 / (weights + 50 * cache)
+    check_number(
+        decoding_rate(SMALL, 5, 50, **endless),
+        many,
+        "50 texts at once read the weights only once, and each its own cache",
+        mistakes={
+            "these are the tokens of one text: those of all texts count": many / 50,
+            "the weights are read anew for each text: one reading serves all of them": alone,
+            "one cache is read for all texts: each has its own": 50 * alone,
+        },
+    )
     hint = "with numbers of twice the bytes reading takes twice as long: is the size of a number used?"
-    check_number(decoding_rate(config, 1, 50, peak=1e18, bandwidth=1e6, bytes_per_number=4), many / 2, hint)
+    check_number(decoding_rate(SMALL, 5, 50, **endless, bytes_per_number=4), many / 2, hint)
 
 
 def test_decoding_is_limited_by_computing():
-    config = GPTConfig(vocab_size=37, context=64, d_model=12, n_head=3, n_layer=2)
-    work = measured_flops(config, 5, batch_size=1) / 5
-    hint = "with endless bandwidth, each token costs its FLOPs, whatever the batch"
-    check_number(decoding_rate(config, 5, 7, peak=1e6, bandwidth=1e18), 1e6 / work, hint)
+    config = replace(SMALL, context=64)
+    want = 1e6 / token_flops(config, 5)
+    check_number(
+        decoding_rate(config, 5, 7, peak=1e6, bandwidth=1e18),
+        want,
+        "with endless bandwidth, each token costs its FLOPs, whatever the batch",
+        mistakes={
+            "the work of one text is counted: a step computes a token of each text": 7 * want,
+            "the work is that of a full context: only n tokens are in view": 1e6 / token_flops(config, 64),
+            "only the time to read counts here: computing can be slower": (
+                7e18 / (2 * sum(counted(config).values()) + 7 * library_cache_bytes(library_gpt2(config), 5) / 2)
+            ),
+        },
+    )
+
+
+def check_balance(config, n, batch_size, slower):
+    """Assert the rate on a machine on which reading takes a second, and computing `slower` seconds."""
+    cache = library_cache_bytes(library_gpt2(config), n, batch_size)
+    reading, computing = 4 * sum(counted(config).values()) + cache, batch_size * token_flops(config, n)
+    check_number(
+        decoding_rate(config, n, batch_size, peak=computing / slower, bandwidth=reading, bytes_per_number=4),
+        batch_size / max(1, slower),
+        "where reading and computing take about as long, the slower of the two decides",
+        mistakes={
+            "reading and computing overlap, so the slower of the two decides, not their sum": batch_size / (1 + slower)
+        },
+    )
 
 
 def test_decoding_takes_as_long_as_the_slower_of_both():
-    config = GPTConfig(vocab_size=37, context=11, d_model=12, n_head=3, n_layer=2)
-    reading = 2 * sum(counted(config).values()) + 3 * 2 * 2 * 12 * 5 * 2
-    computing = 3 * measured_flops(config, 5, batch_size=1) / 5
-    hint = "reading and computing overlap, so the slower of the two decides, not their sum"
     for slower in (0.8, 1.25):
-        # Reading takes a second, and computing `slower` seconds.
-        got = decoding_rate(config, 5, 3, peak=computing / slower, bandwidth=reading)
-        check_number(got, 3 / max(1, slower), hint)
+        check_balance(SMALL, 5, 3, slower)
+
+
+def test_decoding_rate_at_other_sizes():
+    reading = sum(counted(OTHER).values()) + 4 * library_cache_bytes(library_gpt2(OTHER), 6) / 4  # one byte a number
+    hint = "right at the sizes before, wrong at others: does a size stand in your code as a number?"
+    check_number(decoding_rate(OTHER, 6, 4, 1e18, 1e6, bytes_per_number=1), 4e6 / reading, hint)
+    check_number(decoding_rate(OTHER, 6, 4, 1e6, 1e18, bytes_per_number=1), 1e6 / token_flops(OTHER, 6), hint)
 
 
 # %% test="decoding-rate-any" of="decoding-rate" points=1
 def test_decoding_rate_any_machine_hidden():
     seed = fresh_seed()
     config = some_config(seed)
-    n, batch_size, size = config.context, 2 + seed % 30, 4
-    read = size * sum(counted(config).values()) + 2 * config.n_layer * config.d_model * n * batch_size * size
-    work = measured_flops(config, n, batch_size)
-    work = work / n  # one token of each text
-    for balance in (0.2, 0.9, 1.1, 5):
-        peak, bandwidth = 1e9, balance * 1e9 * read / work
-        want = batch_size / max(work / peak, read / bandwidth)
-        hint = "reading and computing overlap, so the slower of the two decides, not their sum; is the size of a number used?"
-        check_number(decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=size), want, hint)
+    for slower in (0.2, 0.9, 1.1, 5):
+        check_balance(config, config.context, 2 + seed % 30, slower)
 
 
 # %% [markdown]
@@ -615,20 +894,56 @@ from solutions.scale import markov_entropy
 
 
 # %% test="markov-entropy" points=1
-def test_markov_entropy_of_known_chains():
-    coin = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
-    bits = "in nats a fair coin has ln 2 = 0.693; in bits it would be 1"
-    check_number(markov_entropy(coin), math.log(2), bits, 1e-6)
+def check_entropy(probabilities, want, hint, mistakes=()):
+    """Assert an entropy to within the share that the task allows."""
+    check_number(markov_entropy(probabilities.clone()), want, hint, 1e-4, mistakes=dict(mistakes))
+
+
+def test_markov_entropy_of_a_die():
+    check_entropy(
+        torch.full((3, 3), 1 / 3, dtype=torch.float64),
+        math.log(3),
+        "a fair die of three sides has ln 3 = 1.0986 nats",
+        {
+            "this is in bits, and should be in nats: use the natural logarithm": math.log2(3),
+            "the entropy is negative: probabilities below 1 have negative logarithms": -math.log(3),
+            "the rows' entropies are added up, and each should count by the share of time in its state": 3
+            * math.log(3),
+            "this is the entropy of two symbols, a state and the next: the rate is that of the next alone": 2
+            * math.log(3),
+        },
+    )
+
+
+def test_markov_entropy_of_a_lazy_chain():
     # State 0 is left with chance 0.1, state 1 with chance 0.4: four fifths of the time go to state 0.
     lazy = torch.tensor([[0.9, 0.1], [0.4, 0.6]], dtype=torch.float64)
-    rows = torch.special.entr(lazy).sum(1).tolist()
-    hint = "each row's entropy counts by the share of time that the chain spends in its state"
-    check_number(markov_entropy(lazy), 0.8 * rows[0] + 0.2 * rows[1], hint, 1e-6)
-    turns = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    turning = markov_entropy(turns)
-    assert isinstance(turning, float) and abs(turning) < 1e-9, (
-        f"a chain without chance has entropy 0, as 0 ln 0 is 0, not {turning}"
+    often, seldom = torch.special.entr(lazy).sum(1).tolist()
+    of_shares = torch.special.entr(torch.tensor([0.8, 0.2], dtype=torch.float64)).sum().item()
+    want = 0.8 * often + 0.2 * seldom
+    check_entropy(
+        lazy,
+        want,
+        "each row's entropy counts by the share of time that the chain spends in its state, here 0.8 and 0.2",
+        {
+            "both states count alike here, but the chain spends 0.8 of its time in the first": (often + seldom) / 2,
+            "this is the entropy of the shares of time, 0.8 and 0.2: a step depends on the state that it begins in": of_shares,
+            "this is the entropy of two symbols, a state and the next: the rate is that of the next alone": of_shares
+            + want,
+            "the shares of time are taken as 0.65 and 0.35, but these are only the shares one step after equal ones": (
+                0.65 * often + 0.35 * seldom
+            ),
+            "the shares of time are swapped: the chain spends 0.8 of its time in the first state": (
+                0.2 * often + 0.8 * seldom
+            ),
+        },
     )
+
+
+def test_markov_entropy_without_chance():
+    turning = markov_entropy(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    assert not math.isnan(turning), "the result is nan for a chain without chance: it has entropy 0, as 0 ln 0 is 0"
+    assert abs(turning) < 1e-4, f"a chain without chance has entropy 0, not {turning}"
 
 
 def entropy_by_multiplying(probabilities):
@@ -639,24 +954,31 @@ def entropy_by_multiplying(probabilities):
 
 
 def check_chain(probabilities, hint):
-    check_number(markov_entropy(probabilities), entropy_by_multiplying(probabilities), hint, 1e-6)
+    check_entropy(probabilities, entropy_by_multiplying(probabilities), hint)
 
 
 def test_markov_entropy_of_several_states():
     states = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2]], dtype=torch.float64)
     check_chain(states, "wrong for a chain of three states: how much time goes to each?")
+    slow = torch.tensor([[0.99, 0.01, 0], [0.02, 0.97, 0.01], [0, 0.01, 0.99]], dtype=torch.float64)
+    check_chain(slow, "wrong for a chain that seldom changes its state: it takes long to settle")
     turns = torch.tensor([[0, 0, 0.5, 0.5], [0, 0, 0.9, 0.1], [0.2, 0.8, 0, 0], [0.6, 0.4, 0, 0]], dtype=torch.float64)
     check_chain(turns, "wrong for a chain that alternates between two halves: it never settles")
 
 
 def test_markov_entropy_refuses_rows_that_do_not_sum_to_1():
     lazy = torch.tensor([[0.9, 0.1], [0.4, 0.6]], dtype=torch.float64)
-    rounded, off = lazy.clone(), lazy.clone()
-    rounded[1, 0] += 5e-5
-    assert isinstance(markov_entropy(rounded), float), "a sum within 1e-4 of 1 is rounding, and no mistake"
-    for change in (0.5, 1.5e-4, -1.5e-4):
-        off[1, 0] = lazy[1, 0] + change
-        check_refused(f"row 1 sums to {off[1].sum():.5g}", markov_entropy, off)
+    off = lazy.clone()
+    off[1, 0] += 5e-5
+    assert isinstance(markov_entropy(off), float), "a sum within 1e-4 of 1 is rounding, and no mistake"
+    off[1, 0] = 0.9
+    check_refused("a row that sums to 1.5", markov_entropy, off)
+    off[0, 0] = 0.4
+    check_refused("rows that sum to 0.5 and 1.5, though to 1 on average", markov_entropy, off)
+    for change in (1.5e-4, -1.5e-4):
+        off = lazy.clone()
+        off[1, 0] += change
+        check_refused(f"a row that sums to {off[1].sum():.5g}", markov_entropy, off)
 
 
 # %% test="markov-entropy-any" of="markov-entropy" points=1
@@ -666,6 +988,8 @@ def test_markov_entropy_of_any_chain_hidden():
     probabilities = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) ** 4 + 1e-3
     probabilities = probabilities / probabilities.sum(1, keepdim=True)
     check_chain(probabilities, "wrong for a chain of several states: how much time goes to each?")
+    slow = 0.98 * torch.eye(n, dtype=torch.float64) + 0.02 * probabilities
+    check_chain(slow, "wrong for a chain that seldom changes its state: it takes long to settle")
 
 
 def test_markov_entropy_of_a_chain_with_two_halves_hidden():
@@ -710,13 +1034,35 @@ def planted(floor, factor, exponent, sizes):
 def check_fit(sizes, floor, factor, exponent, hint):
     """Assert that what is fitted to losses that follow a law exactly is this law."""
     losses = planted(floor, factor, exponent, sizes)
-    got = fit_power_law(sizes, losses)
-    assert isinstance(got, tuple | list) and len(got) == 3, "three numbers are wanted: floor, factor, exponent"
-    check_number(got[2], exponent, f"the exponent is not the planted one, which is positive; {hint}", 1e-3)
-    check_number(got[0], floor, f"the floor is not the planted one; {hint}", 1e-3)
-    check_number(got[1], factor, f"the factor is not the planted one; {hint}", 1e-2)
-    closely = f"the floor is not found to within 1e-6 of the least loss: search more finely, in float64; {hint}"
-    check_number(got[0], floor, closely, 1e-6 * min(losses) / floor)
+    got, least = fit_power_law(sizes, losses), min(losses)
+    is_three = isinstance(got, tuple | list) and len(got) == 3
+    assert is_three, f"three numbers are wanted, floor, factor and exponent, not {called(got)}"
+    for number in got:
+        assert isinstance(number, int | float), f"three numbers are wanted, and one of yours is {called(number)}"
+    laws = zip(sorted(got), sorted((floor, factor, exponent)), strict=True)
+    moved = abs(got[0] - floor) > 1e-2 * floor and all(abs(a - b) <= 1e-2 * b for a, b in laws)
+    assert not moved, "the three numbers are right, but they should come in another order: floor, factor, exponent"
+    figures = f"your floor is {got[0]:.8g}, it should be {floor:.8g}, and the least loss is {least:.8g}"
+    assert got[0] >= 0, f"the floor is negative, and it should lie between 0 and the least loss ({figures}); {hint}"
+    assert got[0] > 0, f"the floor is 0, as if the losses of ever larger models fell to nothing ({figures}); {hint}"
+    assert got[0] - floor < least - got[0], f"the floor lies too near the least loss ({figures}); {hint}"
+    assert abs(got[0] - floor) < 0.05 * floor, f"the floor is not the planted one ({figures}); {hint}"
+    near = "the floor is near the planted one, but not to within 1e-6 of the least loss: search more finely, in float64"
+    assert abs(got[0] - floor) <= 1e-6 * least, f"{near} ({figures}); {hint}"
+    check_number(
+        got[2],
+        exponent,
+        f"the floor is right, but not the exponent; {hint}",
+        1e-3,
+        mistakes={"the exponent should be positive: the slope of the line is its negative": -exponent},
+    )
+    check_number(
+        got[1],
+        factor,
+        f"floor and exponent are right, but not the factor; {hint}",
+        1e-2,
+        mistakes={"this is the logarithm of the factor": math.log(factor)},
+    )
 
 
 def test_fit_power_law_finds_what_was_planted():
@@ -746,9 +1092,13 @@ def check_line(sizes, losses):
     """Assert that no other floor makes the line straighter, and that factor and exponent are this line's."""
     floor, factor, exponent = fit_power_law(sizes, losses)
     assert 0 <= floor < min(losses), f"the floor must lie between 0 and the least loss, and it is {floor:.4g}"
-    best = max(straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000))
+    tried = {min(losses) * i / 2000: straightness(sizes, losses, min(losses) * i / 2000) for i in range(2000)}
+    straightest = max(tried, key=lambda other: tried[other])
     reached = straightness(sizes, losses, floor)
-    assert 1 - reached <= 1.05 * (1 - best) + 1e-9, "another floor makes the line straighter (a larger R^2)"
+    assert 1 - reached <= 1.05 * (1 - tried[straightest]) + 1e-9, (
+        f"another floor makes the line straighter: R^2 is {reached:.5f} at your floor of {floor:.4f}, "
+        f"and {tried[straightest]:.5f} at {straightest:.4f}"
+    )
     logs = torch.tensor([math.log(loss - floor) for loss in losses], dtype=torch.float64)
     x = torch.tensor([math.log(size) for size in sizes], dtype=torch.float64)
     slope = (((x - x.mean()) * (logs - logs.mean())).sum() / (x - x.mean()).square().sum()).item()
@@ -778,7 +1128,7 @@ def check_unfit(size):
         "a loss of 0": (sizes, [*losses[:3], 0.0]),
     }
     for case, (some_sizes, some_losses) in cases.items():
-        check_refused(f"{case}: no law can be fitted to that", fit_power_law, some_sizes, some_losses)
+        check_refused(f"{case}, to which no law can be fitted", fit_power_law, some_sizes, some_losses)
 
 
 def test_fit_power_law_refuses_what_cannot_be_fitted():
@@ -801,7 +1151,7 @@ def test_fit_power_law_of_any_law_hidden():
     for i in range(3):
         floor, factor, exponent = 0.5 + (seed + i) % 5, 5.0 + (seed + 7 * i) % 90, 0.15 + 0.03 * ((seed + i) % 6)
         sizes = [10 ** (4 + step) * (1 + (seed + step) % 3) for step in range(7)]
-        check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart; search for the floor finely enough")
+        check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart")
 
 
 def test_fit_power_law_of_noisy_losses_hidden():
@@ -831,14 +1181,28 @@ from solutions.scale import parametric_loss
 
 
 # %% test="parametric-loss" points=1
-def test_parametric_loss_of_chinchilla():
-    law = ScalingLaw(1.0, 8.0, 0.5, 27.0, 1 / 3)
-    # 8 / 4 and 27 / 3
+def test_parametric_loss_of_a_simple_law():
+    # The square root of 16 is 4, the cube root of 27 is 3.
     check_number(
-        parametric_loss(16.0, 27.0, law),
+        parametric_loss(16.0, 27.0, ScalingLaw(1.0, 8.0, 1 / 2, 27.0, 1 / 3)),
         1 + 2 + 9,
-        "each part is its factor times a negative power, and the floor is added",
+        "the floor, what size costs and what data costs should add up to 1 + 2 + 9",
+        1e-6,
+        mistakes={
+            "all constants are those of Hoffmann et al.: use those of `law`": 323.224771,
+            "the floor is missing: it is added to both parts": 11,
+            "only the floor and the part of size are there: data has a part too": 3,
+            "only the floor and the part of data are there: size has a part too": 10,
+            "both parts are multiplied, and should be added": 1 + 2 * 9,
+            "the powers should be negative: more parameters and tokens bring the loss down": 1 + 32 + 81,
+            "the two exponents are swapped": 1 + 3.1748021 + 5.1961524,
+            "parameters and tokens are swapped": 1 + 1.5396007 + 10.7149571,
+            "these are the exponents of Hoffmann et al., 0.34 and 0.28: use those of `law`": 1 + 3.1166583 + 10.7295599,
+        },
     )
+
+
+def test_parametric_loss_of_chinchilla():
     # 70 billion parameters, 1.4 trillion tokens
     check_number(parametric_loss(70e9, 1.4e12, HOFFMANN), 1.937, "not the paper's law at Chinchilla's own size", 1e-3)
 
@@ -847,8 +1211,13 @@ def test_parametric_loss_refuses_nothing():
     law = ScalingLaw(1.0, 8.0, 0.5, 27.0, 1 / 3)
     check_number(parametric_loss(1.0, 1.0, law), 1 + 8 + 27, "1 to any power is 1: the floor and both factors")
     check_number(parametric_loss(0.25, 0.125, law), 1 + 16 + 54, "any positive number is allowed, below 1 too")
-    for n_params, n_tokens in ((0, 100), (100, 0), (-4, 100), (100, -8)):
-        check_refused(f"{n_params} parameters, {n_tokens} tokens: no loss", parametric_loss, n_params, n_tokens, law)
+    for case, n_params, n_tokens in (
+        ("a model without parameters", 0, 100),
+        ("a model that has read nothing", 100, 0),
+        ("a negative number of parameters", -4, 100),
+        ("a negative number of tokens", 100, -8),
+    ):
+        check_refused(f"{case} has no loss", parametric_loss, n_params, n_tokens, law)
 
 
 # %% test="parametric-loss-any" of="parametric-loss" points=1
@@ -858,7 +1227,9 @@ def test_parametric_loss_of_any_law_hidden():
     root_n, root_d = 2.0 + seed % 9, 3.0 + seed % 4
     want = law.floor + law.size_factor / root_n + law.data_factor / root_d
     check_number(
-        parametric_loss(root_n**2, root_d**4, law), want, "wrong with another law: which numbers come from `law`?"
+        parametric_loss(root_n**2, root_d**4, law),
+        want,
+        "wrong with another law: the floor and both parts should add up",
     )
     check_refused("a model of no parameters has no loss", parametric_loss, 0, 100, law)
     check_refused("a model that has read nothing has no loss", parametric_loss, 100, 0, law)
@@ -878,35 +1249,66 @@ from solutions.scale import chinchilla_optimal
 
 
 # %% test="chinchilla" points=2
-def least_by_trying(flops, law):
-    """The best size among 200,001 along the budget, each 0.01 per cent from the next, by brute force."""
+def least_by_trying(flops, law, of=lambda by_size, by_data: by_size + by_data):
+    """The size with the least loss, or the least `of` its two parts, among 200,001 that are 0.01 per cent apart."""
     near = math.log(flops / 6) / 2
     n = torch.exp(near + torch.linspace(-10, 10, 200_001, dtype=torch.float64))
     d = flops / 6 / n
-    losses = law.floor + law.size_factor * n**-law.size_exponent + law.data_factor * d**-law.data_exponent
-    return n[losses.argmin()].item()
+    tried = of(law.size_factor * n**-law.size_exponent, law.data_factor * d**-law.data_exponent)
+    return n[tried.argmin()].item()
 
 
 def check_optimal(flops, law, hint):
     """Assert that size and tokens are the best along the budget."""
     got = chinchilla_optimal(flops, law)
-    assert isinstance(got, tuple | list) and len(got) == 2, "two numbers are wanted: parameters and tokens"
+    is_two = isinstance(got, tuple | list) and len(got) == 2
+    assert is_two, f"two numbers are wanted, parameters and tokens, not {called(got)}"
+    for number in got:
+        assert isinstance(number, int | float), f"two numbers are wanted, and one of yours is {called(number)}"
     check_number(
-        6 * got[0] * got[1], flops, "parameters and tokens together should cost 6ND FLOPs, the whole budget", 1e-6
+        6 * got[0] * got[1],
+        flops,
+        "parameters and tokens together should cost 6ND FLOPs, the whole budget",
+        1e-6,
+        mistakes={
+            "parameters times tokens is the whole budget here, but each pair of them costs 6 FLOPs": 6 * flops,
+            "training costs 6ND FLOPs: 2ND is the forward pass alone": 3 * flops,
+        },
     )
-    check_number(got[0], least_by_trying(flops, law), hint, 1e-3)
+    best = least_by_trying(flops, law)
+    check_number(
+        got[0],
+        best,
+        hint,
+        1e-3,
+        mistakes={
+            "parameters and tokens are swapped: parameters come first": flops / 6 / best,
+            "these are 20 tokens for each parameter, whatever the law says": (flops / 120) ** 0.5,
+            "both parts of the loss are equal here, but that is not where their sum is least": (
+                least_by_trying(flops, law, of=lambda by_size, by_data: (by_size - by_data).abs())
+            ),
+            "there are as many parameters as tokens, whatever the law says": (flops / 6) ** 0.5,
+        },
+    )
 
 
 def test_chinchilla_optimal_is_the_minimum():
-    for law in (HOFFMANN, BESIROGLU):
-        check_optimal(5.76e23, law, "another size has a lower loss for the same FLOPs: is it the minimum of this law?")
+    hint = "another size has a lower loss for the same FLOPs"
+    check_optimal(5.76e23, HOFFMANN, hint)
+    hint = (
+        "right by Hoffmann's law, but by Besiroglu's another size has a lower loss: every number should come from `law`"
+    )
+    check_optimal(5.76e23, BESIROGLU, hint)
+    for flops in (1e18, 1e27):
+        hint = "right for one budget, but for another there is a size with a lower loss"
+        check_optimal(flops, BESIROGLU, hint)
 
 
 def test_chinchilla_optimal_refuses_nothing():
     n_params, n_tokens = chinchilla_optimal(1.0, HOFFMANN)
     check_number(6 * n_params * n_tokens, 1.0, "any positive budget can be spent, even a single FLOP", 1e-6)
-    for flops in (0, -6):
-        check_refused(f"a budget of {flops} FLOPs buys no model", chinchilla_optimal, flops, HOFFMANN)
+    check_refused("a budget of 0 FLOPs buys no model", chinchilla_optimal, 0, HOFFMANN)
+    check_refused("a negative budget buys no model", chinchilla_optimal, -6, HOFFMANN)
 
 
 # %% test="chinchilla-any" of="chinchilla" points=1
@@ -914,7 +1316,7 @@ def test_chinchilla_optimal_of_any_law_hidden():
     seed = fresh_seed()
     law = ScalingLaw(1.0, 100.0 + seed % 300, 0.3 + 0.02 * (seed % 5), 2000.0 - seed % 900, 0.4 - 0.02 * (seed % 4))
     for flops in (1e18, 1e21, 1e25):
-        check_optimal(flops, law, "another size has a lower loss under another law: which numbers come from `law`?")
+        check_optimal(flops, law, "another size has a lower loss under another law")
     check_refused("a budget of nothing buys no model", chinchilla_optimal, 0, law)
 
 
@@ -935,25 +1337,66 @@ def worth_of_repeats(repetitions, worth, steps=200_000):
     return (torch.exp(-r / worth).sum() * repetitions / steps).item()
 
 
-def test_effective_tokens():
-    check_number(effective_tokens(70.0, 100.0), 70.0, "less than one epoch is all fresh")
-    check_number(effective_tokens(100.0, 100.0), 100.0, "one epoch is all fresh: the first reading is no repetition")
-    want = 100.0 * (1 + worth_of_repeats(3, 15.39))
-    check_number(effective_tokens(400.0, 100.0), want, "4 epochs are one fresh reading and 3 repetitions", 1e-6)
+def worth_of_epochs(epochs, worth=15.39):
+    """What epochs of a text of length 1 are worth: the first in full, and the repetitions."""
+    return min(epochs, 1) + worth_of_repeats(max(epochs - 1, 0), worth)
+
+
+def test_effective_tokens_of_one_epoch():
     check_number(
-        effective_tokens(1e9, 100.0), 100.0 * 16.39, "endless repetition is worth R* more readings and no more", 1e-6
+        effective_tokens(70.0, 100.0),
+        70.0,
+        "less than one epoch is all fresh",
+        mistakes={
+            "the first reading is no repetition: less than one epoch is all fresh": 100 * worth_of_repeats(0.7, 15.39),
+            "the whole text is counted, but less than one epoch was read": 100.0,
+        },
     )
-    want = 100.0 * (1 + worth_of_repeats(0.5, 5.0))
-    hint = "one reading and half a repetition: fractions of an epoch count, and so does `worth`"
-    check_number(effective_tokens(150.0, 100.0, worth=5.0), want, hint, 1e-6)
+    check_number(effective_tokens(100.0, 100.0), 100.0, "one epoch is all fresh: the first reading is no repetition")
+
+
+def test_effective_tokens_of_many_epochs():
+    check_number(
+        effective_tokens(400.0, 100.0),
+        100.0 * worth_of_epochs(4),
+        "4 epochs are one fresh reading and 3 repetitions",
+        1e-6,
+        mistakes={
+            "the first reading is missing: it counts in full": 100 * worth_of_repeats(3, 15.39),
+            "4 epochs are one fresh reading and 3 repetitions, not 4": 100 * worth_of_epochs(5),
+            "repetitions are counted as if they were fresh": 400.0,
+            "repetitions are counted as if they taught nothing": 100.0,
+        },
+    )
+    check_number(
+        effective_tokens(1e9, 100.0),
+        100.0 * 16.39,
+        "endless repetition is worth R* more readings and no more",
+        1e-6,
+        mistakes={"there is no limit of four epochs: the fifth still teaches something": 100 * worth_of_epochs(4)},
+    )
+
+
+def test_effective_tokens_of_part_of_an_epoch():
+    check_number(
+        effective_tokens(150.0, 100.0, worth=5.0),
+        100.0 * worth_of_epochs(1.5, 5.0),
+        "not one reading and half a repetition, at R* = 5",
+        1e-6,
+        mistakes={
+            "epochs are cut to whole ones, but half an epoch counts too": 100.0,
+            "epochs are rounded up to whole ones": 100 * worth_of_epochs(2, 5.0),
+            "R* is 15.39 here, but it is an argument: `worth`": 100 * worth_of_epochs(1.5),
+        },
+    )
 
 
 def test_effective_tokens_refuses_less_than_nothing():
     check_number(effective_tokens(0.0, 100.0), 0.0, "nothing read is worth nothing, and no error")
     check_number(effective_tokens(0.5, 0.5), 0.5, "any positive length is allowed, below 1 too: one epoch")
-    for n_tokens, unique_tokens in ((100.0, 0.0), (100.0, -1.0), (-1.0, 100.0)):
-        hint = f"{n_tokens:g} tokens of a text of {unique_tokens:g}"
-        check_refused(hint, effective_tokens, n_tokens, unique_tokens)
+    check_refused("a text of no tokens", effective_tokens, 100.0, 0.0)
+    check_refused("a text of a negative length", effective_tokens, 100.0, -1.0)
+    check_refused("a negative number of tokens read", effective_tokens, -1.0, 100.0)
 
 
 # %% test="effective-tokens-any" of="effective-tokens" points=1
@@ -961,8 +1404,8 @@ def test_effective_tokens_of_any_text_hidden():
     seed = fresh_seed()
     unique, worth = 1e9 * (1 + seed % 9), 3.0 + seed % 8
     for epochs in (0.3, 1.5, 2.0 + seed % 5, 40.0):
-        want = unique * (min(epochs, 1) + worth_of_repeats(max(epochs - 1, 0), worth))
-        hint = f"wrong for {epochs} epochs with another worth: fractions of an epoch count, and so does `worth`"
+        want = unique * worth_of_epochs(epochs, worth)
+        hint = f"wrong for {epochs} epochs of another text, at another R*"
         check_number(effective_tokens(epochs * unique, unique, worth), want, hint, 1e-6)
     check_refused("a text of no tokens cannot be read", effective_tokens, 100.0, 0.0)
     check_refused("less than nothing cannot be read", effective_tokens, -1.0 - seed % 9, unique)

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 import solutions.scale
@@ -286,3 +287,36 @@ def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     marks = [*range(min(math.ceil(repeated), 10_000)), min(repeated, 10_000)]
     parts = [math.exp(-a / worth) - math.exp(-b / worth) for a, b in pairwise(marks)]
     return min(n_tokens, unique_tokens) + unique_tokens * worth * sum(parts)
+
+
+@right("markov-entropy", differs="solves in float32, which is close enough")
+def markov_entropy(transitions):
+    p = checked(transitions).float()
+    system = torch.cat([p.T - torch.eye(len(p)), torch.ones(1, len(p))])
+    shares = torch.linalg.lstsq(system, torch.eye(len(p) + 1)[-1:].T).solution.flatten()
+    return (shares * torch.special.entr(p).sum(1)).sum().item()
+
+
+@right("fit-power-law", differs="numpy's polynomial of degree one, and numpy's numbers")
+def fit_power_law(sizes, losses):
+    enough(sizes, losses)
+    x, y = np.log(np.array(sizes, dtype=float)), np.array(losses, dtype=float)
+    low, high = 0.0, y.min()
+    for _ in range(7):
+        floors = np.linspace(low, high, 52)[1:-1]
+        best = max(floors, key=lambda floor: np.corrcoef(x, np.log(y - floor))[0, 1] ** 2)
+        step = (high - low) / 51
+        low, high = max(best - step, 0.0), min(best + step, y.min())
+    slope, height = np.polyfit(x, np.log(y - best), 1)
+    return best, np.exp(height), -slope
+
+
+@right("roofline", differs="in float32, by numpy's minimum")
+def roofline(intensity, peak, bandwidth):
+    limits = np.minimum(intensity.numpy() * bandwidth, peak)
+    return torch.as_tensor(limits, dtype=torch.float32)
+
+
+@right("count-params", differs="in floating point")
+def count_params(config):
+    return {part: float(size) for part, size in solutions.scale.count_params(config).items()}

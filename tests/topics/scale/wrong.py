@@ -16,28 +16,32 @@ def parts_of(config, **changed):
     return solutions.scale.count_params(config) | changed
 
 
-@wrong("count-params", mistake="counts 4d^2 and 8d^2 without biases, as the notes do", says="each with its bias")
+@wrong(
+    "count-params",
+    mistake="counts 4d^2 and 8d^2 without biases, as the notes do",
+    says="the biases of attention are missing",
+)
 def count_params(config):
     square = config.n_layer * config.d_model**2
     return parts_of(config, attention=4 * square, mlp=8 * square)
 
 
-@wrong("count-params", mistake="forgets the final norm", says="one at the end")
+@wrong("count-params", mistake="forgets the final norm", says="the norm at the end is missing")
 def count_params(config):
     return parts_of(config, norm=2 * config.n_layer * 2 * config.d_model)
 
 
-@wrong("count-params", mistake="gives the unembedding weights of its own", says="no unembedding of its own")
+@wrong("count-params", mistake="gives the unembedding weights of its own", says="the unembedding is tied")
 def count_params(config):
     return parts_of(config, token_embedding=2 * config.vocab_size * config.d_model)
 
 
-@wrong("count-params", mistake="gives every head the whole width", says="the projection, each with its bias")
+@wrong("count-params", mistake="gives every head the whole width", says="heads share the width")
 def count_params(config):
     return parts_of(config, attention=solutions.scale.count_params(config)["attention"] * config.n_head)
 
 
-@wrong("count-params", mistake="counts one block", says="each with its bias")
+@wrong("count-params", mistake="counts one block", says="this is the attention of one block")
 def count_params(config):
     parts = solutions.scale.count_params(config)
     return parts | {"attention": parts["attention"] // config.n_layer, "mlp": parts["mlp"] // config.n_layer}
@@ -55,6 +59,39 @@ def count_params(config):
         return {"token_embedding": sum(p.numel() for p in GPT(config).parameters())}
 
 
+@wrong("count-params", mistake="adds everything up", says="should be a dict of the parts")
+def count_params(config):
+    return sum(solutions.scale.count_params(config).values())
+
+
+@wrong("count-params", mistake="forgets the projection", says="but not its projection")
+def count_params(config):
+    return parts_of(config, attention=config.n_layer * 3 * config.d_model * (config.d_model + 1))
+
+
+@wrong("count-params", mistake="gives the norms no bias", says="a bias as well as a weight")
+def count_params(config):
+    return parts_of(config, norm=(2 * config.n_layer + 1) * config.d_model)
+
+
+@wrong("count-params", mistake="counts one norm a block", says="a block has two norms")
+def count_params(config):
+    return parts_of(config, norm=(config.n_layer + 1) * 2 * config.d_model)
+
+
+@wrong("count-params", mistake="leaves the norms out of the dict", says="'norm' is missing")
+def count_params(config):
+    return {part: size for part, size in solutions.scale.count_params(config).items() if part != "norm"}
+
+
+@wrong(
+    "count-params", mistake="gives queries, keys and values no bias", says="each a matrix and a bias, in every block"
+)
+def count_params(config):
+    d = config.d_model
+    return parts_of(config, attention=config.n_layer * (4 * d * d + d))
+
+
 # --------------------------------------------------------------------------------------------------- width-of-size
 
 
@@ -70,19 +107,29 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return widest(n_params, n_layer, 1, vocab_size, context)
 
 
-@wrong("width-of-size", mistake="rounds to the nearest multiple, up too", says="more than the")
+@wrong(
+    "width-of-size",
+    mistake="rounds to the nearest multiple, up too",
+    says="so round down",
+    never=("without all embeddings", "biases"),
+)
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     return -(-widest(n_params, n_layer, 1, vocab_size, context) // n_head) * n_head
 
 
-@wrong("width-of-size", mistake="uses N = 12 L d^2 and forgets the embeddings", says="more than the")
+@wrong(
+    "width-of-size",
+    mistake="uses N = 12 L d^2 and forgets the embeddings",
+    says="without all embeddings",
+    never=("round down", "biases"),
+)
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     return int((n_params / (12 * n_layer)) ** 0.5) // n_head * n_head
 
 
-@wrong("width-of-size", mistake="wants strictly fewer parameters", says="fits exactly should be used")
+@wrong("width-of-size", mistake="wants strictly fewer parameters", says="exactly the number allowed fits")
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return solutions.scale.width_of_size(n_params - 1, n_layer, n_head, vocab_size, context)
 
@@ -103,6 +150,49 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return width - n_head
 
 
+@wrong(
+    "width-of-size",
+    mistake="takes the root in floating point",
+    says="a root in floating point loses",
+    never=("every part", "round down"),
+)
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    quadratic, linear = 12 * n_layer, vocab_size + context + 13 * n_layer + 2
+    width = int((math.sqrt(linear**2 + 4 * quadratic * n_params) - linear) / (2 * quadratic)) // n_head * n_head
+    if width < n_head:
+        raise ValueError("too few")
+    return width
+
+
+@wrong("width-of-size", mistake="gives the unembedding weights of its own", says="tied to it", never=("round down",))
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return solutions.scale.width_of_size(n_params, n_layer, n_head, 2 * vocab_size, context)
+
+
+@wrong(
+    "width-of-size",
+    mistake="forgets biases and norms",
+    says="without biases and norms",
+    never=("round down", "embeddings"),
+)
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    linear = vocab_size + context
+    width = (math.isqrt(linear**2 + 48 * n_layer * n_params) - linear) // (24 * n_layer) // n_head * n_head
+    return max(width, n_head)
+
+
+@wrong(
+    "width-of-size",
+    mistake="forgets the position embedding",
+    says="without the position embedding",
+    never=("round down",),
+)
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    return solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, 0)
+
+
 # ------------------------------------------------------------------------------------------------- flops-per-token
 
 
@@ -115,34 +205,40 @@ def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) // 2
 
 
-@wrong("flops-per-token", mistake="takes 2 for each parameter, embeddings too", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="takes 2 for each parameter, embeddings too", says="this is 2 FLOPs for each parameter"
+)
 def flops_per_token(config, n):
     checked(config, n)
     return 2 * sum(solutions.scale.count_params(config).values())
 
 
-@wrong("flops-per-token", mistake="leaves attention's own products out", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="leaves attention's own products out", says="attention's own two products are missing"
+)
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 4 * config.n_layer * config.d_model * n
 
 
-@wrong("flops-per-token", mistake="halves attention for the mask", says="both products of attention")
+@wrong("flops-per-token", mistake="halves attention for the mask", says="and masked pairs too")
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model * n
 
 
-@wrong("flops-per-token", mistake="forgets the unembedding", says="the unembedding")
+@wrong("flops-per-token", mistake="forgets the unembedding", says="the unembedding is missing")
 def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 2 * config.vocab_size * config.d_model
 
 
-@wrong("flops-per-token", mistake="always takes the whole context", says="only attention's two products grow")
+@wrong("flops-per-token", mistake="always takes the whole context", says="and not the whole context")
 def flops_per_token(config, n):
     checked(config, n)
     return solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("flops-per-token", mistake="gives every head the whole width", says="both products of attention")
+@wrong(
+    "flops-per-token", mistake="gives every head the whole width", says="counted too often: the heads share the width"
+)
 def flops_per_token(config, n):
     more = 4 * config.n_layer * config.d_model * n * (config.n_head - 1)
     return solutions.scale.flops_per_token(config, n) + more
@@ -161,25 +257,58 @@ def flops_per_token(config, n):
     return counter.get_total_flops() // n
 
 
+@wrong("flops-per-token", mistake="counts the whole text", says="divide it by the number of tokens")
+def flops_per_token(config, n):
+    return n * solutions.scale.flops_per_token(config, n)
+
+
+@wrong("flops-per-token", mistake="takes logits of the last position only", says="for one token of the text")
+def flops_per_token(config, n):
+    unembedding = 2 * config.vocab_size * config.d_model
+    return solutions.scale.flops_per_token(config, n) - unembedding + unembedding / n
+
+
+@wrong("flops-per-token", mistake="counts one block", says="this is the work of one block")
+def flops_per_token(config, n):
+    unembedding = 2 * config.vocab_size * config.d_model
+    return (solutions.scale.flops_per_token(config, n) - unembedding) // config.n_layer + unembedding
+
+
+@wrong("flops-per-token", mistake="writes 2 for the number of layers", says="does a size stand in your code")
+def flops_per_token(config, n):
+    checked(config, n)
+    two = GPTConfig(config.vocab_size, config.context, config.d_model, config.n_head, 2)
+    return solutions.scale.flops_per_token(two, n)
+
+
+@wrong("flops-per-token", mistake="forgets attention's projection", says="not what torch counts for a token")
+def flops_per_token(config, n):
+    return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model**2
+
+
 # -------------------------------------------------------------------------------------------------- training-flops
 
 
-@wrong("training-flops", mistake="counts the forward pass alone", says="forward and backward together")
+@wrong("training-flops", mistake="counts the forward pass alone", says="this is the forward pass alone")
 def training_flops(config, n_tokens):
     return n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("training-flops", mistake="takes the backward pass to cost as much as the forward one", says="backward together")
+@wrong(
+    "training-flops",
+    mistake="takes the backward pass to cost as much as the forward one",
+    says="this is twice the forward pass",
+)
 def training_flops(config, n_tokens):
     return 2 * n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("training-flops", mistake="uses 6ND", says="are not what torch counts")
+@wrong("training-flops", mistake="uses 6ND", says="this is 6 FLOPs for each parameter and token")
 def training_flops(config, n_tokens):
     return 6 * n_tokens * sum(solutions.scale.count_params(config).values())
 
 
-@wrong("training-flops", mistake="takes a text of one token", says="are not what torch counts")
+@wrong("training-flops", mistake="takes a text of one token", says="as a text of its own")
 def training_flops(config, n_tokens):
     return 3 * n_tokens * solutions.scale.flops_per_token(config, 1)
 
@@ -189,6 +318,11 @@ def training_flops(config, n_tokens):
     with FlopCounterMode(display=False) as counter:
         GPT(config)(torch.zeros(n_tokens // config.context, config.context, dtype=torch.long)).sum().backward()
     return counter.get_total_flops()
+
+
+@wrong("training-flops", mistake="counts a single token", says="this is the work for one token")
+def training_flops(config, n_tokens):
+    return 3 * solutions.scale.flops_per_token(config, config.context)
 
 
 # ------------------------------------------------------------------------------------------------- training-memory
@@ -210,61 +344,123 @@ def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, batch_size) | {"optimizer": 0}
 
 
-@wrong("training-memory", mistake="counts a gradient for each text", says="has one gradient")
+@wrong("training-memory", mistake="counts a gradient for each text", says="the gradients of all texts are summed")
 def training_memory(config, batch_size):
     parts = solutions.scale.training_memory(config, batch_size)
     return parts | {"gradients": parts["gradients"] * batch_size}
 
 
-@wrong("training-memory", mistake="has one pattern for all heads", says="not what torch keeps")
+@wrong(
+    "training-memory", mistake="has one pattern for all heads", says="every head has its own", never=("logits", "norm")
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.n_layer * config.context * (config.n_head - 1))
 
 
-@wrong("training-memory", mistake="counts only half of the pattern, as it is masked", says="not what torch keeps")
+@wrong(
+    "training-memory",
+    mistake="counts only half of the pattern, as it is masked",
+    says="half of the attention pattern is missing",
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.n_layer * config.context * config.n_head // 2)
 
 
-@wrong("training-memory", mistake="forgets the logits", says="and the logits too")
+@wrong("training-memory", mistake="forgets the logits", says="the logits are missing", never=("pattern", "norm"))
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.vocab_size)
 
 
-@wrong("training-memory", mistake="keeps gelu's output but not its input", says="block by block")
+@wrong(
+    "training-memory",
+    mistake="keeps gelu's output but not its input",
+    says="gelu keeps its input",
+    never=("logits", "pattern"),
+)
 def training_memory(config, batch_size):
     return memory_with(config, batch_size, -4 * config.d_model * config.n_layer)
 
 
-@wrong("training-memory", mistake="ignores the batch", says="twice the batch should keep twice")
+@wrong(
+    "training-memory", mistake="ignores the batch", says="twice the batch should keep twice", never=("numbers a token",)
+)
 def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, 4)
+
+
+@wrong("training-memory", mistake="takes SGD with momentum", says="one running mean is counted")
+def training_memory(config, batch_size):
+    parts = solutions.scale.training_memory(config, batch_size)
+    return parts | {"optimizer": parts["weights"]}
+
+
+@wrong("training-memory", mistake="keeps the pattern before and after softmax", says="the softmax shares it")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, config.n_layer * config.n_head * config.context)
+
+
+@wrong("training-memory", mistake="forgets the mean and spread of the norms", says="the two numbers a token")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -2 * (2 * config.n_layer + 1))
+
+
+@wrong("training-memory", mistake="forgets queries, keys and values", says="as many as queries, keys and values")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -3 * config.n_layer * config.d_model)
+
+
+@wrong("training-memory", mistake="forgets the final norm", says="one norm is missing: the last one")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.d_model - 2)
+
+
+@wrong("training-memory", mistake="takes 4 for what projection keeps", says="numbers a token are too many")
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, 3 * config.n_layer * config.d_model)
+
+
+@wrong("training-memory", mistake="writes 3 for the number of heads", says="does a size stand in your code")
+def training_memory(config, batch_size):
+    three = GPTConfig(
+        config.vocab_size, config.context, config.d_model, 3 if config.d_model % 3 == 0 else 1, config.n_layer
+    )
+    parts = solutions.scale.training_memory(three, batch_size)
+    return parts
+
+
+@wrong(
+    "training-memory",
+    mistake="takes qkv's input for the norm's, which is kept already",
+    says="one width a token is missing in each block",
+)
+def training_memory(config, batch_size):
+    return memory_with(config, batch_size, -config.n_layer * config.d_model)
 
 
 # -------------------------------------------------------------------------------------------------------- kv-cache
 
 
-@wrong("kv-cache", mistake="keeps keys but no values", says="a key and a value")
+@wrong("kv-cache", mistake="keeps keys but no values", says="both keys and values are kept")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2
 
 
-@wrong("kv-cache", mistake="counts one layer", says="in every layer")
+@wrong("kv-cache", mistake="counts one layer", says="this is the cache of one layer")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_layer
 
 
-@wrong("kv-cache", mistake="keeps the queries too", says="a key and a value")
+@wrong("kv-cache", mistake="keeps the queries too", says="queries are counted too")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2 * 3
 
 
-@wrong("kv-cache", mistake="takes the width for each head", says="as wide as the model")
+@wrong("kv-cache", mistake="takes the width for each head", says="do not count it for each of them")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) * config.n_head
 
 
-@wrong("kv-cache", mistake="reserves the whole context", says="for every token")
+@wrong("kv-cache", mistake="reserves the whole context", says="only n tokens are in it")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, config.context, batch_size, bytes_per_number)
 
@@ -282,20 +478,43 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
 
 
+@wrong("kv-cache", mistake="takes the width of one head", says="this is what one head keeps")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_head
+
+
+@wrong("kv-cache", mistake="forgets the batch", says="each text of the batch has its own cache")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, 1, bytes_per_number)
+
+
+@wrong("kv-cache", mistake="always takes 2 bytes a number", says="fixed in your code", never=("half", "both keys"))
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    return solutions.scale.kv_cache_bytes(config, n, batch_size)
+
+
+@wrong(
+    "kv-cache", mistake="counts the token that is being written, too", says="not as many numbers as transformers keeps"
+)
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+    return 2 * config.n_layer * config.d_model * (n + 1) * batch_size * bytes_per_number
+
+
 # -------------------------------------------------------------------------------------------- arithmetic-intensity
 
 
-@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="2mkn FLOPs")
+@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="are two FLOPs")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return m * k * n / (bytes_per_number * (m * k + k * n + m * n))
 
 
-@wrong("arithmetic-intensity", mistake="forgets to write the result", says="all three matrices")
+@wrong("arithmetic-intensity", mistake="forgets to write the result", says="the bytes of the result are missing")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return 2 * m * k * n / (bytes_per_number * (m * k + k * n))
 
 
-@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="4 a number")
+@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="these are FLOPs per number")
 def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return 2 * m * k * n / (m * k + k * n + m * n)
 
@@ -305,27 +524,52 @@ def arithmetic_intensity(m, k, n, bytes_per_number=4):
     return solutions.scale.arithmetic_intensity(m, k, n)
 
 
+@wrong("arithmetic-intensity", mistake="divides to a whole number", says="the quotient is rounded down")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * m * k * n // (bytes_per_number * (m * k + k * n + m * n))
+
+
+@wrong("arithmetic-intensity", mistake="gives bytes per FLOP", says="the inverse")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 1 / solutions.scale.arithmetic_intensity(m, k, n, bytes_per_number)
+
+
+@wrong("arithmetic-intensity", mistake="counts only the result's bytes", says="the bytes of the factors are missing")
+def arithmetic_intensity(m, k, n, bytes_per_number=4):
+    return 2 * k / bytes_per_number
+
+
 # -------------------------------------------------------------------------------------------------------- roofline
 
 
-@wrong("roofline", mistake="takes the larger of the two", says="memory decides")
+@wrong("roofline", mistake="takes the larger of the two", says="the larger of the two limits")
 def roofline(intensity, peak, bandwidth):
     return (intensity * bandwidth).clamp(min=peak)
 
 
-@wrong("roofline", mistake="divides by the intensity", says="intensity times bandwidth")
+@wrong("roofline", mistake="divides by the intensity", says="the slope falls")
 def roofline(intensity, peak, bandwidth):
     return (bandwidth / intensity).clamp(max=peak)
 
 
-@wrong("roofline", mistake="has no roof", says="however high the intensity")
+@wrong("roofline", mistake="has no roof", says="there is no roof")
 def roofline(intensity, peak, bandwidth):
     return intensity * bandwidth
 
 
-@wrong("roofline", mistake="adds both times up", says="memory decides")
+@wrong("roofline", mistake="adds both times up", says="their times do not add up")
 def roofline(intensity, peak, bandwidth):
     return 1 / (1 / peak + 1 / (intensity * bandwidth))
+
+
+@wrong("roofline", mistake="swaps peak and bandwidth", says="peak and bandwidth are swapped")
+def roofline(intensity, peak, bandwidth):
+    return solutions.scale.roofline(intensity, bandwidth, peak)
+
+
+@wrong("roofline", mistake="flattens", says="another shape", never=("memory decides",))
+def roofline(intensity, peak, bandwidth):
+    return solutions.scale.roofline(intensity.flatten(), peak, bandwidth)
 
 
 # --------------------------------------------------------------------------------------------------- decoding-rate
@@ -338,38 +582,86 @@ def costs(config, n, batch_size, bytes_per_number):
     return weights, cache, batch_size * solutions.scale.flops_per_token(config, n)
 
 
-@wrong("decoding-rate", mistake="forgets the cache", says="all weights and the cache")
+@wrong("decoding-rate", mistake="forgets the cache", says="the cache is missing")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, _, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max(weights / bandwidth, work / peak)
 
 
-@wrong("decoding-rate", mistake="reads the weights for each text anew", says="read the weights only once")
+@wrong("decoding-rate", mistake="reads the weights for each text anew", says="one reading serves all of them")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max((batch_size * weights + cache) / bandwidth, work / peak)
 
 
-@wrong("decoding-rate", mistake="counts the tokens of one text", says="all their tokens count")
+@wrong("decoding-rate", mistake="counts the tokens of one text", says="these are the tokens of one text")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number) / batch_size
 
 
-@wrong("decoding-rate", mistake="adds reading and computing up", says="not their sum")
+@wrong("decoding-rate", mistake="adds reading and computing up", says="not their sum", never=("size of a number",))
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / ((weights + cache) / bandwidth + work / peak)
 
 
-@wrong("decoding-rate", mistake="computes one text only", says="each token costs its FLOPs")
+@wrong("decoding-rate", mistake="computes one text only", says="the work of one text is counted")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, work = costs(config, n, batch_size, bytes_per_number)
     return batch_size / max((weights + cache) / bandwidth, work / batch_size / peak)
 
 
-@wrong("decoding-rate", mistake="always takes 2 bytes a number", says="is the size of a number used")
+@wrong(
+    "decoding-rate",
+    mistake="always takes 2 bytes a number",
+    says="is the size of a number used",
+    never=("not their sum",),
+)
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth)
+
+
+@wrong("decoding-rate", mistake="takes the faster of the two", says="the faster of the two decides here")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / min((weights + cache) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="reads the cache alone", says="the weights are missing")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    _, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max(cache / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="gives seconds a token", says="tokens a second are wanted")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    return 1 / solutions.scale.decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number)
+
+
+@wrong("decoding-rate", mistake="takes the work of a full context", says="only n tokens are in view")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    _, _, work = costs(config, config.context, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="never computes", says="computing can be slower", never=("not their sum",))
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    return batch_size * bandwidth / (weights + cache)
+
+
+@wrong("decoding-rate", mistake="reads one cache for all texts", says="one cache is read for all texts")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache / batch_size) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="takes 2 FLOPs for each parameter", says="each token costs its FLOPs")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
+    work = 2 * batch_size * sum(solutions.scale.count_params(config).values())
+    return batch_size / max((weights + cache) / bandwidth, work / peak)
 
 
 # -------------------------------------------------------------------------------------------------- markov-entropy
@@ -382,17 +674,21 @@ def valid(transitions):
     return p
 
 
-@wrong("markov-entropy", mistake="answers in bits", says="in nats a fair coin")
+@wrong("markov-entropy", mistake="answers in bits", says="should be in nats")
 def markov_entropy(transitions):
     return solutions.scale.markov_entropy(transitions) / math.log(2)
 
 
-@wrong("markov-entropy", mistake="weighs all states alike", says="by the share of time")
+@wrong("markov-entropy", mistake="weighs all states alike", says="both states count alike here")
 def markov_entropy(transitions):
     return torch.special.entr(valid(transitions)).sum(1).mean().item()
 
 
-@wrong("markov-entropy", mistake="takes the entropy of the stationary shares", says="each row's entropy counts")
+@wrong(
+    "markov-entropy",
+    mistake="takes the entropy of the stationary shares",
+    says="this is the entropy of the shares of time",
+)
 def markov_entropy(transitions):
     shares = torch.linalg.matrix_power((valid(transitions) + torch.eye(len(transitions))) / 2, 1000)[0]
     return torch.special.entr(shares).sum().item()
@@ -411,9 +707,59 @@ def markov_entropy(transitions):
     return (torch.linalg.matrix_power(p, 1000)[0] @ torch.special.entr(p).sum(1)).item()
 
 
-@wrong("markov-entropy", mistake="takes the stationary column", says="by the share of time")
+@wrong(
+    "markov-entropy",
+    mistake="takes the stationary column",
+    says="the shares one step after equal ones",
+    never=("count alike", "swapped"),
+)
 def markov_entropy(transitions):
     return (valid(transitions).mean(0) @ torch.special.entr(valid(transitions)).sum(1)).item()
+
+
+@wrong("markov-entropy", mistake="returns a tensor", says="should be a number, but it is a tensor")
+def markov_entropy(transitions):
+    return torch.tensor(solutions.scale.markov_entropy(transitions))
+
+
+@wrong("markov-entropy", mistake="adds the rows' entropies up", says="the rows' entropies are added up")
+def markov_entropy(transitions):
+    return torch.special.entr(valid(transitions)).sum().item()
+
+
+@wrong("markov-entropy", mistake="takes the entropy of two symbols", says="this is the entropy of two symbols")
+def markov_entropy(transitions):
+    shares = torch.linalg.matrix_power((valid(transitions) + torch.eye(len(transitions))) / 2, 1000)[0]
+    return torch.special.entr(shares[:, None] * valid(transitions)).sum().item()
+
+
+@wrong("markov-entropy", mistake="multiplies fifty times", says="seldom changes its state", never=("it never settles",))
+def markov_entropy(transitions):
+    p = valid(transitions)
+    return (torch.linalg.matrix_power((p + torch.eye(len(p))) / 2, 50)[0] @ torch.special.entr(p).sum(1)).item()
+
+
+@wrong("markov-entropy", mistake="takes any rows", says="a row that sums to 1.5")
+def markov_entropy(transitions):
+    p = transitions / transitions.sum(1, keepdim=True)
+    return solutions.scale.markov_entropy(p)
+
+
+@wrong("markov-entropy", mistake="checks that the rows sum to 1 on average", says="though to 1 on average")
+def markov_entropy(transitions):
+    if abs(transitions.sum().item() / len(transitions) - 1) > 2e-5 + 2e-5:
+        raise ValueError("rows must sum to 1")
+    return solutions.scale.markov_entropy(transitions / transitions.sum(1, keepdim=True))
+
+
+@wrong(
+    "markov-entropy", mistake="does not divide the eigenvector by its sum", says="a fair die of three sides has ln 3"
+)
+def markov_entropy(transitions):
+    p = valid(transitions)
+    values, vectors = torch.linalg.eig(p.T)
+    shares = vectors[:, (values - 1).abs().argmin()].real.abs()
+    return (shares @ torch.special.entr(p).sum(1)).item()
 
 
 # -------------------------------------------------------------------------------------------------- fit-power-law
@@ -427,32 +773,34 @@ def line_of(sizes, losses, floor):
     return math.exp(logs.mean().item() - slope * n.mean().item()), -slope
 
 
-@wrong("fit-power-law", mistake="has no floor", says="the exponent is not the planted one")
+@wrong(
+    "fit-power-law", mistake="has no floor", says="the floor is 0, as if", never=("the exponent should be positive",)
+)
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     return 0.0, *line_of(sizes, losses, 0.0)
 
 
-@wrong("fit-power-law", mistake="takes the least loss for the floor", says="is not the planted one")
+@wrong("fit-power-law", mistake="takes the least loss for the floor", says="lies too near the least loss")
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     floor = 0.999 * min(losses)
     return floor, *line_of(sizes, losses, floor)
 
 
-@wrong("fit-power-law", mistake="gives the slope, which is negative", says="which is positive")
+@wrong("fit-power-law", mistake="gives the slope, which is negative", says="the exponent should be positive")
 def fit_power_law(sizes, losses):
     floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
     return floor, factor, -exponent
 
 
-@wrong("fit-power-law", mistake="gives the logarithm of the factor", says="the factor is not the planted one")
+@wrong("fit-power-law", mistake="gives the logarithm of the factor", says="this is the logarithm of the factor")
 def fit_power_law(sizes, losses):
     floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
     return floor, math.log(factor), exponent
 
 
-@wrong("fit-power-law", mistake="tries only floors of one decimal", says="is not the planted one")
+@wrong("fit-power-law", mistake="tries only floors of one decimal", says="search more finely", never=("the exponent",))
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
     tries = []
@@ -475,7 +823,7 @@ def fit_power_law(sizes, losses):
 @wrong(
     "fit-power-law",
     mistake="makes the differences of the log excess least, not the straightness",
-    says="is not the planted one",
+    says="the floor is negative",
 )
 def fit_power_law(sizes, losses):
     solutions.scale.fit_power_law(sizes, losses)
@@ -496,10 +844,60 @@ def fit_power_law(sizes, losses):
     return tuple(found.tolist())
 
 
+@wrong("fit-power-law", mistake="gives the exponent before the factor", says="in another order")
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return exponent, factor, floor
+
+
+@wrong("fit-power-law", mistake="gives the exponent alone", says="three numbers are wanted, floor, factor and exponent")
+def fit_power_law(sizes, losses):
+    return solutions.scale.fit_power_law(sizes, losses)[2]
+
+
+@wrong("fit-power-law", mistake="fits the losses, not their logarithms", says="another floor makes the line straighter")
+def fit_power_law(sizes, losses):
+    start = solutions.scale.fit_power_law(sizes, losses)
+    y = torch.tensor(losses, dtype=torch.float64)
+    best = None
+    for i in range(-400, 401):
+        exponent = start[2] * (1 + i / 2000)
+        powers = torch.tensor([n**-exponent for n in sizes], dtype=torch.float64)
+        design = torch.stack([torch.ones_like(powers), powers], dim=1)
+        found = torch.linalg.lstsq(design, y, driver="gelsd").solution
+        off = (design @ found - y).square().sum().item()
+        if best is None or off < best[0]:
+            best = off, found[0].item(), found[1].item(), exponent
+    return best[1:] if best[0] > 1e-12 else start
+
+
+@wrong(
+    "fit-power-law",
+    mistake="takes negative numbers",
+    says="a negative size, to which no law can be fitted",
+    never=("three sizes",),
+)
+def fit_power_law(sizes, losses):
+    if len(sizes) != len(losses) or len(set(sizes)) < 4:
+        raise ValueError("four sizes at least")
+    try:
+        return solutions.scale.fit_power_law(sizes, losses)
+    except ValueError:
+        return math.nan, math.nan, math.nan
+
+
+@wrong(
+    "fit-power-law", mistake="fits with logarithms to base 10 and takes exp of the height", says="but not the factor"
+)
+def fit_power_law(sizes, losses):
+    floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
+    return floor, math.exp(math.log10(factor)), exponent
+
+
 # ------------------------------------------------------------------------------------------------- parametric-loss
 
 
-@wrong("parametric-loss", mistake="multiplies in place of adding", says="each part is its factor")
+@wrong("parametric-loss", mistake="multiplies in place of adding", says="both parts are multiplied")
 def parametric_loss(n_params, n_tokens, law):
     if min(n_params, n_tokens) <= 0:
         raise ValueError("positive numbers")
@@ -507,7 +905,7 @@ def parametric_loss(n_params, n_tokens, law):
     return law.floor + by_size * law.data_factor * n_tokens**-law.data_exponent
 
 
-@wrong("parametric-loss", mistake="swaps the two exponents", says="each part is its factor")
+@wrong("parametric-loss", mistake="swaps the two exponents", says="the two exponents are swapped")
 def parametric_loss(n_params, n_tokens, law):
     if min(n_params, n_tokens) <= 0:
         raise ValueError("positive numbers")
@@ -515,7 +913,7 @@ def parametric_loss(n_params, n_tokens, law):
     return law.floor + by_size + law.data_factor * n_tokens**-law.size_exponent
 
 
-@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is added")
+@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is missing")
 def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law) - law.floor
 
@@ -527,10 +925,44 @@ def parametric_loss(n_params, n_tokens, law):
     return solutions.scale.parametric_loss(n_params, n_tokens, law)
 
 
-@wrong("parametric-loss", mistake="writes Hoffmann's exponents into the code", says="each part is its factor")
+@wrong(
+    "parametric-loss",
+    mistake="writes Hoffmann's exponents into the code",
+    says="these are the exponents of Hoffmann et al.",
+)
 def parametric_loss(n_params, n_tokens, law):
     solutions.scale.parametric_loss(n_params, n_tokens, law)
     return law.floor + law.size_factor / n_params**0.34 + law.data_factor / n_tokens**0.28
+
+
+@wrong("parametric-loss", mistake="raises to positive powers", says="the powers should be negative")
+def parametric_loss(n_params, n_tokens, law):
+    solutions.scale.parametric_loss(n_params, n_tokens, law)
+    by_size = law.size_factor * n_params**law.size_exponent
+    return law.floor + by_size + law.data_factor * n_tokens**law.data_exponent
+
+
+@wrong("parametric-loss", mistake="swaps parameters and tokens", says="parameters and tokens are swapped")
+def parametric_loss(n_params, n_tokens, law):
+    return solutions.scale.parametric_loss(n_tokens, n_params, law)
+
+
+@wrong("parametric-loss", mistake="leaves the data out", says="data has a part too")
+def parametric_loss(n_params, n_tokens, law):
+    solutions.scale.parametric_loss(n_params, n_tokens, law)
+    return law.floor + law.size_factor * n_params**-law.size_exponent
+
+
+@wrong("parametric-loss", mistake="checks the parameters alone", says="a model that has read nothing")
+def parametric_loss(n_params, n_tokens, law):
+    if n_params <= 0:
+        raise ValueError("no parameters")
+    return solutions.scale.parametric_loss(n_params, n_tokens, law) if n_tokens > 0 else math.inf
+
+
+@wrong("parametric-loss", mistake="always takes Hoffmann's law", says="all constants are those of Hoffmann et al.")
+def parametric_loss(n_params, n_tokens, law):
+    return solutions.scale.parametric_loss(n_params, n_tokens, solutions.scale.HOFFMANN)
 
 
 # ------------------------------------------------------------------------------------------------------ chinchilla
@@ -542,13 +974,21 @@ def spend(n_params, flops):
     return n_params, flops / (6 * n_params)
 
 
-@wrong("chinchilla", mistake="takes 20 tokens for each parameter", says="another size has a lower loss")
+@wrong(
+    "chinchilla",
+    mistake="takes 20 tokens for each parameter",
+    says="these are 20 tokens for each parameter",
+    never=("swapped", "6 FLOPs"),
+)
 def chinchilla_optimal(flops, law):
     return spend((max(flops, 0) / 120) ** 0.5 or 1.0, flops)
 
 
 @wrong(
-    "chinchilla", mistake="makes both parts of the loss alike, not their slopes", says="another size has a lower loss"
+    "chinchilla",
+    mistake="makes both parts of the loss alike, not their slopes",
+    says="not where their sum is least",
+    never=("swapped", "20 tokens"),
 )
 def chinchilla_optimal(flops, law):
     both = law.size_exponent + law.data_exponent
@@ -556,18 +996,23 @@ def chinchilla_optimal(flops, law):
     return spend(gain * (max(flops, 1) / 6) ** (law.data_exponent / both), flops)
 
 
-@wrong("chinchilla", mistake="swaps the exponents of size and data", says="another size has a lower loss")
+@wrong(
+    "chinchilla",
+    mistake="swaps the exponents of size and data",
+    says="parameters and tokens are swapped",
+    never=("20 tokens", "are equal here"),
+)
 def chinchilla_optimal(flops, law):
     n_params, n_tokens = solutions.scale.chinchilla_optimal(flops, law)
     return n_tokens, n_params
 
 
-@wrong("chinchilla", mistake="spends C = ND", says="should cost 6ND FLOPs")
+@wrong("chinchilla", mistake="spends C = ND", says="but each pair of them costs 6 FLOPs")
 def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(6 * flops, law)
 
 
-@wrong("chinchilla", mistake="spends 2ND, as for inference", says="should cost 6ND FLOPs")
+@wrong("chinchilla", mistake="spends 2ND, as for inference", says="2ND is the forward pass alone")
 def chinchilla_optimal(flops, law):
     return solutions.scale.chinchilla_optimal(3 * flops, law)
 
@@ -581,6 +1026,36 @@ def chinchilla_optimal(flops, law):
     return spend(math.exp(best.x), flops)
 
 
+@wrong("chinchilla", mistake="gives the parameters alone", says="two numbers are wanted, parameters and tokens")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, law)[0]
+
+
+@wrong("chinchilla", mistake="always takes Hoffmann's law", says="every number should come from `law`")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, solutions.scale.HOFFMANN)
+
+
+@wrong("chinchilla", mistake="lets both grow as the root of the budget", says="right for one budget")
+def chinchilla_optimal(flops, law):
+    n_params, _ = solutions.scale.chinchilla_optimal(5.76e23, law)
+    return spend(n_params * (max(flops, 0) / 5.76e23) ** 0.5 or 1.0, flops)
+
+
+@wrong("chinchilla", mistake="takes any budget", says="a budget of 0 FLOPs")
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, law) if flops > 0 else (0.0, 0.0)
+
+
+@wrong(
+    "chinchilla", mistake="inverts the ratio of the two slopes", says="another size has a lower loss for the same FLOPs"
+)
+def chinchilla_optimal(flops, law):
+    both = law.size_exponent + law.data_exponent
+    gain = (law.data_exponent * law.data_factor / (law.size_exponent * law.size_factor)) ** (1 / both)
+    return spend(gain * (max(flops, 0) / 6) ** (law.data_exponent / both) or 1.0, flops)
+
+
 # ------------------------------------------------------------------------------------------------ effective-tokens
 
 
@@ -589,38 +1064,77 @@ def refuse_nothing(n_tokens, unique_tokens):
         raise ValueError("positive numbers")
 
 
-@wrong("effective-tokens", mistake="counts every epoch as a repetition", says="is all fresh")
+@wrong("effective-tokens", mistake="counts every epoch as a repetition", says="the first reading is no repetition")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return unique_tokens * worth * (1 - math.exp(-n_tokens / unique_tokens / worth))
 
 
-@wrong("effective-tokens", mistake="forgets the first reading", says="4 epochs are one fresh reading")
+@wrong("effective-tokens", mistake="forgets the first reading", says="the first reading is missing")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth) - (
         unique_tokens if n_tokens > unique_tokens else 0
     )
 
 
-@wrong("effective-tokens", mistake="is worth a whole text before the first epoch ends", says="less than one epoch")
+@wrong(
+    "effective-tokens", mistake="is worth a whole text before the first epoch ends", says="the whole text is counted"
+)
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return solutions.scale.effective_tokens(max(n_tokens, unique_tokens), unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="stops at four epochs", says="endless repetition is worth")
+@wrong("effective-tokens", mistake="stops at four epochs", says="there is no limit of four epochs")
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     return solutions.scale.effective_tokens(min(n_tokens, 4 * unique_tokens), unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="cuts epochs to whole ones", says="fractions of an epoch count")
+@wrong(
+    "effective-tokens", mistake="cuts epochs to whole ones", says="epochs are cut to whole ones", never=("R* is 15.39",)
+)
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     if n_tokens > unique_tokens > 0:
         n_tokens = n_tokens // unique_tokens * unique_tokens
     return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)
 
 
-@wrong("effective-tokens", mistake="writes R* into the code", says="and so does `worth`")
+@wrong("effective-tokens", mistake="writes R* into the code", says="R* is 15.39 here", never=("whole ones",))
 def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     return solutions.scale.effective_tokens(n_tokens, unique_tokens)
+
+
+@wrong("effective-tokens", mistake="counts the first epoch as a repetition too", says="and 3 repetitions, not 4")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    if n_tokens > unique_tokens > 0:
+        n_tokens += unique_tokens
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)
+
+
+@wrong("effective-tokens", mistake="learns nothing from repetition", says="as if they taught nothing")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return min(n_tokens, unique_tokens)
+
+
+@wrong("effective-tokens", mistake="counts every token alike", says="as if they were fresh")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    return n_tokens
+
+
+@wrong("effective-tokens", mistake="takes a negative number of tokens", says="a negative number of tokens read")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return solutions.scale.effective_tokens(max(n_tokens, 0), unique_tokens, worth)
+
+
+@wrong(
+    "effective-tokens",
+    mistake="takes R* for the repetitions after which half is left",
+    says="4 epochs are one fresh reading and 3 repetitions",
+)
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    refuse_nothing(n_tokens, unique_tokens)
+    repetitions = max(n_tokens / unique_tokens - 1, 0)
+    return min(n_tokens, unique_tokens) + unique_tokens * worth * (1 - 2 ** (-repetitions / worth))
