@@ -62,7 +62,9 @@ def _first_of(got: Tensor, want: Tensor, off: Tensor) -> str:
 
 
 def _apart(got: float, want: float) -> tuple[str, str]:
-    """Two numbers with as few digits as show that they differ, four at least."""
+    """Two numbers with as few digits as show that they differ, four at least; whole ones in full."""
+    if all(math.isfinite(n) and n == int(n) and abs(n) < 1e15 for n in (got, want)):
+        return f"{int(got):,}", f"{int(want):,}"
     for digits in range(4, 17):
         left, right = f"{got:,.{digits}g}", f"{want:,.{digits}g}"
         if left != right:

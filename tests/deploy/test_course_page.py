@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nbformat
 import pytest
@@ -15,6 +16,7 @@ from traitlets.config import PyFileConfigLoader
 
 from course import ROOT, grading
 from course.deploy.student.course_page.assignments import Standing, Student, StudentError
+from course.watch import Watch, status_file
 from tests.support.toy_course import SUBMISSIONS, StandIn, load, make_course
 
 SETTINGS = ROOT / "course" / "deploy" / "student"
@@ -82,6 +84,46 @@ def course(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
         settings = PyFileConfigLoader("nbgrader_config.py", path=str(SETTINGS)).load_config()
     settings.Exchange.cache = str(tmp_path / "cache")
     return Class(root, Student(home, "https://book.example", settings))
+
+
+def test_where_a_submission_stands_with_a_grader_that_watches_is_told(course: Class) -> None:
+    course.student.fetch("toy")
+    course.write("half")
+    course.student.submit("toy")
+    (course.root / "course" / "term.toml").write_text("[toy]\nmarks_an_hour = 1\n")
+    watching, now = Watch(grading.open_course(course.root)), datetime.now(UTC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "_grade", lambda name, batch: [])
+        watching.round(now)
+    assert course.toy.notes == ["It is being graded now. The mark comes here."]
+    assert [r.score for r in watching.round(now)] == [2]
+    assert (course.toy.state, course.toy.notes) == ("graded", [])
+    course.write("solved")
+    course.student.submit("toy")
+    assert watching.round(now) == []
+    kept, earlier = course.toy.notes
+    assert kept.startswith("You have had all marks of this hour. This one is kept and graded on ")
+    assert earlier == "The mark is that of an earlier submission."
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ({"state": "waiting", "place": 3}, "number 3 of those that wait"),
+        ({"state": "later", "time": ""}, "graded when your instructor grades"),
+        ({"state": "failed"}, "It is kept, and your instructor's next command tries again"),
+        ({"state": "graded", "score": None}, "comes here when your instructor releases it"),
+    ],
+)
+def test_each_status_is_a_sentence(course: Class, status: dict[str, Any], says: str) -> None:
+    course.student.fetch("toy")
+    course.student.submit("toy")
+    (secret,) = course.exchange.glob("inbound/*/submission_secret.txt")
+    told = status_file(course.exchange.parent, "llm", secret.read_text())
+    told.parent.mkdir(exist_ok=True)
+    told.write_text(json.dumps(status))
+    (note,) = course.toy.notes
+    assert says in note
 
 
 def test_from_released_to_graded(course: Class) -> None:
