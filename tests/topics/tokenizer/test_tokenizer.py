@@ -34,7 +34,7 @@ def learned() -> list[tokenizer.Pair]:
     return train_bpe(corpus.text("train", 100_000), 700)
 
 
-@pytest.mark.parametrize("vocab_size", [1024, 2048, 4096, 8192])
+@pytest.mark.parametrize("vocab_size", [1024, 8192])  # the merges of a smaller vocabulary begin those of a larger
 @pytest.mark.parametrize("name", TEXTS)
 def test_merges_and_ids_are_the_library_s(name, vocab_size):
     text, held_out = (make() for make in TEXTS[name])
