@@ -1,9 +1,9 @@
 """Every answer of every bank: what its exercise's tests say of it, and that nothing else is lost.
 
-What they say of wrong answers is read from the record (course/banks/records), which tests/pages/test_record.py holds to
-what it was made from. That all answers lose the same directly, as `check` plays them, and under other seeds is a proof
-(tests/support/proofs.py), made when the bank, the notebook or what they reach has changed; the long tests play the
-answers to one exercise under one of the seeds again.
+What they say of wrong answers is read from the record (tests/topics/<name>/mistakes.json), which
+tests/pages/test_record.py holds to what it was made from. That all answers lose the same directly
+too, as `check` plays them, and under other seeds is a proof (tests/support/proofs.py), made when the bank, the
+notebook or what they reach has changed; the long tests play the answers to one exercise under one of the seeds again.
 """
 
 import functools
@@ -86,7 +86,7 @@ def hints(text: str) -> bool:
 
 @pytest.mark.parametrize("name", assignments())
 def test_the_solution_keeps_all_points(name: str):
-    """Directly, as `check` plays it; tests/book/test_notebooks.py has it graded."""
+    """Directly, as `check` plays it; tests/judging/test_judge.py has it judged through the codec."""
     assert failures(name) == {}
 
 
@@ -111,18 +111,12 @@ def test_a_wrong_answer_loses_points_where_the_mistake_is(name: str, answer: Ans
 
 @pytest.mark.parametrize("name", assignments())
 def test_another_persons_right_answers_keep_all_points(name: str):
-    """The first to each exercise, all together, through the codec as when they are graded; the others by the record."""
+    """The first to each exercise, all together, through the codec as when they are graded.
+
+    Of each answer by itself it is a proof, and tests/test_proofs.py holds that to what it was made from.
+    """
     theirs = {n: answer for a in reversed(bank("right", name)) for n, answer in a.names.items()}
     assert failures(name, through_codec=True, answers=theirs) == {}
-
-
-@pytest.mark.parametrize("name", assignments())
-def test_right_answers_lose_nothing_and_wrong_ones_do(name: str):
-    """By the record, which tests/test_proofs.py holds to what it was made from."""
-    lost = proofs.seeds(name).record()["lost"]
-    assert {called: bool(lost[called]) for called, _ in every_answer(name)} == {
-        called: answer.says is not None for called, answer in every_answer(name)
-    }
 
 
 def costs_elsewhere(name: str, answer: Answer) -> dict[str, Exception]:

@@ -30,8 +30,8 @@ from course.sandbox import why_not
 from labkit.testing.answers import SEED_VARIABLE
 from tests.support import proofs
 
-# Plain nbgrader takes its time, so that here it grades one topic.
-# What a solved one and a blank one earn is seen in test_notebooks.py, tests/judging and tests/banks.
+# Plain nbgrader takes its time: it grades every variant of every topic when something changes (tests/proofs), and
+# in each run this one.
 A_FEW = {"tokenizer": ["wrong 3"]}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
