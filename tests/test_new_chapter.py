@@ -122,7 +122,7 @@ def test_the_tests_of_every_topic_take_it_in(copy: Path):
     listed = run(copy, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-k", "toy", *files)
     for name in (
         "test_a_wrong_answer_loses_points_where_the_mistake_is[toy",
-        "test_a_right_answer_keeps_all_points[toy",
+        "test_another_persons_right_answers_keep_all_points[toy",
         "test_the_blank_notebook_earns_nothing[toy",
         "test_the_students_notebook_is_fresh[toy]",
         "course/assignments/toy.py::test_centre_rows",

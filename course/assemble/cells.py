@@ -92,7 +92,8 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef], in_sight: set[str]) 
     """
     hidden = [f.name for f in functions if is_hidden(f.name)]
     visible = [f.name for f in functions if not is_hidden(f.name)]
-    lines, out, last = cell.source.splitlines(), [], 0
+    lines, last = cell.source.splitlines(), 0
+    out: list[str] = []
     shown = False
     for node in ast.parse(cell.source).body:
         block = lines[last : last_line(node)]

@@ -1,5 +1,6 @@
 """The students' notebook: nbgrader's release step makes it of an assembled one; what it may not show is looked for."""
 
+import functools
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,17 @@ from course import ROOT
 from course.assemble.assembler import write
 from course.assemble.errors import AssemblyError
 from course.assemble.source import MARKS
+
+
+@functools.cache
+def _empty_gradebook() -> bytes:
+    """A gradebook without anything in it, which takes nbgrader two seconds to make."""
+    from nbgrader.api import Gradebook
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gradebook.db"
+        Gradebook(f"sqlite:///{path.as_posix()}", "course").close()
+        return path.read_bytes()
 
 
 def released(name: str, notebook: NotebookNode) -> NotebookNode:
@@ -26,6 +38,7 @@ def released(name: str, notebook: NotebookNode) -> NotebookNode:
         here = config.CourseDirectory
         here.root, here.source_directory, here.release_directory = folder, "source", "release"
         here.db_url = f"sqlite:///{Path(folder).as_posix()}/gradebook.db"
+        (Path(folder) / "gradebook.db").write_bytes(_empty_gradebook())
         write(notebook, Path(folder) / "source" / name / f"{name}.ipynb")
         result = NbGraderAPI(config=config).generate_assignment(name)
         path = Path(folder) / "release" / name / f"{name}.ipynb"

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from course.assemble.opening import chapter_title
+from course.assemble.chapter import Chapter
 from labkit.files import write_whole
 
 FILE = "syllabus.json"
@@ -51,7 +51,8 @@ def write(course: Path, root: Path, zone: tzinfo, assignments: Mapping[str, tupl
     entries = []
     for name in sorted(assignments, key=lambda name: (order.get(name, len(order)), name)):
         due, rules = assignments[name]
-        entries.append(Entry(name, chapter_title(name, root), due.isoformat() if due else None, rules))
+        chapter = Chapter.of(name, root)
+        entries.append(Entry(name, chapter.title if chapter else None, due.isoformat() if due else None, rules))
     title = (_yaml(root / "_config.yml") or {}).get("title", "")
     content = {"title": title, "zone": str(zone), "assignments": [asdict(entry) for entry in entries]}
     path = course / FILE

@@ -1,9 +1,9 @@
 """Every answer of every bank: what its exercise's tests say of it, and that nothing else is lost.
 
-What they say of wrong answers is read from the record (course/banks/records), which tests/pages/test_record.py holds to
-what it was made from. That all answers lose the same directly, as `check` plays them, and under other seeds is a proof
-(tests/support/proofs.py), made when the bank, the notebook or what they reach has changed; the long tests play the
-answers to one exercise under one of the seeds again.
+What they say of wrong answers is read from the record (tests/topics/<name>/mistakes.json), which
+tests/pages/test_record.py holds to what it was made from. That all answers lose the same directly
+too, as `check` plays them, and under other seeds is a proof (tests/support/proofs.py), made when the bank, the
+notebook or what they reach has changed; the long tests play the answers to one exercise under one of the seeds again.
 """
 
 import functools
@@ -60,15 +60,6 @@ def answers(kind: str) -> list:
     return [case(name, answer) for name in assignments() for answer in bank(kind, name)]
 
 
-def first_of_each(kind: str) -> list:
-    """The first answer to each exercise."""
-    firsts: dict[tuple[str, str], Answer] = {}
-    for name in assignments():
-        for answer in bank(kind, name):
-            firsts.setdefault((name, answer.exercise), answer)
-    return [case(name, answer) for (name, _), answer in firsts.items()]
-
-
 def failures(name: str, through_codec: bool = False, **kwargs) -> dict[str, Exception]:
     """The tests that fail, with what they say."""
     grades = play(assembled(name), through_codec=through_codec, **kwargs)
@@ -95,7 +86,7 @@ def hints(text: str) -> bool:
 
 @pytest.mark.parametrize("name", assignments())
 def test_the_solution_keeps_all_points(name: str):
-    """Directly, as `check` plays it; tests/book/test_notebooks.py has it graded."""
+    """Directly, as `check` plays it; tests/judging/test_judge.py has it judged through the codec."""
     assert failures(name) == {}
 
 
@@ -136,20 +127,14 @@ def test_at_most_one_answer_an_exercise_is_fitted(name: str):
     assert len(fitted) == len(set(fitted))
 
 
-@pytest.mark.parametrize(("name", "answer"), first_of_each("right"))
-def test_a_right_answer_keeps_all_points(name: str, answer: Answer):
-    """Through the codec, as when it is graded; directly, and the other right answers, by the record."""
-    tests = [*cells_of(name)[answer.exercise], INTEGRATION]
-    assert failures(name, through_codec=True, answers=answer.names, only=tests) == {}
-
-
 @pytest.mark.parametrize("name", assignments())
-def test_right_answers_lose_nothing_and_wrong_ones_do(name: str):
-    """By the record, which tests/test_proofs.py holds to what it was made from."""
-    lost = proofs.seeds(name).record()["lost"]
-    assert {called: bool(lost[called]) for called, _ in every_answer(name)} == {
-        called: answer.says is not None for called, answer in every_answer(name)
-    }
+def test_another_persons_right_answers_keep_all_points(name: str):
+    """The first to each exercise, all together, through the codec as when they are graded.
+
+    Of each answer by itself it is a proof, and tests/test_proofs.py holds that to what it was made from.
+    """
+    theirs = {n: answer for a in reversed(bank("right", name)) for n, answer in a.names.items()}
+    assert failures(name, through_codec=True, answers=theirs) == {}
 
 
 def costs_elsewhere(name: str, answer: Answer) -> dict[str, Exception]:
@@ -176,10 +161,13 @@ def test_one_mistake_of_the_record_costs_once(name: str):
 
 
 def lost(name: str, answer: Answer, seed: str, through_codec: bool = False) -> set[str]:
-    """The tests that an answer fails under a seed."""
+    """The tests that an answer fails under a seed; a wrong one draws its message."""
     tests = [*cells_of(name)[answer.exercise], INTEGRATION]
     with graded_with(seed):
-        return set(failures(name, through_codec, answers=answer.names, only=tests))
+        failed = failures(name, through_codec, answers=answer.names, only=tests)
+    told = [f"{type(error).__name__}: {error}" for error in failed.values()]
+    assert answer.says is None or any(answer.says in text for text in told), f"nothing says {answer.says!r}: {told}"
+    return set(failed)
 
 
 def every_answer(name: str) -> list[tuple[str, Answer]]:

@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -45,55 +42,6 @@ def test_the_build_has_nothing_to_complain_of():
     log = (site.BUILD / "build.log").read_text(encoding="utf-8")
     assert "build succeeded" in log
     assert build.complaints(log) == []
-
-
-@pytest.fixture
-def small_book(tmp_path: Path) -> Path:
-    """A copy of the book with one page, so that a mistake can be put into it."""
-    site.built()  # so that book/_vendor is there to copy
-    shutil.copy(site.ROOT / "_config.yml", tmp_path)
-    shutil.copytree(site.BOOK, tmp_path / "book", ignore=shutil.ignore_patterns("*.md", "__pycache__"))
-    (tmp_path / "labkit" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    return tmp_path
-
-
-MISTAKES = """# A page
-
-See [another](nowhere.md) {cite:p}`nobody1900nothing`.
-
-```{exercise-card} nothing
-```
-"""
-FAILING_CELL = """---
-kernelspec: {name: python3, display_name: Python 3}
-jupytext: {text_representation: {extension: .md, format_name: myst}}
----
-# A page
-
-```{code-cell}
-raise ValueError("the answer is not 42")
-```
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (MISTAKES, ["nowhere.md", "nobody1900nothing", "exercises/nothing/nothing.ipynb does not exist; run: make"]),
-        (FAILING_CELL, ["ValueError: the answer is not 42"]),
-    ],
-    ids=["broken references", "failing cell"],
-)
-def test_a_mistake_in_a_page_fails_the_build_and_is_named(small_book: Path, text: str, said: list[str]):
-    (small_book / "book" / "index.md").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "book.build"], cwd=small_book, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 1
-    summary = done.stdout.split("The build failed. It said:")[-1]
-    unsaid = [words for words in said if words not in summary]
-    assert unsaid == [], f"the last lines do not name the mistake:\n{summary}"
 
 
 def test_what_is_said_on_the_log_decides():
@@ -259,24 +207,6 @@ def test_a_chapter_leads_to_its_students_notebook(name: str):
     # The buttons above the page lead to the same places, never to the page's own source.
     header = {link["href"] for link in page(name).select(".bd-header-article a[href^=http]")}
     assert set(links.values()) <= header
-
-
-def test_the_settings_of_a_build(small_book: Path, monkeypatch: pytest.MonkeyPatch):
-    """COURSE_HUB adds the hub's button, SOLUTIONS the reference code; an unpublished repository has no button."""
-    shutil.copytree(site.ROOT / "exercises" / "gpt", small_book / "exercises" / "gpt")
-    shutil.copytree(site.ROOT / "solutions", small_book / "solutions")
-    (small_book / "book" / "index.md").write_text("# A page\n\n```{exercise-card} gpt\n```\n")
-    monkeypatch.setenv("COURSE_HUB", "https://hub.example")
-    monkeypatch.setenv("SOLUTIONS", "1")
-    done = subprocess.run([sys.executable, "-m", "book.build"], cwd=small_book, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:]
-    text = BeautifulSoup((small_book / "_build/html/index.html").read_text(encoding="utf-8"), "html.parser")
-    opens = "https://hub.example/hub/user-redirect/course/open/gpt"
-    assert [(a.get_text(), a["href"]) for a in text.select(".exercise-card a")] == [("JupyterHub", opens)]
-    assert [link["href"] for link in text.select(".bd-header-article a[href^=http]")] == [opens]
-    shown = text.get_text()
-    assert "class MultiHeadAttention(nn.Module):" in shown
-    assert "class MultiHeadAttention(nn.Module):" not in article("gpt").get_text()
 
 
 def test_every_assignment_has_a_chapter():

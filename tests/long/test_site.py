@@ -161,7 +161,7 @@ def test_the_widget_manager_waits_until_it_is_needed(browser: Browser, address: 
 @pytest.mark.parametrize("viewport", VIEWPORTS)
 @pytest.mark.parametrize("name", WITH_CONTROL)
 def test_a_control_answers_the_keyboard(browser: Browser, address: str, name: str, viewport: dict[str, int]):
-    with new_page(browser, viewport=viewport) as page:
+    with new_page(browser, viewport=viewport, dark=viewport is PHONE) as page:
         visit = Visit(page, address, name)
         visit.draw_control()
         before = shown(page)

@@ -6,6 +6,7 @@ entry of each record again, another one each time.
 """
 
 import datetime
+import functools
 import hashlib
 import json
 import platform
@@ -109,8 +110,13 @@ def chapter(name: str) -> Proof:
     return Proof("chapter", name, code_of(page_notebook(name)))
 
 
+@functools.cache
+def _assembled(name: str) -> NotebookNode:
+    return Assembler(name).build()
+
+
 def _assignment(kind: str, name: str, *more: str, whole: tuple[str, ...] = ()) -> Proof:
-    notebook = Assembler(name).build()
+    notebook = _assembled(name)
     lent = sorted({name for test in test_cells(notebook) for name in test.lends})
     lends = [f"from solutions.{name} import {', '.join(lent)}"] if lent else []
     return Proof(kind, name, (*code_of(notebook), *lends, *more), whole)
@@ -145,7 +151,7 @@ def once(name: str) -> Proof:
 def equivalent(name: str) -> Proof:
     """What is listed as the same function as the reference is, for a thousand random uses of each."""
     listed = (ROOT / "tests" / "topics" / name / "equivalent.py").read_text(encoding="utf-8")
-    return Proof("equivalent", name, (*code_of(Assembler(name).build()), listed))
+    return Proof("equivalent", name, (*code_of(_assembled(name)), listed))
 
 
 def all_of_them() -> list[tuple[str, str]]:
