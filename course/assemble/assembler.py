@@ -195,7 +195,8 @@ class Assembler:
             return [graded_cell(cell.kind, cell.name, source)]
         if cell.kind == "exercise":
             return self.exercise_cells(self.exercises[cell.name], source)
-        return [graded_cell(cell.kind, cell.name, source, cell.options["points"], self.about_test(cell, functions))]
+        about = self.about_test(cell, functions)
+        return [graded_cell(cell.kind, cell.name, source, cell.options["points"], about, folded=about["visible"])]
 
     def exercise_cells(self, exercise: Exercise, source: str) -> list[NotebookNode]:
         """An exercise's cell, after one line of prose: difficulty, importance, minutes, points, what it uses."""

@@ -88,7 +88,8 @@ def names_in_sight(cells: list[Cell]) -> set[str]:
 def test_text(cell: Cell, functions: list[ast.FunctionDef], in_sight: set[str]) -> str:
     """The test cell: its functions, then their calls; what is hidden stands between nbgrader's marks.
 
-    A helper is hidden too unless it is `in_sight`.
+    A helper is hidden too unless it is `in_sight`. A cell with visible tests opens with a line that JupyterLab shows
+    while the cell is folded.
     """
     hidden = [f.name for f in functions if is_hidden(f.name)]
     visible = [f.name for f in functions if not is_hidden(f.name)]
@@ -116,7 +117,10 @@ def test_text(cell: Cell, functions: list[ast.FunctionDef], in_sight: set[str]) 
                 *(f"    {name}()" for name in hidden),
                 "    ### END HIDDEN TESTS",
             ]
-        out += ["", "", opening, *calls]
+        title = f"# Test {cell.name}: run this cell; unfold it to read what it checks."  # all one sees of it folded
+        while out and not out[0].strip():
+            del out[0]
+        out = [title, *out, "", "", opening, *calls]
     else:
         told = f"# Hidden tests of {cell.of} run here when the assignment is graded."
         out = [

@@ -220,9 +220,14 @@ def test_helpers_in_a_hidden_tests_cell_stand_before_the_remark_if_later_cells_n
     assert set(play(made).values()) == {None}
 
 
-def test_machinery_is_folded_and_the_line_of_a_test_may_differ_from_run_to_run(students):
-    folded = [c.id for c in students.cells if c.metadata.get("jupyter", {}).get("source_hidden")]
-    assert folded == ["given-course-setup", "given-course-answers"]
+def test_machinery_and_tests_are_folded_and_the_line_of_a_test_may_differ_from_run_to_run(students):
+    folded = [c for c in students.cells if c.metadata.get("jupyter", {}).get("source_hidden")]
+    machinery, tests = folded[:2], folded[2:]
+    assert [c.id for c in machinery] == ["given-course-setup", "given-course-answers"]
+    visible = [c for c in students.cells if c.id.startswith("test-") and c.metadata["course"]["visible"]]
+    assert tests == visible
+    lines = {c.source.splitlines()[0] for c in tests}  # all that one sees of a folded cell
+    assert lines == {f"# Test {c.id[5:]}: run this cell; unfold it to read what it checks." for c in tests}
     tagged = [c.id for c in students.cells if "nbval-ignore-output" in c.metadata.get("tags", ())]
     assert tagged == [c.id for c in students.cells if c.id.startswith("test-")]
 
