@@ -88,7 +88,7 @@ FAILURES = {
     "a message": ("def half(x):\n    return x", "half of 4 is 2, not 4\nSee test_half, line 2 of this cell."),
     "a check": (
         "def half(x):\n    return torch.ones(1)",
-        "half: is it halved? (the largest difference is 0.5)\nSee test_half, line 2 of this cell.",
+        "half: is it halved? (at [0] you have 1, it should be 0.5)\nSee test_half, line 2 of this cell.",
     ),
     "their exception": (
         "def helper(x):\n    y = x\n    return y / 0\n\ndef half(x):\n    return helper(x)",
