@@ -243,9 +243,15 @@ def check_width_at_the_edge(width, *shape):
     check_number(width_of_size(n_params, *shape), width, hint)
     if width > n_head:
         hint = "a width that needs one parameter more than is allowed does not fit"
-        lost = "the width needs one parameter more than is allowed: a root in floating point loses that last digit"
-        mistakes = {lost: width} if n_params > 2**53 else {}
-        check_number(width_of_size(n_params - 1, *shape), width - n_head, hint, mistakes=mistakes)
+        lost = width if n_params > 2**53 else math.nan
+        check_number(
+            width_of_size(n_params - 1, *shape),
+            width - n_head,
+            hint,
+            mistakes={
+                "the width needs one parameter more than is allowed: a root in floating point loses that last digit": lost
+            },
+        )
 
 
 def test_width_of_size_fits():

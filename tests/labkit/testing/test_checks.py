@@ -61,7 +61,7 @@ def test_numbers_are_compared_by_shares():
     check_number(1e12 + 1, 1e12, HINT)
     check_number(0, 0.0, HINT)
     for got, says in (
-        (1e12 + 1e6, r"is it the other axis\? \(you have 1.000001e\+12, it should be 1e\+12\)"),
+        (1e12 + 1e6, r"is it the other axis\? \(you have 1,000,001,000,000, it should be 1,000,000,000,000\)"),
         (1e-12, "you have 1e-12, it should be 0"),
         (True, "should be a number, but it is True"),
         (torch.tensor(1.0), "but it is a tensor of shape"),
