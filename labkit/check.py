@@ -18,6 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from tqdm import tqdm
 
 from labkit import copies
 from labkit.copies import existing, in_exercises, nearby
@@ -126,15 +127,27 @@ def _answered_elsewhere(cells: list[NotebookNode], answers: Iterable[NotebookNod
 
 
 def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
-    """Execute the notebook in place: the cells that ran to an end, and what stopped the others, as a sentence."""
+    """Execute the notebook in place: the cells that ran to an end, and what stopped the others, as a sentence.
+
+    A terminal shows which cell runs.
+    """
     ended: set[int] = set()
     seconds = PATIENCE * notebook.metadata.course.seconds
+    shown = "{desc}: {n_fmt} of {total_fmt} cells done, {elapsed}"
+    bar = tqdm(total=len(notebook.cells), bar_format=shown, leave=False, disable=None)
+
+    def begins(cell: NotebookNode, cell_index: int) -> None:
+        bar.set_description(grade_id(cell) or f"cell {cell_index + 1}", refresh=False)
+        bar.update(cell_index - bar.n)
+        bar.refresh()
+
     client = NotebookClient(
         notebook,
         timeout_func=lambda cell: max(seconds, GIVEN_SECONDS) if is_given(cell) else seconds,
         allow_errors=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
+        on_cell_start=begins,
         on_cell_executed=lambda cell, cell_index, execute_reply: ended.add(cell_index),
     )
     for cell in notebook.cells:
@@ -142,7 +155,8 @@ def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
             cell.outputs, cell.execution_count = [], None
     try:
         # A kernel's own remarks on the machine's network say nothing about the answers.
-        client.execute(stderr=subprocess.DEVNULL)
+        with bar:
+            client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:
         return (
             ended,

@@ -165,7 +165,8 @@ class Student:
             mark=mark,
         )
         told = self._told(Path(last["path"])) if last else {}
-        standing.notes += [*_watched(told, course.zone), *self._notes(standing, changed, entry.get("rules", ""))]
+        standing.notes += _watched(told, course.zone)
+        standing.notes += self._notes(standing, changed, entry.get("rules", ""))
         return standing
 
     @staticmethod
