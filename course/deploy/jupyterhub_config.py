@@ -49,3 +49,20 @@ def prepare(spawner):
 
 
 c.Spawner.pre_spawn_hook = prepare
+
+# The instructor in whose name submissions are graded as they come; empty: only the instructor's commands grade.
+if watcher := os.environ.get("COURSE_WATCH"):
+    home = pwd.getpwnam(watcher).pw_dir
+    c.JupyterHub.services = [
+        {
+            "name": "marks",
+            "user": watcher,
+            "command": [sys.executable, "-m", "course.watch"],
+            "cwd": f"{home}/llm-course",
+            "environment": {
+                "HOME": home,
+                "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
+                "COURSE_EXCHANGE": str(server / "exchange"),
+            },
+        }
+    ]

@@ -74,6 +74,7 @@ def server() -> Iterator[Server]:
             subprocess.run(["sh", str(DEPLOY / "prepare.sh"), TEACHER, str(base / "server")], check=True)
             course = local_hub.copy_course(base / "home" / TEACHER / "llm-course", ASSIGNMENT)
             subprocess.run(["chown", "-R", f"{TEACHER}:", str(course)], check=True)
+            limit(course, 0)  # the hub watches, and grades nothing until a test says so
             for command in (["course.assemble", "--release"], ["course.grading", "publish"]):
                 exchange = str(base / "server" / "exchange")
                 done = run_as(TEACHER, [str(python), "-m", *command], course, COURSE_EXCHANGE=exchange)
@@ -101,7 +102,7 @@ def hub(base: Path, python: Path) -> Iterator[str]:
             f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{free_port()}",
         ],
         cwd=base / "server" / "hub",
-        env={"PATH": "/usr/bin:/bin", "COURSE_SERVER": str(base / "server")},
+        env={"PATH": "/usr/bin:/bin", "COURSE_SERVER": str(base / "server"), "COURSE_WATCH": TEACHER},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
@@ -113,6 +114,11 @@ def hub(base: Path, python: Path) -> Iterator[str]:
         process.terminate()
         process.wait(60)
         log.close()
+
+
+def limit(course: Path, marks_an_hour: int) -> None:
+    """Let a grader that watches give each student so many marks an hour."""
+    (course / "course" / "term.toml").write_text(f"[{ASSIGNMENT}]\nmarks_an_hour = {marks_an_hour}\n")
 
 
 def answers(address: str) -> bool:
@@ -244,6 +250,21 @@ def test_a_class_of_system_users(server: Server) -> None:
     assert f"<strong>{earned:g}</strong> of {graded['max_score']:g} points" in page.read_text()
     listing = run_as(BOB, ["ls", str(server.inbound.parent / "feedback")], Path("/"))
     assert "Permission denied" in listing.stderr
+
+
+def test_the_hub_marks_what_comes_in_the_name_of_the_instructor(server: Server) -> None:
+    bob = Person(server, BOB)
+    bob.session.get(f"{bob.home}/course/open/{ASSIGNMENT}")
+    notebook, earned = solved_first_exercise(server.course)
+    mine = server.base / "home" / BOB / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    mine.write_text(notebook)
+    bob.post(f"course/api/submit/{ASSIGNMENT}")
+    wait_until(lambda: bob.standing()["notes"] == ["It is kept and graded when your instructor grades."])
+    limit(server.course, 1)
+    wait_until(lambda: bob.standing()["mark"] is not None)
+    mark = bob.standing()["mark"]
+    assert isinstance(mark, dict) and mark["earned"] == earned
+    assert (server.course / "course" / "gradebook.db").owner() == TEACHER
 
 
 def test_the_demo_runs_as_an_ordinary_user(server: Server) -> None:
