@@ -15,7 +15,7 @@ from pathlib import Path
 
 from course import ROOT
 from course.banks.mutants import NOT_REACHED
-from course.reach import PACKAGES, Reach, bare
+from course.reach import PACKAGES, Reach, bare, without_docstrings
 from labkit.files import write_whole
 from tests.support.proofs import digest_of, pins
 
@@ -55,10 +55,13 @@ def note(name: str, measured: Mapping[str, Sequence[float]]) -> None:
 
 
 def digest(name: str) -> str:
-    """Of what a bench's figures depend on: its code, what of the house that reaches, the checkpoints and the pins."""
+    """Of what a bench's figures depend on: its code, what of the house that reaches, the checkpoints and the pins.
+
+    Docstrings have no part in it: those of answers are the text of their exercises.
+    """
     code = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
     definitions = Reach(ROOT, PACKAGES, NOT_REACHED).of([code])
-    return digest_of([bare(code), *definitions, *pins()])
+    return digest_of([*map(bare, map(without_docstrings, [code, *definitions])), *pins()])
 
 
 def figures(values: Sequence[float], row: Mapping) -> dict[str, str]:

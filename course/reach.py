@@ -25,6 +25,19 @@ def bare(text: str) -> str:
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
+def without_docstrings(text: str) -> str:
+    """Python code without the docstrings of its modules, classes and functions: what runs is the same."""
+    lines = text.splitlines()
+    for node in ast.walk(syntax_tree(text)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            first = node.body[0]
+            assert first.end_lineno is not None
+            lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
+    return "\n".join(lines)
+
+
 def statements(text: str) -> Iterator[tuple[ast.stmt, str]]:
     """A module's statements, each with its lines, a definition's decorators included."""
     lines = text.splitlines()

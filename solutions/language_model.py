@@ -225,7 +225,7 @@ def guess_bounds(ranks: Int[Tensor, " step"]) -> tuple[float, float]:
     if len(ranks) == 0 or ranks.min() < 1:
         raise ValueError("ranks must be whole numbers from 1 on, and there must be some")
     q = torch.bincount(ranks).double()[1:] / len(ranks)
-    guesses = torch.arange(1, len(q) + 1, dtype=torch.float64)
+    guesses = torch.arange(1, len(q) + 1).double()
     following = torch.cat([q[1:], q.new_zeros(1)])
     return (guesses * (q - following) * guesses.log2()).sum().item(), torch.special.entr(q).sum().item() / math.log(2)
 

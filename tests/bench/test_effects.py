@@ -45,10 +45,17 @@ def test_a_digest_sees_the_functions_that_are_measured_and_no_others(tmp_path, m
     code = "def f():\n    return 1\n\n\ndef g():\n    return 2\n"
     monkeypatch.setattr(effects, "ROOT", tmp_path)
     found = []
-    for now in (code, code.replace("return 2", "return 3"), f"# more\n{code}", code.replace("return 1", "return 3")):
+    told = code.replace("return 1", '"""Words."""\n    return 1')
+    for now in (
+        code,
+        code.replace("return 2", "return 3"),
+        f"# more\n{code}",
+        told,
+        code.replace("return 1", "return 3"),
+    ):
         reference.write_text(now)
         found.append(effects.digest("small"))
-    assert found[0] == found[1] == found[2] != found[3]
+    assert found[0] == found[1] == found[2] == found[3] != found[4]
 
 
 @pytest.fixture

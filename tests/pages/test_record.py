@@ -100,8 +100,8 @@ def test_what_an_answer_is_played_again_for(toy: Path, monkeypatch: pytest.Monke
     before = digests(toy, "toy_bank", source_of(NAME))
     assert moved(toy, changed("test-best-pair", "def test_", "# more\n\n\ndef test_"), before) == set()
     assert moved(toy, changed("test-best-pair", "def test_", "ONE = 1\n\n\ndef test_"), before) == {FIRST, NOTHING}
-    assert moved(toy, changed("test-best-pair", "assert ", "assert True and "), before) == {FIRST}
-    assert moved(toy, changed("test-decode", "assert ", "assert True and "), before) == set()
+    assert moved(toy, changed("test-best-pair", "_visible():\n", "_visible():\n    pass\n"), before) == {FIRST}
+    assert moved(toy, changed("test-decode", "_visible():\n", "_visible():\n    pass\n"), before) == set()
     path = toy / "tests" / "topics" / "toy_bank" / "wrong.py"
     path.write_text(
         BANK.replace('says="count"', 'says="more"').replace("    return {}", "    # nothing\n    return {}")

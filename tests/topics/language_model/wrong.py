@@ -300,6 +300,23 @@ def sample_chain(followers, n, length, seed):
     return list(solutions.language_model.sample_chain(followers, n, length, seed))
 
 
+@wrong("sample-chain", mistake="waits for all n - 1 bytes and takes the last one until then", says="both of them count")
+def sample_chain(followers, n, length, seed):
+    rng = random.Random(seed)
+    text = b""
+    while len(text) < length:
+        start = len(text) - n + 1
+        context = text[start:] if start >= 0 else text[-1:]
+        context = context if n > 1 else b""
+        while context not in followers:
+            if not context:
+                raise ValueError("nothing is known")
+            context = context[1:]
+        counts = followers[context]
+        text += bytes(rng.choices(list(counts), weights=list(counts.values())))
+    return text
+
+
 @wrong("sample-chain", mistake="draws one byte more than asked for", says="bytes were asked for")
 def sample_chain(followers, n, length, seed):
     return solutions.language_model.sample_chain(followers, n, length + 1, seed)
@@ -1354,7 +1371,7 @@ def zoom(low, high):
     return solutions.language_model.zoom(low, min(high, 2 * HALF - 1))
 
 
-@wrong("zoom", mistake="refuses a single number", says="an empty interval")
+@wrong("zoom", mistake="refuses a single number", says="a single number is an interval too")
 def zoom(low, high):
     if low == high:
         raise ValueError("an empty interval")
