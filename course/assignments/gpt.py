@@ -817,7 +817,7 @@ def check_load(seed, n_layer):
     masks = {"h.0.attn.bias": torch.ones(1, 1, 4, 4), "h.1.attn.masked_bias": torch.ones(())}
     check_names(load_gpt2(dict(body)), n_layer, "with names that have no prefix")
     check_names(load_gpt2(body | masks), n_layer, "with an old file's names")
-    theirs = model.state_dict()
+    theirs = dict(model.state_dict())
     got, (after,) = probes.after_call(load_gpt2, theirs)
     assert set(after) == set(theirs), "the dictionary that was passed in has lost or gained names: leave it as it was"
     for layer, block in enumerate(model.transformer.h):
