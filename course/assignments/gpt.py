@@ -1267,7 +1267,7 @@ def test_generate_beyond_the_context_hidden():
 
 # %% test="integration" of="integration" points=4
 def test_your_gpt_is_gpt2():
-    config = GPTConfig(vocab_size=17, context=12, d_model=12, n_head=3, n_layer=3, eps=1e-3)
+    config = GPTConfig(vocab_size=17, context=12, d_model=12, n_head=2, n_layer=3, eps=1e-3)
     theirs, model = library_gpt2(config, 80), GPT(config)
     model.load_state_dict(load_gpt2(theirs.state_dict()), strict=False)
     ids = token_ids(81, 17, 4, 10)

@@ -340,7 +340,8 @@ def test_sample_chain_frequencies_hidden():
 
 
 def test_sample_chain_hands_over_to_shorter_contexts_hidden():
-    check_hand_over(fresh_seed())
+    for i in range(10):  # whatever is drawn, so that no mistake depends on luck
+        check_hand_over(fresh_seed() + i)
     check_nothing_drawn(fresh_seed())
 
 

@@ -1158,7 +1158,7 @@ def restore(trainer, state):
     put_back(trainer, state | {"random": torch.get_rng_state()})
 
 
-@wrong("snapshot", mistake="gives out the model's own tensors", says="changed the weights in the snapshot")
+@wrong("snapshot", mistake="gives out the model's own tensors", says="the snapshot")
 def snapshot(trainer):
     return whole(trainer) | {"model": dict(trainer.model.state_dict())}
 
