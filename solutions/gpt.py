@@ -86,9 +86,9 @@ def attention_pattern(
 ) -> Float[Tensor, "... position position"]:
     """How much each position looks at each other: row i of the result is what query i pays to every key.
 
-    The score of a query for a key is their dot product, divided by the square root of their width, and a softmax makes
-    weights of a query's scores. Query i sees the keys 0 to i, itself included; what comes later gets a weight of
-    exactly 0. Each row sums to 1.
+    The score of a query for a key is their dot product, divided by the square root of their width. A softmax turns the
+    scores of a query into weights. Query i sees the keys 0 to i, its own included; what comes later gets a weight of
+    exactly 0, and each row still sums to 1.
 
     Source: Vaswani et al. (2017), "Attention Is All You Need", section 3.2.1, with the mask of section 3.2.3.
     """

@@ -153,8 +153,8 @@ def update_moments(
 ) -> dict[str, Any]:
     """The running averages of a gradient and of its square, one step later.
 
-    Each keeps its share beta of what it was and takes the rest from the new gradient: the mean with the first beta, the
-    square with the second.
+    Each average keeps the fraction beta of its old value and takes the rest, 1 - beta, from the new gradient or from its
+    square: the mean with the first of the betas, the square with the second.
 
     `moments` holds "step", the number of gradients seen, "mean" and "square"; an empty dict stands for none seen, with
     both averages 0. Returns a new dict with all three and leaves the old one as it was.
@@ -185,8 +185,8 @@ def adamw_update(
     where the gradient is always the same, the corrected mean is that gradient, from the first step on.
 
     The step is the learning rate times the corrected mean, divided by the root of the corrected square plus eps. Decay
-    takes learning rate times weight decay of the old parameter away, and never touches the gradient or its averages.
-    Returns new tensors and changes none in place.
+    shrinks the old parameter by the fraction learning rate times weight decay, and never touches the gradient or its
+    averages. Returns new tensors and changes none in place.
 
     Source: Loshchilov and Hutter (2019), "Decoupled Weight Decay Regularization", algorithm 2, with the learning rate
     on the decay as well, as `torch.optim.AdamW` has it.
