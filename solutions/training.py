@@ -153,7 +153,7 @@ def update_moments(
 ) -> dict[str, Any]:
     """The running averages of a gradient and of its square, one step later.
 
-    Each average keeps the fraction beta of its old value and takes the rest, 1 - beta, from the new gradient or from its
+    Each average keeps the fraction beta of its old value and takes the rest, 1 - beta, from the new gradient or its
     square: the mean with the first of the betas, the square with the second.
 
     `moments` holds "step", the number of gradients seen, "mean" and "square"; an empty dict stands for none seen, with
