@@ -515,9 +515,9 @@ def test_attention_sees_no_future_hidden():
 # %% [markdown]
 # ## What your heads look at
 #
-# Your parts are enough to look into a trained model. The course's GPT `documentation-small` has read Python's
-# documentation with its own layer norms and heads. The cell after the next puts the weights of its first block into yours,
-# which then read a text of your choice.
+# What you have written is enough to look into a trained model. The course's GPT `documentation-small` has learned from
+# Python's documentation. A cell below puts the weights of its first block into your layer norm and your heads, which then
+# read a text of your choice.
 #
 # First a guess. Before training, a head's weights are small random numbers. How much of its attention does the twentieth
 # token of a text then give to the first (between 0 and 1)?
