@@ -1859,7 +1859,7 @@ if __name__ == "__main__":
             upper.set(
                 ylabel="loss (nats a byte)",
                 ylim=(None, smooth(losses)[20]),
-                title="Resumed from the weights alone, a run looks as sound, and is another one",
+                title="Resumed from the weights alone, it looks sound, and is another run",
             )
             upper.legend()
             lower.set(xlabel="training step", ylabel="learning rate", xlim=(1, 200))
