@@ -48,6 +48,8 @@ from labkit.terminal import print_everything
 PATIENCE = 3
 GIVEN_SECONDS = 600
 """What the course's own cells may take at least: they import torch, and install it where it is missing."""
+# What is said where only the integration test fails.
+ALONE = "Each exercise passes its own tests, but all together they do not: the message of integration says where."
 # What an exercise says that still raises the NotImplementedError it came with.
 BLANK = "not written yet"
 
@@ -247,10 +249,16 @@ def lines(notebook: NotebookNode, exercises: list[Exercise], stopped: str | None
 
 
 def what_next(exercises: list[Exercise]) -> str | None:
-    """The exercise to turn to, in a sentence; None where every test that ran passes."""
-    first = next((e for e in exercises if e.earned < e.points and e.reached), None)
+    """The exercise to turn to, in a sentence; None where every test that ran passes.
+
+    The integration test comes last, wherever it stands: it fails for whatever is wrong in an exercise.
+    """
+    in_turn = sorted(exercises, key=lambda e: e.name == INTEGRATION)
+    first = next((e for e in in_turn if e.earned < e.points and e.reached), None)
     if first is None:
         return None
+    if first.name == INTEGRATION:
+        return ALONE if all(e.reached for e in exercises) else None  # else how it stopped is said already
     return f"Next to write: {first.name}." if first.state == "blank" else f"Fix first: {first.name}."
 
 

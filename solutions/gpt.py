@@ -84,12 +84,11 @@ class LayerNorm(nn.Module):
 def attention_pattern(
     q: Float[Tensor, "... position width"], k: Float[Tensor, "... position width"]
 ) -> Float[Tensor, "... position position"]:
-    r"""How much each position looks at each other: row i of the result is what query i pays to every key.
+    """How much each position looks at each other: row i of the result is what query i pays to every key.
 
-    $$A = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{\mathrm{width}}} + M\right), \qquad
-    M_{ij} = -\infty \text{ if } j > i \text{, else } 0$$
-
-    Each row sums to 1. Query i sees the keys 0 to i, itself included; what comes later gets a weight of exactly 0.
+    The score of a query for a key is their dot product, divided by the square root of their width. A softmax turns the
+    scores of a query into weights. Query i sees the keys 0 to i, its own included; what comes later gets a weight of
+    exactly 0, and each row still sums to 1.
 
     Source: Vaswani et al. (2017), "Attention Is All You Need", section 3.2.1, with the mask of section 3.2.3.
     """
@@ -159,10 +158,9 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    r"""One layer: attention, then the MLP; each reads a normalised copy of the residual stream and adds to it.
+    """One layer: attention, then the MLP; each reads a normalised copy of the residual stream and adds to it.
 
-    $$x \leftarrow x + \mathrm{attention}(\mathrm{attention\_norm}(x)), \qquad
-    x \leftarrow x + \mathrm{mlp}(\mathrm{mlp\_norm}(x))$$
+    Attention reads through `attention_norm`, the MLP through `mlp_norm`.
 
     Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.3.
     """

@@ -151,12 +151,13 @@ def batches(mixture: Mixture, batch_size: int) -> Iterator[tuple[Tensor, Tensor]
 def update_moments(
     gradient: Float[Tensor, "..."], moments: dict[str, Any], betas: tuple[float, float]
 ) -> dict[str, Any]:
-    r"""The running averages of a gradient and of its square, one step later.
+    """The running averages of a gradient and of its square, one step later.
 
-    $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2$$
+    Each average keeps the fraction beta of its old value and takes the rest, 1 - beta, from the new gradient or its
+    square: the mean with the first of the betas, the square with the second.
 
-    `moments` holds "step", the number of gradients seen, "mean" ($m$) and "square" ($v$); an empty dict stands for
-    none seen, with both averages 0. Returns a new dict with all three and leaves the old one as it was.
+    `moments` holds "step", the number of gradients seen, "mean" and "square"; an empty dict stands for none seen, with
+    both averages 0. Returns a new dict with all three and leaves the old one as it was.
 
     Source: Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization", algorithm 1.
     """
@@ -177,15 +178,15 @@ def adamw_update(
     eps: float,
     weight_decay: float,
 ) -> tuple[Float[Tensor, "..."], dict[str, Any]]:
-    r"""One step of AdamW: the new values of a parameter, and its moments after `gradient`.
+    """One step of AdamW: the new values of a parameter, and its moments after `gradient`.
 
-    The averages began at 0, so after $t$ gradients they are too small by a known factor, which is divided out. Decay
-    shrinks the old parameter and never touches the gradient or its averages.
+    The averages began at 0, so they are too small, and most of all after few gradients. By what factor depends only on
+    beta and on how many gradients were seen. For the step, but not in the moments that are returned, it is divided out:
+    where the gradient is always the same, the corrected mean is that gradient, from the first step on.
 
-    $$\hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat v = \frac{v}{1 - \beta_2^t}, \qquad
-    \theta \leftarrow (1 - \eta \lambda)\, \theta - \eta\, \frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
-
-    with the learning rate $\eta$ and the weight decay $\lambda$. Returns new tensors and changes none in place.
+    The step is the learning rate times the corrected mean, divided by the root of the corrected square plus eps. Decay
+    shrinks the old parameter by the fraction learning rate times weight decay, and never touches the gradient or its
+    averages. Returns new tensors and changes none in place.
 
     Source: Loshchilov and Hutter (2019), "Decoupled Weight Decay Regularization", algorithm 2, with the learning rate
     on the decay as well, as `torch.optim.AdamW` has it.
@@ -232,12 +233,11 @@ class AdamW(torch.optim.Optimizer):
 
 
 def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.0) -> float:
-    r"""Factor on the learning rate at a step, counted from 0: up in a line, then down along half a cosine.
+    """Factor on the learning rate at a step, counted from 0: up in a line, then down along half a cosine.
 
-    $$\min\left(\frac{\mathrm{step} + 1}{\mathrm{warmup}},\;
-    \mathrm{floor} + (1 - \mathrm{floor})\, \frac{1 + \cos(\pi\, \mathrm{step} / \mathrm{steps})}{2}\right)$$
-
-    The line is left out when `warmup` is 0. From `steps` on the factor stays at `floor`.
+    Of two curves the lower one counts. The line rises by 1 / warmup a step, beginning with that, and is left out when
+    `warmup` is 0. The other has the shape of a cosine from its top to its bottom: it falls from 1 at step 0 to `floor`
+    at step `steps`, and stays there.
 
     Source: Loshchilov and Hutter (2017), "SGDR", equation 5, with a warm-up as in Brown et al. (2020), appendix B.
     """

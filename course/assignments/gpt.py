@@ -3,13 +3,13 @@
 #   jupytext:
 #     text_representation: {extension: .py, format_name: percent}
 #   kernelspec: {name: python3, display_name: Python 3, language: python}
-#   course: {title: "GPT, part by part", points: 40, seconds: 120}
+#   course: {title: "GPT, part by part", points: 38, seconds: 120}
 # ---
 
 # %% [markdown]
-# You will write a GPT-2: layer norm, attention, many heads, the MLP, the block, and the model that stacks them. At
-# the end your code holds the same numbers as `transformers`' GPT-2, to four decimals, and you train a small one on
-# Python's own documentation and read what it writes.
+# You will write a GPT-2: layer norm, attention, many heads, the block, and the model that stacks them. At the end your
+# code computes the same numbers as `transformers`' GPT-2, to four decimals. On the way you see what a trained model's
+# heads look at, take your model apart to see what it cannot do without, and train one that writes Python.
 #
 # Shapes are written in the signatures: `Float[Tensor, "batch position d_model"]` is a tensor with three axes of those
 # names, and `...` stands for any number of axes.
@@ -23,6 +23,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from labkit import checkpoint, corpus
+from labkit.blanks import unless_blank
 from labkit.testing import probes
 from labkit.testing.checks import check_refused, check_tensor, numbers, token_ids
 from labkit.fit import adamw, fit, token_batches
@@ -65,7 +66,7 @@ def on_axes(function, *inputs):
 #
 # </details>
 
-# %% exercise="layer-norm" difficulty=2 importance=4 minutes=15 given_methods="__init__" replaces="torch.nn.functional.layer_norm torch.nn.LayerNorm torch.layer_norm torch.native_layer_norm torch.nn.functional.group_norm torch.nn.GroupNorm torch.group_norm torch.native_group_norm torch.nn.functional.instance_norm torch.instance_norm torch.nn.InstanceNorm1d torch.nn.functional.batch_norm torch.batch_norm torch.native_batch_norm"
+# %% exercise="layer-norm" difficulty=2 importance=4 minutes=20 given_methods="__init__" replaces="torch.nn.functional.layer_norm torch.nn.LayerNorm torch.layer_norm torch.native_layer_norm torch.nn.functional.group_norm torch.nn.GroupNorm torch.group_norm torch.native_group_norm torch.nn.functional.instance_norm torch.instance_norm torch.nn.InstanceNorm1d torch.nn.functional.batch_norm torch.batch_norm torch.native_batch_norm"
 from solutions.gpt import LayerNorm
 
 
@@ -232,7 +233,7 @@ def test_layer_norm_gradients_hidden():
 #
 # </details>
 
-# %% exercise="attention-pattern" difficulty=3 importance=5 minutes=25 replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention torch._scaled_dot_product_attention_math torch._scaled_dot_product_flash_attention_for_cpu torch._native_multi_head_attention"
+# %% exercise="attention-pattern" difficulty=3 importance=5 minutes=30 replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention torch._scaled_dot_product_attention_math torch._scaled_dot_product_flash_attention_for_cpu torch._native_multi_head_attention"
 from solutions.gpt import attention_pattern
 
 
@@ -375,7 +376,7 @@ def test_attention_pattern_gradients_hidden():
 #
 # </details>
 
-# %% exercise="multi-head-attention" difficulty=4 importance=5 minutes=35 given_methods="__init__" replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention torch._scaled_dot_product_attention_math torch._scaled_dot_product_flash_attention_for_cpu torch._native_multi_head_attention"
+# %% exercise="multi-head-attention" difficulty=4 importance=5 minutes=40 given_methods="__init__" replaces="torch.nn.functional.scaled_dot_product_attention torch.nn.functional.multi_head_attention_forward torch.nn.MultiheadAttention torch._scaled_dot_product_attention_math torch._scaled_dot_product_flash_attention_for_cpu torch._native_multi_head_attention"
 from solutions.gpt import MultiHeadAttention
 
 
@@ -512,81 +513,103 @@ def test_attention_sees_no_future_hidden():
 
 
 # %% [markdown]
-# ## The MLP
+# ## What your heads look at
+#
+# What you have written is enough to look into a trained model. The course's GPT `documentation-small` has learned from
+# Python's documentation. A cell below puts the weights of its first block into your layer norm and your heads, which then
+# read a text of your choice.
+#
+# First a guess. Before training, a head's weights are small random numbers. How much of its attention does the twentieth
+# token of a text then give to the first (between 0 and 1)?
+
+# %% run
+if __name__ == "__main__":
+    predicted_weight = None  # your guess
+
+
+# %% given="text"
+from labkit.testing.oracles import library_tokenizer
+
+
+def documentation_tokenizer():
+    """The tokenizer of the course's checkpoint: byte-level BPE with 1,024 tokens, run by the `tokenizers` library."""
+    return library_tokenizer(checkpoint.load("documentation-small").merges)
+
+
+# %% run
+if __name__ == "__main__":
+    import matplotlib.pyplot as plt
+
+    # Your own text goes here, of twenty tokens or more; the first 32 are read.
+    my_text = "If the file is not found, an error is raised; if the file is found, the text of the file is returned."
+
+    tokenizer, weights = documentation_tokenizer(), checkpoint.load("documentation-small").tensors
+    ids = torch.tensor(tokenizer.encode(my_text).ids[:32])
+    stream = weights["token_embedding.weight"][ids] + weights["position_embedding.weight"][: len(ids)]
+    norm, attention = LayerNorm(64), MultiHeadAttention(64, n_head=4)
+
+    def patterns():
+        """What each head of the first block looks at: head x query x key."""
+        with torch.no_grad():
+            q, k, _ = attention.heads(norm(stream[None]))
+            return attention_pattern(q, k)[0]
+
+    with unless_blank():
+        torch.manual_seed(0)
+        nn.init.normal_(attention.qkv.weight, std=0.02)
+        nn.init.zeros_(attention.qkv.bias)
+        untrained = patterns()
+        compare_prediction("weight on the first token", predicted_weight, untrained[:, 19, 0].mean())
+
+        for name, part in (("attention_norm", norm), ("attention", attention)):
+            start = f"blocks.0.{name}."
+            part.load_state_dict({n.removeprefix(start): w for n, w in weights.items() if n.startswith(start)})
+        trained = patterns()
+        shown = {"head 0, untrained": untrained[0], "head 0, trained": trained[0], "head 1, trained": trained[1]}
+        names = [tokenizer.decode([i]).replace(" ", "\u2423").replace("\n", "\u21b5") for i in ids.tolist()]
+        figure, panels = plt.subplots(1, 3, figsize=(13, 5.2), sharey=True, layout="constrained")
+        for axes, (title, pattern) in zip(panels, shown.items(), strict=True):
+            image = axes.imshow(pattern, cmap="Blues", vmin=0, vmax=0.5)
+            axes.set(title=title, xlabel="what is looked at (key)")
+            axes.set_xticks(range(len(ids)), names, rotation=90, fontsize=7)
+            axes.set_yticks(range(len(ids)), names, fontsize=7)
+        panels[0].set_ylabel("what looks (query)")
+        figure.colorbar(image, ax=panels, label="attention weight", shrink=0.8)
+        figure.suptitle(
+            "Each row shows what one token looks at: before training at all of them alike, after training by a habit of the head"
+        )
+        plt.show()
+
+# %% [markdown]
+# ## The block
+#
+# The residual stream is the model's working memory: a vector per position that every sublayer reads and adds to, and
+# that nothing ever overwrites. It is wide so that many results can lie in it side by side. A block has two sublayers:
+# attention, which moves information between positions, and an MLP, which works on each position alone.
 #
 # Between the MLP's two matrices stands a non-linear function; without it the two would be one matrix. GPT-2 uses the
-# tanh form of gelu, which differs from the exact one in the fourth decimal: enough to fail a comparison of logits.
+# tanh form of gelu, which is given. It differs from the exact one in the fourth decimal: enough to fail a comparison of
+# logits.
 
-# %% exercise="gelu" difficulty=1 importance=2 minutes=5 replaces="torch.nn.functional.gelu torch.nn.GELU torch._C._nn.gelu_"
+# %% given="gelu"
 from solutions.gpt import gelu
 
+# %% [markdown]
+# You write two methods: what the MLP does with a vector, and what a block does with the residual stream.
+#
+# <details><summary>Hint: what is added to what?</summary>
+#
+# Follow the picture at the top of the chapter. The line that runs straight up is `x`. Twice something branches off,
+# passes a norm and a sublayer, and comes back at a plus sign. The second branch leaves the line after the first has come
+# back.
+#
+# </details>
 
-# %% test="gelu" points=1
-def test_gelu_of_three_numbers():
-    x = torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
-    check_tensor(
-        gelu(x.clone()),
-        torch.tensor([0.84119, 1.95460, -0.15881]),
-        "gelu of 1, 2 and -1 comes out wrong",
-        tolerance=2e-5,
-        mistakes={
-            "this is the exact gelu, with erf: GPT-2 uses the tanh form": torch.tensor([0.84134, 1.95450, -0.15866]),
-            "this is the sigmoid form with 1.702: GPT-2 uses the tanh form": torch.tensor([0.84580, 1.93566, -0.15420]),
-            "this is x * sigmoid(x): GPT-2 uses the tanh form of gelu": torch.tensor([0.73106, 1.76159, -0.26894]),
-            "this is twice as much as it should be": torch.tensor([1.68238, 3.90920, -0.31762]),
-            "the 1 before the tanh is missing": torch.tensor([0.34119, 0.95460, 0.34119]),
-            "the x before the bracket is missing": torch.tensor([0.84119, 0.97730, 0.15881]),
-            "the cube of x is missing inside the tanh": torch.tensor([0.83143, 1.92103, -0.16857]),
-            "the cube of x stands outside the tanh": torch.tensor([0.85378, 2.27875, -0.14622]),
-            "the cube of x is not multiplied by the square root of 2 / pi": torch.tensor([0.84359, 1.96059, -0.15641]),
-            "x is squared where it should be cubed": torch.tensor([0.84119, 1.94005, -0.17881]),
-            "the square root of 2 / pi is missing": torch.tensor([0.88987, 1.98225, -0.11013]),
-            "this uses the square root of pi / 2: it should be that of 2 / pi": torch.tensor(
-                [0.93206, 1.99459, -0.06794]
-            ),
-            "this uses 2 / pi: it should be the square root of that": torch.tensor([0.79087, 1.90532, -0.20913]),
-            "the constant is 0.44715: it should be 0.044715": torch.tensor([0.90965, 1.99973, -0.09035]),
-        },
-    )
+# %% exercise="block" difficulty=2 importance=5 minutes=25 given_methods="__init__" replaces="torch.nn.TransformerEncoderLayer torch.nn.TransformerDecoderLayer torch._transformer_encoder_layer_fwd"
+from solutions.gpt import MLP, Block
 
 
-def check_gelu(x):
-    check_tensor(gelu(x.clone()), F.gelu(x, approximate="tanh"), "not the tanh form at these numbers", tolerance=1e-6)
-
-
-def test_gelu_tanh_form():
-    check_gelu(torch.linspace(-4, 4, 80, dtype=torch.float64).view(2, 4, 10))
-
-
-def test_gelu_tanh_form_hidden():
-    check_gelu(numbers(fresh_seed(), 3, 7, scale=3.0, dtype=torch.float64))
-
-
-# %% test="gelu-far" of="gelu" points=1
-def check_gelu_far_from_zero(far):
-    x = torch.tensor([[-far, -far / 4, -9.0, 0.0, 9.0, far / 4, far]])
-    got = gelu(x.clone())
-    assert not got.isnan().any(), f"gelu is nan among numbers up to {far}: exp of a large number is infinite"
-    check_tensor(got, F.gelu(x, approximate="tanh"), "far from 0 gelu should be x on the right and 0 on the left")
-    found = probes.gradients(gelu, x)["input.0"]
-    assert not found.isnan().any(), f"the gradient is nan among numbers up to {far}: exp of a large number is infinite"
-    want = probes.gradients(lambda x: F.gelu(x, approximate="tanh"), x)["input.0"]
-    check_tensor(found, want, "gelu is right far from 0, but its gradient is not", tolerance=1e-4)
-
-
-def test_gelu_far_from_zero():
-    check_gelu_far_from_zero(200.0)
-
-
-def test_gelu_far_from_zero_hidden():
-    check_gelu_far_from_zero(100.0 + fresh_seed() % 200)
-
-
-# %% exercise="mlp" difficulty=1 importance=3 minutes=5 given_methods="__init__"
-from solutions.gpt import MLP
-
-
-# %% test="mlp" points=1
+# %% test="mlp" of="block" points=1
 def tanh_gelu(x):
     """PyTorch's gelu in GPT-2's form."""
     return F.gelu(x, approximate="tanh")
@@ -608,9 +631,9 @@ def test_mlp_matches_torch():
         "not what the same matrices give with PyTorch's functions",
         mistakes={
             "there is no activation: without gelu between them two matrices are as good as one": linear,
-            "the activation is relu: use your gelu": torch_mlp(state, x, F.relu),
-            "the activation is the exact gelu: use yours, the tanh form": torch_mlp(state, x, F.gelu),
-            "the activation is silu: use your gelu": torch_mlp(state, x, F.silu),
+            "the activation is relu: use gelu": torch_mlp(state, x, F.relu),
+            "the activation is the exact gelu: use the given one, the tanh form": torch_mlp(state, x, F.gelu),
+            "the activation is silu: use gelu": torch_mlp(state, x, F.silu),
             "gelu is applied once more after the second matrix": tanh_gelu(want),
             "gelu is applied after the second matrix: it belongs between the two": tanh_gelu(linear),
             "gelu is applied to the input: it belongs between the two matrices": torch_mlp(
@@ -622,7 +645,7 @@ def test_mlp_matches_torch():
     )
 
 
-# %% test="mlp-any" of="mlp" points=1
+# %% test="mlp-any" of="block" points=1
 def check_mlp_of_any_axes(seed):
     for shape in ((4,), (3, 4), (2, 3, 5, 4)):
         layer, x = MLP(4), numbers(seed, *shape)
@@ -637,16 +660,6 @@ def test_mlp_any_axes():
 
 def test_mlp_any_axes_hidden():
     check_mlp_of_any_axes(fresh_seed())
-
-
-# %% [markdown]
-# ## The block
-#
-# The residual stream is the model's working memory: a vector per position that every sublayer reads and adds to, and
-# that nothing ever overwrites. It is wide so that many results can lie in it side by side.
-
-# %% exercise="block" difficulty=2 importance=5 minutes=10 given_methods="__init__" replaces="torch.nn.TransformerEncoderLayer torch.nn.TransformerDecoderLayer torch._transformer_encoder_layer_fwd"
-from solutions.gpt import Block
 
 
 # %% test="block" points=2
@@ -755,7 +768,7 @@ def test_block_of_other_sizes_hidden():
 # %% given="gpt2"
 from labkit.testing.oracles import library_gpt2
 
-# %% exercise="load-gpt2" difficulty=3 importance=2 minutes=20 replaces="transformers"
+# %% exercise="load-gpt2" difficulty=3 importance=2 minutes=25 replaces="transformers"
 from solutions.gpt import load_gpt2
 
 # %% test="load-gpt2" points=2
@@ -971,8 +984,8 @@ def test_gpt_passes_gradients_hidden():
 
 # %% [markdown]
 # A model that computes the right thing also learns. The test below trains your GPT for a second or two on a row of
-# tokens where each repeats the one three places back, nine times out of ten, and is random else. To get that right a
-# model has to know where each token stands.
+# tokens, eight different ones, where each repeats the one three places back nine times out of ten, and is random
+# otherwise.
 
 
 # %% test="gpt-learns" of="gpt" points=2
@@ -1001,11 +1014,86 @@ def test_gpt_learns_to_look_back():
 
 
 # %% [markdown]
+# ## What it cannot do without
+#
+# Now leave something out of your model, train it as the test did, and see how many of the repeated tokens it still
+# finds. Pure guessing finds one in eight; the whole model finds nearly all of them. Guess first (between 0 and 1), and
+# write down why:
+#
+# - one block, but no position embeddings;
+# - one block without the residual stream: each sublayer's output replaces what it has read;
+# - two blocks without the residual stream.
+
+# %% run
+if __name__ == "__main__":
+    predicted_without_positions = None  # your guess
+    predicted_without_stream = None  # your guess
+    predicted_two_blocks_without_stream = None  # your guess
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # a model this small gains little from more, and loses much where others work too
+
+    def small_gpt(seed, n_layer=1, d_model=32):
+        """An untrained model of yours, like that of the test."""
+        torch.manual_seed(seed)
+        return GPT(GPTConfig(vocab_size=8, context=16, d_model=d_model, n_head=2, n_layer=n_layer))
+
+    def without_positions(model):
+        """Set the position embeddings of a model to 0, where they stay."""
+        nn.init.zeros_(model.position_embedding.weight).requires_grad_(False)
+        return model
+
+    def without_stream(model):
+        """Take the residual stream out of a model: what a sublayer has read is subtracted from what it writes."""
+        for block in model.blocks:
+            for norm, sublayer in ((block.attention_norm, block.attention), (block.mlp_norm, block.mlp)):
+                read = []
+                norm.register_forward_pre_hook(lambda _, inputs, read=read: read.append(inputs[0]))
+                sublayer.register_forward_hook(lambda _, inputs, written, read=read: written - read.pop())
+        return model
+
+    def share_after(model, seed, steps=100):
+        """Train a model on repeated tokens; the share of them that it then finds in fresh rows."""
+        batches = token_batches(repeats(1000 + seed, 4000), batch_size=16, context=16, seed=seed)
+        fit(model, batches, steps=steps, optimizer=adamw(model, 1e-2), progress=False)
+        with torch.no_grad():
+            return share_predicted(model, 2000 + seed)
+
+    models = {
+        "nothing": small_gpt,
+        "positions": lambda seed: without_positions(small_gpt(seed)),
+        "residual stream": lambda seed: without_stream(small_gpt(seed)),
+        "residual stream of two blocks": lambda seed: without_stream(small_gpt(seed, n_layer=2)),
+    }
+    guesses = (None, predicted_without_positions, predicted_without_stream, predicted_two_blocks_without_stream)
+    with unless_blank():
+        shares = {}
+        for guess, (left_out, model_of) in zip(guesses, models.items(), strict=True):
+            found = shares[left_out] = [share_after(model_of(seed), seed) for seed in range(3)]
+            print(f"Left out: {left_out}. Three seeds:", *(f"{share:.2f}" for share in found))
+            if left_out != "nothing":
+                compare_prediction("  share found, in the mean", guess, sum(found) / 3)
+        mean = {left_out: sum(found) / 3 for left_out, found in shares.items()}
+
+        figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+        axes.barh(list(mean), mean.values(), color="#9ec1e0")
+        for row, found in enumerate(shares.values()):
+            axes.plot(found, [row] * 3, "o", color="#1f5f9f")
+        axes.axvline(1 / 8, color="grey", linestyle=":", label="guessing")
+        axes.set(
+            xlabel="share of repeated tokens found (dots: seeds, bar: their mean)", ylabel="left out", xlim=(0, 1.02)
+        )
+        axes.invert_yaxis()
+        axes.legend()
+        plt.show()
+
+# %% [markdown]
 # ## The loss
 #
 # The text is its own answer key: the logits at a position are judged by the token that follows.
 
-# %% exercise="next-token-loss" difficulty=2 importance=4 minutes=10
+# %% exercise="next-token-loss" difficulty=2 importance=4 minutes=15
 from solutions.gpt import next_token_loss
 
 
@@ -1093,7 +1181,7 @@ def test_loss_of_random_logits_hidden():
 # A GPT writes by predicting, choosing, and reading what it has just written. How best to choose has a chapter of its
 # own; here the next token is drawn at random from the model's distribution, or is the likeliest.
 
-# %% exercise="generate" difficulty=3 importance=4 minutes=20 replaces="transformers"
+# %% exercise="generate" difficulty=3 importance=4 minutes=25 replaces="transformers"
 from solutions.gpt import generate
 
 
@@ -1286,9 +1374,8 @@ def test_your_gpt_is_gpt2():
     )
 
 
-def test_your_gpt_writes_like_gpt2_hidden():
-    seed = fresh_seed()
-    config = GPTConfig(vocab_size=17, context=14, d_model=12, n_head=4, n_layer=2)
+def check_writes_like_gpt2(seed, n_head):
+    config = GPTConfig(vocab_size=17, context=14, d_model=12, n_head=n_head, n_layer=2)
     theirs, model = library_gpt2(config, seed), GPT(config)
     with torch.no_grad():  # so that what comes next depends on all that stands before, and where
         theirs.transformer.wpe.weight.mul_(5)
@@ -1306,73 +1393,83 @@ def test_your_gpt_writes_like_gpt2_hidden():
     )
 
 
+def test_your_gpt_writes_like_gpt2():
+    check_writes_like_gpt2(82, n_head=2)
+
+
+def test_your_gpt_writes_like_gpt2_hidden():
+    check_writes_like_gpt2(fresh_seed(), n_head=4)
+
+
 # %% [markdown]
 # ## Train it
 #
-# Now a model of yours learns from Python's documentation. The tokenizer's merges come with the course's trained
-# checkpoint; the text comes with your Python. Two predictions first; leave them at `None` if you have no guess.
+# The chapter's model read documentation. Yours reads the source code of Python's library, with the same sizes and as many
+# steps; the tokenizer is that of the course's checkpoint, and the code comes with your Python. Two guesses first; leave
+# them at `None` if you have none. An untrained model has a loss of ln 1,024, or 6.93 nats a token.
 #
-# - The untrained model gives all 1,024 tokens about the same chance. What is its loss, in nats a token?
-# - After 300 steps, that is 300,000 tokens read, what will the loss on text it has not read be?
+# - What is the loss of the trained model on code that it has not read?
+# - Then the same code once more, but with the tokens of each window of 64 in random order. What is its loss on that?
 
 # %% run
 if __name__ == "__main__":
-    predicted_loss_before = None  # your guess
-    predicted_loss_after = None  # your guess
-
-
-# %% given="text"
-from labkit.testing.oracles import library_tokenizer
-
-
-def documentation_tokenizer():
-    """The tokenizer of the course's checkpoint: byte-level BPE with 1,024 tokens, run by the `tokenizers` library."""
-    return library_tokenizer(checkpoint.load("documentation-small").merges)
-
+    predicted_loss = None  # your guess
+    predicted_loss_shuffled = None  # your guess
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     tokenizer = documentation_tokenizer()
-    train_ids = torch.tensor(tokenizer.encode(corpus.text("train", 300_000)).ids)
-    heldout_ids = torch.tensor(tokenizer.encode(corpus.text("heldout", 30_000)).ids)
-    print(f"{len(train_ids):,} tokens to learn from, {len(heldout_ids):,} held out")
+    train_ids = torch.tensor(tokenizer.encode(corpus.source_code(300_000)).ids)
+    heldout_ids = torch.tensor(tokenizer.encode(corpus.source_code(30_000, "heldout")).ids)
+    rows = heldout_ids[: len(heldout_ids) // 64 * 64].view(-1, 64)
+    print(f"{len(train_ids):,} tokens to learn from, {rows.numel():,} held out")
 
     torch.manual_seed(0)
     model = GPT(GPTConfig(vocab_size=1024, context=64, d_model=64, n_head=4, n_layer=2))
-    prompt = torch.tensor([tokenizer.encode("The value of the").ids])
 
-    def heldout_loss():
-        rows = heldout_ids[: len(heldout_ids) // 64 * 64].view(-1, 64)
+    def loss_on(rows):
         with torch.no_grad():
             return next_token_loss(model(rows), rows).item()
 
-    loss_before, text_before = heldout_loss(), tokenizer.decode(generate(model, prompt, 60, seed=1)[0].tolist())
-    print(f"before training, loss {loss_before:.2f}:\n{text_before}")
-    assert abs(loss_before - math.log(1024)) < 0.2, "an untrained model should know nothing"
+    def write(prompt, n_tokens=60, **settings):
+        """What the model writes after a prompt, with the prompt."""
+        ids = torch.tensor([tokenizer.encode(prompt).ids])
+        return tokenizer.decode(generate(model, ids, n_tokens, **settings)[0].tolist())
+
+    with unless_blank():
+        print(f"Before training the loss is {loss_on(rows):.2f}, and the model writes:\n{write('def ', seed=1)}")
+        assert abs(loss_on(rows) - math.log(1024)) < 0.2, "an untrained model should know nothing"
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # a model this small gains little from more, and loses much where others work too
-    batches = token_batches(train_ids, batch_size=16, context=64, seed=0)
-    losses = fit(model, batches, steps=300, optimizer=adamw(model, 4e-3))
-    loss_after = heldout_loss()
-    text_after = tokenizer.decode(generate(model, prompt, 60, temperature=0.8, seed=1)[0].tolist())
-    print(f"after training, loss {loss_after:.2f}:\n{text_after}")
-    assert loss_after < 5.0, "training should bring the loss below 5 nats a token"
-    compare_prediction("loss before training", predicted_loss_before, loss_before, unit="nats")
-    compare_prediction("loss after training", predicted_loss_after, loss_after, unit="nats")
+    from labkit.live import LossCurve
 
-# %% run
+    with unless_blank():
+        loss_on(rows[:1])
+        batches = token_batches(train_ids, batch_size=16, context=64, seed=0)
+        watch = LossCurve(300)  # draws the losses while the model trains
+        fit(model, batches, steps=300, optimizer=adamw(model, 4e-3), progress=False, watch=watch)
+
+        generator = torch.Generator().manual_seed(0)
+        shuffled = torch.stack([row[torch.randperm(64, generator=generator)] for row in rows])
+        loss_after, loss_shuffled = loss_on(rows), loss_on(shuffled)
+        compare_prediction("loss on new code", predicted_loss, loss_after, unit="nats")
+        compare_prediction("loss on shuffled code", predicted_loss_shuffled, loss_shuffled, unit="nats")
+        assert loss_after < 5.2, "training should bring the loss below 5.2 nats a token"
+        assert loss_shuffled > loss_after + 1.5, "the order of the tokens should matter"
+
+# %% [markdown]
+# What does it write now? One text says little about a model, so here are three that differ only in their seed, and the one
+# that takes the likeliest token each time. Change the prompt and the temperature.
+
+# %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    prompt, temperature = "def ", 0.8
 
-    plt.figure(figsize=(6, 3))
-    plt.plot(losses, label="training batches")
-    plt.axhline(math.log(1024), color="grey", linestyle=":", label="all tokens equally likely")
-    plt.xlabel("step")
-    plt.ylabel("loss (nats a token)")
-    plt.legend()
-    plt.show()
+    with unless_blank():
+        for seed in range(3):
+            print(f"--- temperature {temperature}, seed {seed}\n{write(prompt, temperature=temperature, seed=seed)}\n")
+        print(f"--- temperature 0\n{write(prompt, temperature=0.0)}")
 
 # %% [markdown]
 # ## The real one
@@ -1395,3 +1492,27 @@ if __name__ == "__main__":
         real.load_state_dict(load_gpt2(gpt2.state_dict()))
         start = torch.tensor([gpt2_tokenizer.encode("Attention is the only place where")])
         print(gpt2_tokenizer.decode(generate(real, start, 40, temperature=0.7, seed=0)[0].tolist()))
+
+# %% [markdown]
+# ## Explore
+#
+# Nobody grades this part. Take one of these questions, or one of your own, say what you expect, and try it on several
+# seeds.
+#
+# - **How narrow may it be?** `small_gpt(seed, d_model=...)` makes models for the repeated tokens. At which width does the
+#   task fail, though the number of tokens stays the same? The residual stream must carry which token stands where, and
+#   what attention has found.
+# - **Can two blocks learn without the residual stream after all?** Try more steps, other learning rates, and first weights
+#   that are several times as large.
+# - **How much of its 64 tokens does your code writer use?** `next_token_loss` gives one mean. Compute the mean loss for
+#   each place in the window, and draw it.
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    with unless_blank():
+        for d_model in (32, 16):
+            found = [share_after(small_gpt(seed, d_model=d_model), seed) for seed in range(2)]
+            print(f"width {d_model}:", *(f"{share:.2f}" for share in found))
+
+# %% [markdown]
+# *What I expected, what I tried, and what came out:*

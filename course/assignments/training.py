@@ -9,8 +9,8 @@
 # %% [markdown]
 # The other notebooks train their models with `labkit.fit`. Here you write what it is made of: which text is read when,
 # AdamW, the schedule of the learning rate, gradient clipping, the training step, and a run that survives an
-# interruption. At the end you train a GPT with your own parts, stop it in the middle, and go on as if nothing had
-# happened.
+# interruption. At the end you train a GPT with your own parts, stop it in the middle, go on as if nothing had
+# happened, and see what becomes of a run that was resumed with less care.
 
 # %% given="setup"
 import math
@@ -21,6 +21,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from labkit import corpus
+from labkit.blanks import unless_blank
 from labkit.testing import checks, probes
 from labkit.testing.checks import called, check_equal, check_number, token_ids
 from labkit.fit import decay_groups
@@ -41,16 +42,17 @@ double = partial(torch.tensor, dtype=torch.float64)
 # ## How often is a text read?
 #
 # The table of GPT-3's training data gives each data set a weight: the share of the training examples that come from
-# it. The weights have little to do with the sizes. Wikipedia is a 166th of all tokens and gets 3 percent of the
-# examples, so it is read again and again, while most of Books2 is never seen.
+# it. The weights have little to do with the sizes: Wikipedia has 3 of the 499 billion tokens there were, and gets 3
+# percent of the 300 billion tokens that were read.
 #
-# Guess before you compute: how many times did GPT-3 read its Wikipedia in 300 billion tokens of training?
+# Guess before you compute: had the texts been mixed by their sizes instead, how many times would GPT-3 have read its
+# Wikipedia?
 
 # %% run
 if __name__ == "__main__":
-    predicted_wikipedia = None  # your guess
+    predicted_by_size = None  # your guess
 
-# %% exercise="epochs" difficulty=1 importance=3 minutes=5
+# %% exercise="epochs" difficulty=1 importance=3 minutes=10
 from solutions.training import epochs
 
 
@@ -115,9 +117,30 @@ def test_epochs_of_gpt3_hidden():
 
 # %% run
 if __name__ == "__main__":
-    sizes, weights, _ = zip(*GPT3_MIXTURE.values(), strict=True)
-    found = epochs(list(weights), list(sizes), GPT3_TOKENS)
-    compare_prediction("Wikipedia in GPT-3's training", predicted_wikipedia, found[-1], unit="epochs")
+    sizes, weights, printed = (list(column) for column in zip(*GPT3_MIXTURE.values(), strict=True))
+    with unless_blank():
+        by_size = epochs(sizes, sizes, GPT3_TOKENS)
+        compare_prediction("Wikipedia, mixed by size", predicted_by_size, by_size[-1], unit="epochs")
+        print("data set       by size  by weight  printed in the paper")
+        for name, *row in zip(GPT3_MIXTURE, by_size, epochs(weights, sizes, GPT3_TOKENS), printed, strict=True):
+            print("{:14} {:7.2f} {:10.2f} {:8.2f}".format(name, *row))
+
+# %% [markdown]
+# By size every text is read equally often, and by weight Wikipedia five times as often. But the paper prints 3.4 epochs for
+# it, and your function says 2.97. Is one of them wrong? The table is rounded: "3 percent" may be anything from 2.5 to
+# 3.5, and "3 billion tokens" anything from 2.5 to 3.5. The next cell computes what that allows.
+
+# %% run
+if __name__ == "__main__":
+    with unless_blank():
+        others, their_sizes = weights[:-1], sizes[:-1]
+        for weight, size in ((0.025, 3.5), (0.03, 3.0), (0.035, 2.5)):
+            found = epochs([*others, weight], [*their_sizes, size], GPT3_TOKENS)[-1]
+            print(f"{weight:.1%} of the examples, from {size} billion tokens: read {found:.2f} times")
+
+# %% [markdown]
+# So 3.4 and 2.97 are the same table, read with more and with fewer digits. Not every row of it can be saved in this way:
+# the end of the chapter has the one that cannot.
 
 # %% [markdown]
 # ## One text, window by window
@@ -134,7 +157,7 @@ if __name__ == "__main__":
 #
 # </details>
 
-# %% exercise="source" difficulty=3 importance=4 minutes=25 given_methods="__init__"
+# %% exercise="source" difficulty=3 importance=4 minutes=30 given_methods="__init__"
 from solutions.training import Source
 
 
@@ -245,7 +268,7 @@ def test_source_goes_on_anywhere_hidden():
 # A mixture gives each text its own source. Each row of a batch draws its text by itself, so that a batch holds all of
 # them; `torch.multinomial` draws from weights that need not add up to 1.
 
-# %% exercise="mixture" difficulty=3 importance=5 minutes=20 given_methods="__init__"
+# %% exercise="mixture" difficulty=3 importance=5 minutes=25 given_methods="__init__"
 from solutions.training import Mixture
 
 
@@ -372,17 +395,41 @@ def test_mixture_of_any_weights_hidden():
 
 
 # %% [markdown]
-# ## AdamW, first half: averages
+# ## AdamW
 #
 # The gradient of one batch is noisy, and its size differs from weight to weight by powers of ten. Adam keeps two
 # running averages for each weight: of the gradient, which evens out the noise, and of its square, which tells the
-# usual size.
+# usual size. Dividing the mean by the root of the mean square makes a step of about the learning rate for every weight,
+# however large its gradients are.
+#
+# Two details make it AdamW. The averages start at 0 and are corrected for that; by which factor is for you to find. And
+# the decay acts on the weight itself and is no part of the gradient.
+#
+# <details><summary>Hint: too small by what factor?</summary>
+#
+# Let beta be 0.9 and the gradient 1 at every step. What is the mean after one step, after two, after three? Look at what is
+# missing to 1.
+#
+# </details>
+#
+# <details><summary>Hint: the factor</summary>
+#
+# What is missing to 1 is 0.9, then 0.81, then 0.729: after $t$ gradients the mean is $1 - \beta^t$ times what it
+# should be.
+#
+# </details>
+#
+# <details><summary>Hint: which t?</summary>
+#
+# The number of gradients *including* the present one: update the moments first, then use their "step".
+#
+# </details>
 
-# %% exercise="update-moments" difficulty=1 importance=4 minutes=10
-from solutions.training import update_moments
+# %% exercise="adamw-update" difficulty=4 importance=5 minutes=45 replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
+from solutions.training import adamw_update, update_moments
 
 
-# %% test="update-moments" points=1
+# %% test="update-moments" of="adamw-update" points=1
 def moments_after(gradient, moments, betas):
     """What update_moments answers, a dict with three keys."""
     found = update_moments(gradient, moments, betas)
@@ -453,7 +500,7 @@ def test_moments_leave_their_arguments():
     check_arguments_stay(double([8.0, -4.0]), {"step": 3, "mean": double([4.0, 0.0]), "square": double([8.0, 0.0])})
 
 
-# %% test="update-moments-any" of="update-moments" points=1
+# %% test="update-moments-any" of="adamw-update" points=1
 def test_moments_are_those_of_torch_hidden():
     seed = fresh_seed()
     parameter = nn.Parameter(numbers(seed, 3, 1 + seed % 5))
@@ -474,23 +521,6 @@ def test_moments_leave_any_arguments_hidden():
     seed = fresh_seed()
     moments = {"step": 2, "mean": numbers(seed, 4), "square": numbers(seed, 4) ** 2}
     check_arguments_stay(numbers(seed + 1, 4), moments)
-
-
-# %% [markdown]
-# ## AdamW, second half: the step
-#
-# Dividing the mean by the root of the mean square makes a step of about the learning rate for every weight, however
-# large its gradients are. Two details make it AdamW. The averages start at 0 and are corrected for it; the decay acts
-# on the weight itself and is no part of the gradient.
-#
-# <details><summary>Hint: which t?</summary>
-#
-# The number of gradients *including* the present one: update the moments first, then use their "step".
-#
-# </details>
-
-# %% exercise="adamw-update" difficulty=3 importance=5 minutes=25 replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
-from solutions.training import adamw_update
 
 
 # %% test="adamw-update" points=2
@@ -657,7 +687,7 @@ def test_adamw_leaves_any_arguments_hidden():
 # `state_dict` that holds whatever you keep in `self.state[parameter]`. What is missing is `step`. A parameter whose
 # gradient is None took no part in the loss and stays as it is.
 
-# %% exercise="optimizer" difficulty=3 importance=4 minutes=20 given_methods="__init__" replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
+# %% exercise="optimizer" difficulty=3 importance=4 minutes=25 given_methods="__init__" replaces="torch.optim.AdamW torch.optim.Adam torch._fused_adamw_ torch._fused_adam_"
 from solutions.training import AdamW
 
 
@@ -836,9 +866,16 @@ def test_optimizer_of_shapes_that_differ_hidden():
 # ## The schedule
 #
 # In the first steps the averages know only a few gradients, so the steps start small. At the end small steps settle
-# what large ones leave jumping about.
+# what large ones leave jumping about. Draw the two curves on paper before you write them down.
+#
+# <details><summary>Hint: the cosine</summary>
+#
+# `math.cos` falls from 1 to -1 while its argument goes from 0 to pi. Which argument does step `step` of `steps` have? What
+# must be done to a number between 1 and -1 to bring it between 1 and 0, and then between 1 and the floor?
+#
+# </details>
 
-# %% exercise="warmup-cosine" difficulty=2 importance=4 minutes=15
+# %% exercise="warmup-cosine" difficulty=3 importance=4 minutes=20
 from solutions.training import warmup_cosine
 
 
@@ -946,7 +983,7 @@ def test_schedule_at_its_ends_hidden():
 # Now and then a batch has a gradient many times as large as usual. Clipping shortens it and keeps its direction, for
 # which all tensors must shrink by the same factor.
 
-# %% exercise="clip-gradients" difficulty=2 importance=4 minutes=15 replaces="torch.nn.utils.clip_grad_norm_ torch.nn.utils.get_total_norm torch._foreach_norm torch._foreach_mul_"
+# %% exercise="clip-gradients" difficulty=2 importance=4 minutes=20 replaces="torch.nn.utils.clip_grad_norm_ torch.nn.utils.get_total_norm torch._foreach_norm torch._foreach_mul_"
 from solutions.training import clip_gradients
 
 
@@ -1070,7 +1107,7 @@ def test_clipping_of_any_zeros_hidden():
 # %% given="trainer-parts"
 from solutions.training import DropoutGPT, TrainerConfig
 
-# %% exercise="trainer" difficulty=4 importance=5 minutes=35 given_methods="__init__ weights gradients logits"
+# %% exercise="trainer" difficulty=4 importance=5 minutes=45 given_methods="__init__ weights gradients logits"
 from solutions.training import Trainer
 
 
@@ -1562,7 +1599,7 @@ def test_restored_run_of_any_seed_ends_as_the_whole_one_hidden():
 # The loop around it is short. `saved` behaves like a list; in the tests it is one, and in the run below it keeps its
 # last snapshot on disk.
 
-# %% exercise="train-until" difficulty=2 importance=4 minutes=15
+# %% exercise="train-until" difficulty=2 importance=4 minutes=20
 from solutions.training import train_until
 
 
@@ -1691,12 +1728,8 @@ def test_your_mixture_decides_what_is_learned():
 # ## Stop it, and go on
 #
 # Now a GPT reads Python's documentation and Python's source code with your parts, three to one. The cell below draws
-# the losses while it trains and is interrupted at step 130, as if you had pressed the stop button. First, a guess: with
-# a snapshot every 50 steps, how many steps will be lost?
-
-# %% run
-if __name__ == "__main__":
-    predicted_lost = None  # your guess
+# the losses while it trains, saves a snapshot every 50 steps, and is interrupted at step 130, as if you had pressed the
+# stop button.
 
 # %% run
 if __name__ == "__main__":
@@ -1724,9 +1757,6 @@ if __name__ == "__main__":
                 signal.raise_signal(signal.SIGINT)
             return loss
 
-
-# %% run tags=["nbval-ignore-output"]
-if __name__ == "__main__":
     torch.set_num_threads(1)  # a model this small gains little from more, and loses much where others work too
     read = [byte_text(corpus.text("train", 300_000)), byte_text(corpus.source_code(300_000))]
     config = TrainerConfig(
@@ -1734,28 +1764,130 @@ if __name__ == "__main__":
         weights=(0.75, 0.25),
         steps=200,
         batch_size=16,
-        learning_rate=5e-3,
+        learning_rate=3e-3,
         warmup=20,
         dropout=0.05,
     )
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
     # A folder of this machine that may vanish; for a run of your own, name a file that stays.
     saved = SavedStates(Path(tempfile.mkdtemp()) / "run.pt")
-    trainer = WatchedTrainer(config, read)
-    trainer.curve, trainer.stop_after = LossCurve(config.steps), 130
-    try:
-        train_until(trainer, saved, config.steps, every=50)
-    except KeyboardInterrupt:
-        print(f"Interrupted after {len(trainer.losses)} steps.")
-    reached = len(trainer.losses)
+    with unless_blank():
+        trainer = WatchedTrainer(config, read)
+        trainer.curve, trainer.stop_after = LossCurve(config.steps), 130
+        try:
+            train_until(trainer, saved, config.steps, every=50)
+        except KeyboardInterrupt:
+            print(f"Interrupted after {len(trainer.losses)} steps.")
+    at_100 = saved[-1] if saved else None
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     # As after a restart: nothing is left of the trainer but the file.
-    trainer = WatchedTrainer(config, read)
-    compare_prediction("steps lost", predicted_lost, reached - len(saved[-1]["losses"]) if saved else reached)
-    trainer.curve = LossCurve(config.steps)
-    losses = train_until(trainer, saved, config.steps, every=50)
-    assert len(losses) == config.steps and sum(losses[-20:]) / 20 < 3.3, "the run should end, and have learned"
+    with unless_blank():
+        if at_100 is None:
+            print("There is no snapshot to go on from: the cell above should have saved one after step 100.")
+        else:
+            trainer = WatchedTrainer(config, read)
+            trainer.curve = LossCurve(config.steps)
+            losses = train_until(trainer, saved, config.steps, every=50)
+            assert len(losses) == config.steps and sum(losses[-20:]) / 20 < 3.3, "the run should end, and have learned"
+
+# %% [markdown]
+# Somebody else has saved nothing but the weights of step 100. After the restart, these weights go into a new trainer, which
+# makes the 100 steps that were left. Guess what this does, in nats a byte, above (+) or below (-) your run:
+#
+# - to the mean loss of the first 20 steps after the restart;
+# - to the loss on text that nobody trained on, when both runs have ended.
+
+# %% run
+if __name__ == "__main__":
+    predicted_at_first = None  # your guess
+    predicted_in_the_end = None  # your guess
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    import matplotlib.pyplot as plt
+
+    unread = [byte_text(corpus.text("heldout", 20_000)), byte_text(corpus.source_code(20_000, "heldout"))]
+
+    def loss_on_unread(trainer):
+        """Loss on text that was not trained on, in nats a byte; both kinds count by their weights."""
+        found = 0.0
+        for text, weight in zip(unread, config.weights, strict=True):
+            rows = text[: len(text) // 65 * 65].view(-1, 65)
+            logits = trainer.logits(rows[:, :-1])
+            found += weight * F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()).item()
+        return found
+
+    def smooth(values, width=10):
+        """Means over the last `width` values."""
+        return [sum(values[max(0, end - width) : end]) / min(end, width) for end in range(1, len(values) + 1)]
+
+    with unless_blank():
+        if at_100 is None:
+            print("Run the two cells above first: they train the run that this one is compared with.")
+        else:
+            at_restart, careless = Trainer(config, read), Trainer(config, read)
+            restore(at_restart, at_100)
+            careless.model.load_state_dict(at_restart.weights())
+            for _ in range(100):
+                careless.step()
+
+            at_first = (sum(careless.losses[:20]) - sum(losses[100:120])) / 20
+            in_the_end = loss_on_unread(careless) - loss_on_unread(trainer)
+            compare_prediction(
+                "in the 20 steps after the restart, above your run", predicted_at_first, at_first, unit="nats"
+            )
+            compare_prediction(
+                "on unread text in the end, above your run", predicted_in_the_end, in_the_end, unit="nats"
+            )
+
+            assert in_the_end < 0, "with working parts the careless run ends lower here: which test above fails?"
+
+            figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 4.5), sharex=True, layout="constrained")
+            upper.plot(range(1, 201), smooth(losses), color="#3f7fbf", label="resumed from your snapshot")
+            upper.plot(
+                range(101, 201), smooth(careless.losses), color="#e07b39", label="resumed from the weights alone"
+            )
+            rates = [config.learning_rate * warmup_cosine(step, config.steps, config.warmup) for step in range(200)]
+            lower.plot(range(1, 201), rates, color="#3f7fbf")
+            lower.plot(range(101, 201), rates[:100], color="#e07b39")
+            for axes in (upper, lower):
+                axes.axvline(100, color="grey", linestyle=":")
+            upper.set(
+                ylabel="loss (nats a byte)",
+                ylim=(None, smooth(losses)[20]),
+                title="Resumed from the weights alone, it looks sound, and is another run",
+            )
+            upper.legend()
+            lower.set(xlabel="training step", ylabel="learning rate", xlim=(1, 200))
+            plt.show()
+
+# %% [markdown]
+# Did you expect a minus sign? The careless run ends *lower* here, with other seeds as well. Look at the learning rates: it
+# warms up again and takes long steps where yours settles, and a model that has read so little still learns from long
+# steps. So this is not a better way to resume, but a run with another schedule, which nobody planned and nobody can repeat
+# from the config. All that it reads after the restart it has read before, as its texts begin anew. Its curve alone would
+# have told you none of this.
+
+# %% [markdown]
+# Your model is small and has read little. Still, what does it write? One text says little about a model, so here are three
+# that differ only in their seed.
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    from solutions.gpt import generate
+
+    prompt, temperature = "The value", 0.7
+
+    with unless_blank():
+        ids = byte_text(prompt)[None]
+        for seed in range(3):
+            trainer.model.eval()
+            text = bytes(generate(trainer.model, ids, 120, temperature=temperature, seed=seed)[0].tolist())
+            print(f"--- seed {seed}\n{text.decode(errors='replace')}\n")
 
 # %% [markdown]
 # ## Your parts in `labkit.fit`
@@ -1769,16 +1901,43 @@ if __name__ == "__main__":
     from labkit.fit import fit
     from solutions.gpt import GPT
 
-    torch.manual_seed(0)
-    model = GPT(config.model)
-    mixture = Mixture(read, [0.75, 0.25], context=64, seed=0)
-    found = fit(
-        model,
-        iter(lambda: mixture.batch(16), None),
-        steps=60,
-        optimizer=AdamW(decay_groups(model, 0.1), lr=5e-3),
-        schedule=partial(warmup_cosine, steps=60, warmup=10),
-        watch=LossCurve(60),
-        progress=False,
-    )
-    assert sum(found[-10:]) / 10 < 3.6, "it should learn here too"
+    with unless_blank():
+        torch.manual_seed(0)
+        model = GPT(config.model)
+        mixture = Mixture(read, [0.75, 0.25], context=64, seed=0)
+        found = fit(
+            model,
+            iter(lambda: mixture.batch(16), None),
+            steps=60,
+            optimizer=AdamW(decay_groups(model, 0.1), lr=5e-3),
+            schedule=partial(warmup_cosine, steps=60, warmup=10),
+            watch=LossCurve(60),
+            progress=False,
+        )
+        assert sum(found[-10:]) / 10 < 3.6, "it should learn here too"
+
+# %% [markdown]
+# ## Explore
+#
+# Nobody grades this part. Take one of these questions, or one of your own, say what you expect, and try it on several
+# seeds.
+#
+# - **Which part of a snapshot is worth what?** Restore a trainer from `at_100` and then let it forget one part: the
+#   optimizer's state, the place in the texts, or the number of steps (the losses). Which of these can you see in the curve,
+#   and which not at all?
+# - **How often may a text be read?** Train on the first 5,000 bytes of the documentation alone, for 100, 200 and 400 steps. Compare
+#   the loss on what is read with the loss on what is not.
+# - **What does clipping do?** Train with `clip=0.01`, `clip=1.0` and `clip=1e9`, at the rate above and at ten times that.
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    from dataclasses import replace
+
+    with unless_blank():
+        for clip in (1.0, 1e9):
+            run = Trainer(replace(config, clip=clip, steps=50), read)
+            found = [run.step() for _ in range(50)]
+            print(f"clip {clip:g}: loss of the last ten of 50 steps {sum(found[-10:]) / 10:.2f}")
+
+# %% [markdown]
+# *What I expected, what I tried, and what came out:*

@@ -94,6 +94,17 @@ def test_half_a_notebook_is_told_what_fails_and_what_comes_first(course, assembl
     assert lines[-1] == "Fix first: centre."
 
 
+def exercise(name, earned, reached=True):
+    return check.Exercise(name, points=2, earned=earned, failures=[] if earned == 2 else ["no"], reached=reached)
+
+
+def test_the_integration_test_is_never_what_to_fix_first():
+    whole = exercise(check.INTEGRATION, 0)
+    assert check.what_next([whole, exercise("norm", 2), exercise("bits", 0)]) == "Fix first: bits."
+    assert check.what_next([exercise("norm", 2), whole]) == check.ALONE
+    assert check.what_next([whole, exercise("norm", 0, reached=False)]) is None
+
+
 def test_the_line_that_raised_an_exception_is_told(course, assembled, capsys):
     helper = "def mean(x):\n    return x / (1 - 1)\n\n\ndef centre(x):\n    return x - mean(x.tolist()[0][0])"
     course(solved(assembled) | {"exercise-centre": helper})

@@ -93,36 +93,17 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return result
 
 
-# ------------------------------------------------------------------------------------------------------------ gelu
+# ----------------------------------------------------------------------------------------------- block: its MLP
 
 
-@right("gelu", differs="the formula as it stands")
-def gelu(x):
-    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-@right("gelu", differs="through logsigmoid")
-def gelu(x):
-    u = (8 / math.pi) ** 0.5 * (x + 0.044715 * torch.pow(x, 3))
-    return x * F.logsigmoid(u).exp()
-
-
-@right("gelu", differs="its constant is in float32")
-def gelu(x):
-    return 0.5 * x * (1 + torch.tanh(torch.sqrt(torch.tensor(2 / math.pi)) * (x + 0.044715 * x**3)))
-
-
-# ------------------------------------------------------------------------------------------------------------- mlp
-
-
-@right("mlp", differs="matrix products in place of the layers")
+@right("block", differs="matrix products in place of the layers")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         inner = solutions.gpt.gelu(x @ self.up.weight.T + self.up.bias)
         return inner @ self.down.weight.T + self.down.bias
 
 
-@right("mlp", differs="one hidden half at a time")
+@right("block", differs="one hidden half at a time")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         halves = zip(self.up.weight.chunk(2), self.up.bias.chunk(2), self.down.weight.chunk(2, dim=1), strict=True)

@@ -532,113 +532,41 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return self.projection(rearrange(pattern_of(q, k) @ v, "b h n w -> b n (h w)"))
 
 
-# ------------------------------------------------------------------------------------------------------------ gelu
-
-
-@wrong("gelu", mistake="uses erf", says="exact gelu")
-def gelu(x):
-    return x / 2 * (1 + torch.erf(x / math.sqrt(2)))
-
-
-@wrong(
-    "gelu",
-    mistake="uses the sigmoid form with 1.702",
-    says="this is the sigmoid form with 1.702: GPT-2 uses the tanh form",
-)
-def gelu(x):
-    return x * torch.sigmoid(1.702 * x)
-
-
-@wrong("gelu", mistake="leaves the cube outside the tanh", says="the cube of x stands outside the tanh")
-def gelu(x):
-    return x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * x) + 0.044715 * x**3)
-
-
-@wrong("gelu", mistake="writes tanh with exp", says="gelu is nan among numbers up to 200.0: exp of a large number")
-def gelu(x):
-    u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-    return x / 2 * (1 + (u.exp() - (-u).exp()) / (u.exp() + (-u).exp()))
-
-
-@wrong("gelu", mistake="calls the oracle", says="asks you to write what that call does")
-def gelu(x):
-    return F.gelu(x, approximate="tanh")
-
-
-def tanh_form(x, factor=(2 / math.pi) ** 0.5, cube=0.044715, power=3):
-    return x / 2 * (1 + torch.tanh(factor * (x + cube * x**power)))
-
-
-@wrong("gelu", mistake="turns 2 / pi over", says="this uses the square root of pi / 2: it should be that of 2 /")
-def gelu(x):
-    return tanh_form(x, factor=math.sqrt(math.pi / 2))
-
-
-@wrong("gelu", mistake="takes no root of 2 / pi", says="this uses 2 / pi: it should be the square root of that")
-def gelu(x):
-    return tanh_form(x, factor=2 / math.pi)
-
-
-@wrong("gelu", mistake="slips a decimal", says="the constant is 0.44715: it should be 0.044715")
-def gelu(x):
-    return tanh_form(x, cube=0.44715)
-
-
-@wrong("gelu", mistake="squares", says="x is squared where it should be cubed")
-def gelu(x):
-    return tanh_form(x, power=2)
-
-
-@wrong("gelu", mistake="forgets the half", says="this is twice as much as it should be")
-def gelu(x):
-    return 2 * tanh_form(x)
-
-
-@wrong("gelu", mistake="is swish", says="this is x * sigmoid(x): GPT-2 uses the tanh form of gelu")
-def gelu(x):
-    return x * x.sigmoid()
-
-
-@wrong("gelu", mistake="rounds the cube's constant", says="not the tanh form at these numbers")
-def gelu(x):
-    return tanh_form(x, cube=0.0447)
-
-
-# ------------------------------------------------------------------------------------------------------------- mlp
+# ----------------------------------------------------------------------------------------------- block: its MLP
 
 
 def gelu_of(x):
     return solutions.gpt.gelu(x)
 
 
-@wrong("mlp", mistake="leaves gelu out", says="there is no activation: without gelu between them two")
+@wrong("block", mistake="leaves gelu out", says="there is no activation: without gelu between them two")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(x))
 
 
-@wrong("mlp", mistake="applies gelu at the end too", says="gelu is applied once more after the second matrix")
+@wrong("block", mistake="applies gelu at the end too", says="gelu is applied once more after the second matrix")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return gelu_of(self.down(gelu_of(self.up(x))))
 
 
-@wrong("mlp", mistake="uses relu", says="the activation is relu: use your gelu", never=("left to the block",))
+@wrong("block", mistake="uses relu", says="the activation is relu: use gelu", never=("left to the block",))
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(x).relu())
 
 
-@wrong("mlp", mistake="adds its input", says="left to the block")
+@wrong("block", mistake="adds its input", says="left to the block")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return x + self.down(gelu_of(self.up(x)))
 
 
 @wrong(
-    "mlp",
+    "block",
     mistake="uses the exact gelu",
-    says="the activation is the exact gelu: use yours, the tanh form",
+    says="the activation is the exact gelu: use the given one, the tanh form",
     never=("left to the block",),
 )
 class MLP(solutions.gpt.MLP):
@@ -646,27 +574,27 @@ class MLP(solutions.gpt.MLP):
         return self.down(F.gelu(self.up(x)))
 
 
-@wrong("mlp", mistake="applies gelu to its input", says="gelu is applied to the input: it belongs between the two")
+@wrong("block", mistake="applies gelu to its input", says="gelu is applied to the input: it belongs between the two")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return self.down(self.up(gelu_of(x)))
 
 
 @wrong(
-    "mlp", mistake="applies gelu at the end only", says="gelu is applied after the second matrix: it belongs between"
+    "block", mistake="applies gelu at the end only", says="gelu is applied after the second matrix: it belongs between"
 )
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return gelu_of(self.down(self.up(x)))
 
 
-@wrong("mlp", mistake="forgets the biases", says="the biases are not used")
+@wrong("block", mistake="forgets the biases", says="the biases are not used")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         return gelu_of(x @ self.up.weight.T) @ self.down.weight.T
 
 
-@wrong("mlp", mistake="takes three axes apart", says="not enough values to unpack (expected 3, got 1)")
+@wrong("block", mistake="takes three axes apart", says="not enough values to unpack (expected 3, got 1)")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         _, _, width = x.shape
@@ -1358,12 +1286,7 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
         return self.projection(rearrange(pattern_of(q, k).mT @ v, "b h n w -> b n (h w)"))
 
 
-@wrong("gelu", mistake="takes the root of 2 only", says="gelu of 1, 2 and -1 comes out wrong")
-def gelu(x):
-    return tanh_form(x, factor=math.sqrt(2) / math.pi)
-
-
-@wrong("mlp", mistake="drops out a tenth", says="not what the same matrices give with PyTorch's functions")
+@wrong("block", mistake="drops out a tenth", says="not what the same matrices give with PyTorch's functions")
 class MLP(solutions.gpt.MLP):
     def forward(self, x):
         out = self.down(gelu_of(self.up(x)))

@@ -107,10 +107,10 @@ class Mixture(solutions.training.Mixture):
             source.load_state_dict(state[1 + i])
 
 
-# -------------------------------------------------------------------------------------------------- update-moments
+# ------------------------------------------------------------------------------------- adamw-update: the averages
 
 
-@right("update-moments", differs="lerp")
+@right("adamw-update", differs="lerp")
 def update_moments(gradient, moments, betas):
     old = moments or {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
     return {
@@ -120,7 +120,7 @@ def update_moments(gradient, moments, betas):
     }
 
 
-@right("update-moments", differs="moves the averages a part of the way")
+@right("adamw-update", differs="moves the averages a part of the way")
 def update_moments(gradient, moments, betas):
     if not moments:
         return {"step": 1, "mean": (1 - betas[0]) * gradient, "square": (1 - betas[1]) * gradient.square()}
@@ -131,7 +131,7 @@ def update_moments(gradient, moments, betas):
     return new
 
 
-@right("update-moments", differs="averages in float32")
+@right("adamw-update", differs="keeps the averages in float32")
 def update_moments(gradient, moments, betas):
     old = moments or {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
     gradient = gradient.float()
@@ -142,7 +142,7 @@ def update_moments(gradient, moments, betas):
     }
 
 
-# ---------------------------------------------------------------------------------------------------- adamw-update
+# ----------------------------------------------------------------------------------------- adamw-update: the step
 
 
 @right("adamw-update", differs="puts the corrections into the step's size, as torch does")

@@ -288,10 +288,10 @@ class Mixture(solutions.training.Mixture):
         return windows[:, :-1], windows[:, 1:]
 
 
-# -------------------------------------------------------------------------------------------------- update-moments
+# ------------------------------------------------------------------------------------- adamw-update: the averages
 
 
-@wrong("update-moments", mistake="swaps old and new", says="swapped in the mean")
+@wrong("adamw-update", mistake="swaps old and new", says="swapped in the mean")
 def update_moments(gradient, moments, betas):
     zero = torch.zeros_like(gradient)
     return {
@@ -301,31 +301,31 @@ def update_moments(gradient, moments, betas):
     }
 
 
-@wrong("update-moments", mistake="squares the mean of the gradients", says="the new mean is squared")
+@wrong("adamw-update", mistake="squares the mean of the gradients", says="the new mean is squared")
 def update_moments(gradient, moments, betas):
     new = solutions.training.update_moments(gradient, moments, betas)
     new["square"] = betas[1] * moments.get("square", torch.zeros_like(gradient)) + (1 - betas[1]) * new["mean"] ** 2
     return new
 
 
-@wrong("update-moments", mistake="uses one beta for both", says="the square uses the first beta")
+@wrong("adamw-update", mistake="uses one beta for both", says="the square uses the first beta")
 def update_moments(gradient, moments, betas):
     return solutions.training.update_moments(gradient, moments, (betas[0], betas[0]))
 
 
-@wrong("update-moments", mistake="does not count", says="counts the gradients")
+@wrong("adamw-update", mistake="does not count", says="counts the gradients")
 def update_moments(gradient, moments, betas):
     return solutions.training.update_moments(gradient, moments, betas) | {"step": moments.get("step", 0)}
 
 
-@wrong("update-moments", mistake="starts the averages at the first gradient", says="begins them at the first gradient")
+@wrong("adamw-update", mistake="starts the averages at the first gradient", says="begins them at the first gradient")
 def update_moments(gradient, moments, betas):
     if not moments:
         return {"step": 1, "mean": gradient.clone(), "square": gradient**2}
     return solutions.training.update_moments(gradient, moments, betas)
 
 
-@wrong("update-moments", mistake="changes the old moments in place", says="the old dict was changed")
+@wrong("adamw-update", mistake="changes the old moments in place", says="the old dict was changed")
 def update_moments(gradient, moments, betas):
     new = moments or {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
     new["step"] += 1
@@ -334,25 +334,25 @@ def update_moments(gradient, moments, betas):
     return dict(new)
 
 
-@wrong("update-moments", mistake="returns a tuple", says="it returned a tuple")
+@wrong("adamw-update", mistake="returns a tuple", says="it returned a tuple")
 def update_moments(gradient, moments, betas):
     return tuple(solutions.training.update_moments(gradient, moments, betas).values())
 
 
-@wrong("update-moments", mistake="averages the gradient in place of its square", says="square it first")
+@wrong("adamw-update", mistake="averages the gradient in place of its square", says="square it first")
 def update_moments(gradient, moments, betas):
     new = solutions.training.update_moments(gradient, moments, betas)
     return new | {"square": betas[1] * moments.get("square", 0 * gradient) + (1 - betas[1]) * gradient}
 
 
-@wrong("update-moments", mistake="adds the whole gradient", says="the whole gradient is added to the mean")
+@wrong("adamw-update", mistake="adds the whole gradient", says="the whole gradient is added to the mean")
 def update_moments(gradient, moments, betas):
     new = solutions.training.update_moments(gradient, moments, betas)
     return new | {"mean": betas[0] * moments.get("mean", 0 * gradient) + gradient}
 
 
 @wrong(
-    "update-moments",
+    "adamw-update",
     mistake="changes the old tensors in place, in a new dict",
     says="the tensors of the old moments were changed in place",
     never=("the old dict was changed",),
@@ -365,7 +365,7 @@ def update_moments(gradient, moments, betas):
     return moments | {"step": moments["step"] + 1}
 
 
-# ---------------------------------------------------------------------------------------------------- adamw-update
+# ----------------------------------------------------------------------------------------- adamw-update: the step
 
 
 def moments_after(gradient, moments, betas):
