@@ -1,9 +1,11 @@
 """The ladder of models over 20 seeds: `python -m bench.scale`.
 
-Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
-For each seed the law is fitted with the floor free, as students do, and with the true entropy as the floor; and both
-once more without the largest model, whose loss the second must then foretell. The first seed's losses are
-`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit. Last come four shapes of one size.
+Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`),
+with each seed another language. Each time the law is fitted with the floor free, as students do, and with the true
+entropy as the floor; and both once more without the largest model, whose loss the second must then foretell. The first
+seed's losses are `solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit; the second's are
+those that the notebook asks for. Then three budgets are spent on models of several sizes: where is each one's best?
+Last come four shapes of one size.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from solutions.scale import (
     fit_power_law,
     markov_entropy,
     markov_source,
+    train_for_flops,
     train_on_bytes,
     train_on_source,
     width_of_size,
@@ -28,15 +31,48 @@ from solutions.scale import (
 SEEDS = effects.SEEDS
 STEPS = 800
 WIDTHS = (4, 8, 16, 32, 64)
+# Widths to spend each budget of FLOPs on.
+BUDGETS = {2.5e9: (4, 8, 12, 16, 24), 1e10: (8, 12, 16, 24, 32), 4e10: (8, 16, 24, 32, 48)}
+
+
+def sized(width: int) -> tuple[GPTConfig, int]:
+    """A model of the ladder, and its parameters."""
+    config = GPTConfig(256, 32, width, max(1, width // 16), 2)
+    return config, sum(count_params(config).values())
 
 
 def ladder(seed: int, steps: int) -> list[tuple[int, float]]:
     """Parameters and final loss of each model."""
     points = []
     for width in WIDTHS:
-        config = GPTConfig(256, 32, width, max(1, width // 16), 2)
-        points.append((sum(count_params(config).values()), train_on_source(config, markov_source(), steps, seed)))
+        config, size = sized(width)
+        points.append((size, train_on_source(config, markov_source(seed=seed), steps, seed)))
     return points
+
+
+def lowest(sizes: list[int], losses: list[float]) -> float:
+    """The size at the bottom of a valley: of the parabola in log size through the lowest point and its neighbours."""
+    i = min(max(losses.index(min(losses)), 1), len(losses) - 2)
+    x, y = torch.tensor(sizes[i - 1 : i + 2]).double().log(), torch.tensor(losses[i - 1 : i + 2]).double()
+    _, slope, bend = torch.linalg.solve(torch.stack([torch.ones(3).double(), x, x**2], dim=1), y).tolist()
+    return math.exp(-slope / (2 * bend))
+
+
+def valleys(seeds: int) -> dict[str, list[float]]:
+    """By how much the best size grows from each budget to the next, four times as large."""
+    best: dict[float, list[float]] = {budget: [] for budget in BUDGETS}
+    for seed in range(seeds):
+        for budget, widths in BUDGETS.items():
+            models = [sized(width) for width in widths]
+            losses = [train_for_flops(config, markov_source(), budget, seed)[1] for config, _ in models]
+            best[budget].append(lowest([size for _, size in models], losses))
+            shown = ", ".join(f"{loss:.4f}" for loss in losses)
+            print(f"seed {seed:2}, {budget:.1e} FLOPs: {shown}; best size {best[budget][-1]:,.0f}", flush=True)
+    low, middle, high = best.values()
+    return {
+        "best size, 1e10 over 2.5e9 FLOPs": [b / a for a, b in zip(low, middle, strict=True)],
+        "best size, 4e10 over 1e10 FLOPs": [b / a for a, b in zip(middle, high, strict=True)],
+    }
 
 
 def line(sizes: list[int], excess: list[float]) -> tuple[float, float]:
@@ -85,17 +121,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of training (default {STEPS})")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    entropy = markov_entropy(markov_source())
-    print(f"entropy of the language {entropy:.4f} nats")
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
+        entropy = markov_entropy(markov_source(seed=seed))
         sizes, losses = map(list, zip(*ladder(seed, options.steps), strict=True))
         print(
-            f"seed {seed:2}: " + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)), flush=True
+            f"seed {seed:2}, entropy {entropy:.4f}: "
+            + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)),
+            flush=True,
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
-    found |= shapes(options.seeds)
+    found |= valleys(options.seeds) | shapes(options.seeds)
     for name, values in found.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
