@@ -470,7 +470,7 @@ if __name__ == "__main__":
         one, two = (flops_per_token(gpt3, n) for n in (1, 2))
         length = one / (two - one)  # the work grows by the same amount with each token in view
         compare_prediction(
-            "length at which attention's products are half", predicted_length, round(length), unit="tokens"
+            "length at which attention's own products are half", predicted_length, round(length), unit="tokens"
         )
         print(f"That is {length / gpt3.d_model:.1f} times the width. At 2,048 they are {2048 / (2048 + length):.0%}.")
         one_day = training_flops(gpt3, 300_000_000_000) / (24 * 3600)
@@ -780,7 +780,7 @@ if __name__ == "__main__":
             a, product = torch.randn(m, 1024), torch.empty(m, 4096)
             spent.append(best_seconds(lambda a=a, out=product: torch.mm(a, next(blocks), out=out), 10))
         del weight, blocks
-        compare_prediction("times as long as one row, for 64", predicted_times, round(spent[6] / spent[0], 1))
+        compare_prediction("seconds of 64 rows, over those of one", predicted_times, round(spent[6] / spent[0], 1))
         work = [2 * m * 1024 * 4096 for m in rows]
         roof = roofline(
             torch.tensor([arithmetic_intensity(m, 1024, 4096) for m in rows]), machine.peak, machine.bandwidth
@@ -795,7 +795,7 @@ if __name__ == "__main__":
         plt.minorticks_off()
         plt.xlabel("rows that share the weight")
         plt.ylabel("billion FLOPs a second")
-        plt.title("Up to the ridge, further rows cost almost nothing", fontsize=10)
+        plt.title("The rate climbs with the rows up to the ridge, and no further", fontsize=10)
         plt.legend()
         plt.show()
 
@@ -1616,7 +1616,7 @@ if __name__ == "__main__":
         for name, law in laws.items():
             print(f"{name}: the fifth's loss should be {law(fifth_size):.3f}")
         compare_prediction("loss of the fifth", predicted_fifth, fifth_loss, unit="nats a symbol")
-        line = np.logspace(3, 6, 50)
+        line = np.logspace(3, 5.5, 50)
         plt.figure(figsize=(6, 3))
         for (name, law), style in zip(laws.items(), (":", "-"), strict=True):
             plt.loglog(line, law(line) - entropy, style, label=name)
@@ -1624,6 +1624,8 @@ if __name__ == "__main__":
         plt.loglog(fifth_size, fifth_loss - entropy, "o", color="black", markerfacecolor="white", label="the fifth")
         plt.xlabel("parameters N")
         plt.ylabel("loss above the entropy (nats)")
+        plt.yticks([0.2, 0.5, 1], ["0.2", "0.5", "1"])
+        plt.minorticks_off()
         plt.title("Both laws fit the four; they part where nobody has measured", fontsize=10)
         plt.legend()
         plt.show()
