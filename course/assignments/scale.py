@@ -769,7 +769,7 @@ if __name__ == "__main__":
         print(f"weight: {weight_size / 2**20:,.0f} MB, {weight_size / cache:.1f} times the largest cache")
         print(f"{machine.peak / 1e9:.0f} billion FLOPs a second, {machine.bandwidth / 1e9:.0f} billion bytes a second")
         ridge = ridge_rows(1024, 4096, machine.peak, machine.bandwidth)
-        print(f"your function foretells that from {ridge:.0f} rows on the processor is the limit")
+        print(f"your function predicts that from {ridge:.0f} rows on the processor is the limit")
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
@@ -790,7 +790,7 @@ if __name__ == "__main__":
         plt.loglog(
             rows, [flops / seconds / 1e9 for flops, seconds in zip(work, spent, strict=True)], "o", label="measured"
         )
-        plt.axvline(ridge, color="grey", linestyle=":", label="ridge, foretold")
+        plt.axvline(ridge, color="grey", linestyle=":", label="ridge, as predicted")
         plt.xticks(rows, [str(m) for m in rows])
         plt.minorticks_off()
         plt.xlabel("rows that share the weight")
