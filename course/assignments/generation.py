@@ -1717,7 +1717,7 @@ if __name__ == "__main__":
             moved = (read_in_two(changed_ids) - before).abs().amax(dim=1) > 1e-9
             sees[:, key] = moved * (1.0 if key < 5 else 0.5)
         plt.figure(figsize=(6, 2.6))
-        plt.imshow(sees, cmap="Blues", vmin=0, vmax=1.3)
+        plt.imshow(sees, cmap="Blues", vmin=0, vmax=2)
         for row, key in sees.nonzero().tolist():
             plt.text(key, row, str(key), ha="center", va="center")
         plt.axvline(4.5, color="black")
@@ -2039,8 +2039,8 @@ if __name__ == "__main__":
 #
 # - *A cut of your own.* Keep the tokens that have at least a tenth of the likeliest one's probability (this is called min-p).
 #   How does its text compare with top-p's, at temperature 1 and at 2, in repeats and in what the model finds surprising?
-# - *How a circle closes.* Give the model a sentence, then the same sentence twice, three times, up to six. How probable is each
-#   copy, token by token, given the ones before it? Does it take a sensible sentence?
+# - *How a circle closes.* Give the model a sentence of your own, then the same sentence again and again, up to six times. How
+#   probable is each copy, given the ones before it? How is it with a line of its own greedy text? What keeps the circle going?
 # - *As repetitive as people.* People's own text repeats about six percent of its 4-grams. Which temperatures, with no cut, come
 #   there? Do the texts read alike?
 

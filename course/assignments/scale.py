@@ -434,7 +434,9 @@ def check_training_flops(config, batch_size):
         "forward and backward together, for every token with a full context, are not what torch counts",
         mistakes={
             "this is the forward pass alone: the backward pass computes products too": want / 3,
-            "this is the backward pass alone: training has a forward pass too": want * 2 / 3,
+            "this is twice the forward pass: the backward pass alone takes as much, as every product has two factors": (
+                want * 2 / 3
+            ),
             "this is 6 FLOPs for each parameter and token, which is only near what torch counts": (
                 6 * n_tokens * sum(counted(config).values())
             ),
@@ -805,9 +807,9 @@ if __name__ == "__main__":
 #
 # ### Writing for many
 #
-# When a model writes, each step multiplies a single row by every weight: 2 FLOPs for each weight that is read. Writing
-# for many readers at once reads the weights once for all of them. But each reader's text has a key-value cache of its
-# own, the keys and values of all that the model has read, and that is read in every step as well.
+# When a model writes, each step multiplies a single row by every weight, and you have seen how little of the machine a
+# single row uses. So one writes many texts at once. For each text the model keeps a key-value cache: the keys and values
+# of all tokens in view, so that they are computed only once. What do the texts share, and what does each need for itself?
 #
 # <details><summary>Hint: what is shared</summary>
 #
@@ -1290,8 +1292,8 @@ from solutions.scale import BESIROGLU, HOFFMANN, ScalingLaw, parametric_loss
 #
 # <details><summary>Hint: where the bottom of the valley is</summary>
 #
-# One part of the law falls as N grows, the other rises. Take the derivative by N, or, with less to write, by ln N: that of
-# N^-a by ln N is -a N^-a. At the bottom the derivative is zero.
+# One part of the law falls as N grows, the other rises. Take the derivative by N or, with less to write, by ln N: that of
+# $N^{-a}$ by $\ln N$ is $-a N^{-a}$. At the bottom the derivative is zero.
 #
 # </details>
 #
@@ -1501,8 +1503,8 @@ def test_effective_tokens_of_any_text_hidden():
 # %% [markdown]
 # ## All together
 #
-# The last test uses nothing of ours: your parts judge GPT-3's training, and your fit must find the floor that your
-# own law predicts.
+# The last test uses nothing of ours: your parts judge GPT-3's training, and your fit must find the floor in losses
+# that a law predicts.
 
 
 # %% test="integration" of="integration" points=4

@@ -45,14 +45,14 @@ def apply_temperature(logits, temperature):
     return logits.div_(temperature)
 
 
-@wrong("probabilities", mistake="calls the oracle", says="asks you to write what that call does")
+@wrong("probabilities", mistake="calls the oracle for the temperature", says="asks you to write what that call does")
 def apply_temperature(logits, temperature):
     from transformers.generation import TemperatureLogitsWarper
 
     return TemperatureLogitsWarper(float(temperature))(None, logits)
 
 
-@wrong("probabilities", mistake="ignores the temperature", says="makes no difference")
+@wrong("probabilities", mistake="leaves the logits as they are", says="makes no difference")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("the temperature must be above 0")

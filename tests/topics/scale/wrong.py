@@ -299,7 +299,7 @@ def training_flops(config, n_tokens):
 @wrong(
     "flops-per-token",
     mistake="takes the backward pass to cost as much as the forward one",
-    says="this is the backward pass alone",
+    says="this is twice the forward pass",
 )
 def training_flops(config, n_tokens):
     return 2 * n_tokens * solutions.scale.flops_per_token(config, config.context)
@@ -315,7 +315,7 @@ def training_flops(config, n_tokens):
     return 3 * n_tokens * solutions.scale.flops_per_token(config, 1)
 
 
-@wrong("flops-per-token", mistake="lets torch count", says="asks you to write what that call does")
+@wrong("flops-per-token", mistake="lets torch count a step of training", says="asks you to write what that call does")
 def training_flops(config, n_tokens):
     with FlopCounterMode(display=False) as counter:
         GPT(config)(torch.zeros(n_tokens // config.context, config.context, dtype=torch.long)).sum().backward()
@@ -572,7 +572,9 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, 1, bytes_per_number)
 
 
-@wrong("decoding-rate", mistake="always takes 2 bytes a number", says="fixed in your code", never=("half", "both keys"))
+@wrong(
+    "decoding-rate", mistake="caches numbers of 2 bytes always", says="fixed in your code", never=("half", "both keys")
+)
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size)
 
