@@ -1017,8 +1017,8 @@ def test_forbidden_tokens_equal_those_of_transformers_hidden():
 # A text that has ended cannot grow, and the longer one is, the smaller its probability. So finished texts are put aside
 # and compared by their mean log-probability a token (`length_penalty` 1), or with another power of the length.
 #
-# Before you write it, follow it by hand. The next cells draw all that a very small model can say: it knows the tokens `a`,
-# `b` and the full stop, which ends a text, and looks at nothing but the last token.
+# Before you write it, follow it by hand. The next cells draw everything that a very small model can write: it knows the
+# tokens `a`, `b` and the full stop, which ends a text, and looks at nothing but the last token.
 
 
 # %% given="tree"
@@ -1083,7 +1083,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # Every line is a token with its probability; at the right stands the probability of the whole text. Read the task below, and
 # follow it in the picture with two beams and three steps; the full stop is `eos`. Which candidates are there after the
-# first step, which after the second, which of them are finished? What do you expect:
+# first step, which after the second, and which of them are finished? Then write down what you expect.
 
 # %% run
 if __name__ == "__main__":
@@ -2006,7 +2006,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## What the cache saves
 #
-# The same text with and without it, 100 tokens after four. Without the cache the model reads 4 positions, then 5, then 6, and so
+# The same text with and without it, 100 tokens after three. Without the cache the model reads 3 positions, then 4, then 5, and so
 # on. How many times as many as with the cache? And how many times as long does it take, in seconds of processor time?
 
 # %% run
@@ -2021,12 +2021,13 @@ if __name__ == "__main__":
     with unless_blank():
         spent = []
         for way in (greedy, write):
-            way(model, starts[:1], 4)  # the first call of everything is slow
+            way(model, starts[:1], 5)  # the first call of everything is slow
             started = time.process_time()
             text = way(model, starts[:1], 100)
             spent.append(time.process_time() - started)
         assert torch.equal(text, greedy(model, starts[:1], 100)), "both should write the same"
         print(f"100 tokens: reading everything again {spent[0]:.2f} s, with the cache {spent[1]:.2f} s")
+        assert n == 3, "the guess above speaks of three tokens"
         without, with_cache = sum(range(n, n + 100)), n + 99
         compare_prediction("positions read, without over with", predicted_reading, round(without / with_cache))
         compare_prediction("seconds, without over with", predicted_seconds, round(spent[0] / spent[1], 1))
@@ -2041,8 +2042,8 @@ if __name__ == "__main__":
 #   How does its text compare with top-p's, at temperature 1 and at 2, in repeats and in what the model finds surprising?
 # - *How a circle closes.* Give the model a sentence of your own, then the same sentence again and again, up to six times. How
 #   probable is each copy, given the ones before it? How is it with a line of its own greedy text? What keeps the circle going?
-# - *As repetitive as people.* People's own text repeats about six percent of its 4-grams. Which temperatures, with no cut, come
-#   there? Do the texts read alike?
+# - *As repetitive as people.* People's own text repeats about six percent of its 4-grams. At which
+#   temperature, with no cut, does the model repeat as much? Do the texts read alike?
 
 # %% run
 if __name__ == "__main__":
