@@ -4,8 +4,8 @@ Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy
 with each seed another language. Each time the law is fitted with the floor free, as students do, and with the true
 entropy as the floor; and both once more without the largest model, whose loss the second must then foretell. The first
 seed's losses are `solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit; the second's are
-those that the notebook asks for. Then three budgets are spent on models of several sizes: where is each one's best?
-Last come four shapes of one size.
+those that the notebook asks for. Then come four shapes of one size. Last, with five seeds, three budgets are spent on
+models of several sizes: where is each one's best?
 """
 
 import argparse
@@ -58,21 +58,15 @@ def lowest(sizes: list[int], losses: list[float]) -> float:
     return math.exp(-slope / (2 * bend))
 
 
-def valleys(seeds: int) -> dict[str, list[float]]:
-    """By how much the best size grows from each budget to the next, four times as large."""
-    best: dict[float, list[float]] = {budget: [] for budget in BUDGETS}
+def valleys(seeds: int) -> None:
+    """Print where each budget has its best size."""
     for seed in range(seeds):
         for budget, widths in BUDGETS.items():
             models = [sized(width) for width in widths]
             losses = [train_for_flops(config, markov_source(), budget, seed)[1] for config, _ in models]
-            best[budget].append(lowest([size for _, size in models], losses))
             shown = ", ".join(f"{loss:.4f}" for loss in losses)
-            print(f"seed {seed:2}, {budget:.1e} FLOPs: {shown}; best size {best[budget][-1]:,.0f}", flush=True)
-    low, middle, high = best.values()
-    return {
-        "best size, 1e10 over 2.5e9 FLOPs": [b / a for a, b in zip(low, middle, strict=True)],
-        "best size, 4e10 over 1e10 FLOPs": [b / a for a, b in zip(middle, high, strict=True)],
-    }
+            best = lowest([size for _, size in models], losses)
+            print(f"seed {seed:2}, {budget:.1e} FLOPs: {shown}; best size {best:,.0f}", flush=True)
 
 
 def line(sizes: list[int], excess: list[float]) -> tuple[float, float]:
@@ -132,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
-    found |= valleys(options.seeds) | shapes(options.seeds)
+    found |= shapes(options.seeds)
     for name, values in found.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(
@@ -141,6 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if (options.seeds, options.steps) == (SEEDS, STEPS):
         effects.note("scale", found)
+    valleys(min(options.seeds, 5))
 
 
 if __name__ == "__main__":

@@ -1952,6 +1952,7 @@ if __name__ == "__main__":
         "temperature 0.5": {"temperature": 0.5, "seed": 3},
         "all tokens": {"seed": 4},
     }
+    written, shares = {}, {}
     with unless_blank():
         written = {name: write(model, starts, 100, **way) for name, way in ways.items()}
         shares = {name: rep_n(ids[:, n:], 4) for name, ids in written.items()}
@@ -1968,13 +1969,12 @@ if __name__ == "__main__":
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
-    with unless_blank():
-        for name, ids in written.items():
-            print(f"--- {name}\n{tokenizer.decode(ids[0].tolist())}\n")
+    for name, ids in written.items():
+        print(f"--- {name}\n{tokenizer.decode(ids[0].tolist())}\n")
 
 # %% run
 if __name__ == "__main__":
-    with unless_blank():
+    if shares:
         plt.figure(figsize=(6, 2.5))
         plt.barh(list(shares), [share.mean().item() for share in shares.values()])
         plt.gca().invert_yaxis()

@@ -502,7 +502,7 @@ def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
     return solutions.scale.ridge_rows(k, n, bandwidth, peak, bytes_per_number)
 
 
-@wrong("ridge", mistake="adds the two sizes of the weight up", says="takes as long as 1,600 bytes", never=("missing",))
+@wrong("ridge", mistake="adds the two sizes of the weight up", says="take as long as 1,600 bytes", never=("missing",))
 def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
     b = bytes_per_number
     return rows_at(2 * k * n, b * (k + n), b * (k + n), peak / bandwidth)
