@@ -1,11 +1,11 @@
 """The ladder of models over 20 seeds: `python -m bench.scale`.
 
-Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`),
-with each seed another language. Each time the law is fitted with the floor free, as students do, and with the true
-entropy as the floor; and both once more without the largest model, whose loss the second must then foretell. The first
-seed's losses are `solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit; the second's are
-those that the notebook asks for. Then come four shapes of one size. Last, with five seeds, three budgets are spent on
-models of several sizes: where is each one's best?
+Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
+For each seed the law is fitted with the floor free, as students do, and with the true entropy as the floor; and both
+once more without the largest model, whose loss the second must then foretell. The first seed's losses are
+`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit. With `--languages` each seed learns a
+language of its own; the second of these is the notebook's. Then come four shapes of one size. Last, with five seeds,
+three budgets are spent on models of several sizes: where is each one's best?
 """
 
 import argparse
@@ -41,12 +41,12 @@ def sized(width: int) -> tuple[GPTConfig, int]:
     return config, sum(count_params(config).values())
 
 
-def ladder(seed: int, steps: int) -> list[tuple[int, float]]:
+def ladder(seed: int, steps: int, language: int) -> list[tuple[int, float]]:
     """Parameters and final loss of each model."""
     points = []
     for width in WIDTHS:
         config, size = sized(width)
-        points.append((size, train_on_source(config, markov_source(seed=seed), steps, seed)))
+        points.append((size, train_on_source(config, markov_source(seed=language), steps, seed)))
     return points
 
 
@@ -113,12 +113,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of training (default {STEPS})")
+    parser.add_argument("--languages", action="store_true", help="each seed learns a language of its own")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
-        entropy = markov_entropy(markov_source(seed=seed))
-        sizes, losses = map(list, zip(*ladder(seed, options.steps), strict=True))
+        language = seed if options.languages else 0
+        entropy = markov_entropy(markov_source(seed=language))
+        sizes, losses = map(list, zip(*ladder(seed, options.steps, language), strict=True))
         print(
             f"seed {seed:2}, entropy {entropy:.4f}: "
             + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)),
@@ -133,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
             f"least {min(values):.4f}, most {max(values):.4f}"
         )
-    if (options.seeds, options.steps) == (SEEDS, STEPS):
+    if (options.seeds, options.steps, options.languages) == (SEEDS, STEPS, False):
         effects.note("scale", found)
     valleys(min(options.seeds, 5))
 

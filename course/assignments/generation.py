@@ -1164,49 +1164,24 @@ def test_score_of_a_text():
     )
 
 
-def check_tree(n_tokens, width, eos, length_penalty, want, hint, *, mistakes=checks.NONE):
-    """Assert which text, in letters, is found in the tree that is drawn above."""
+def check_tree(want, hint, n_tokens, eos, length_penalty, *, mistakes=checks.NONE):
+    """Assert which text, in letters, two beams find in the tree that is drawn above."""
 
     def ids(letters):
         return torch.tensor([STOP, *map("ab.".index, letters)])
 
-    found, _ = searched(SMALL_TREE, ids(""), n_tokens, width, eos, length_penalty)
+    found, _ = searched(SMALL_TREE, ids(""), n_tokens, 2, eos, length_penalty)
     check_tensor(found, ids(want), hint, mistakes={words: ids(letters) for words, letters in mistakes.items()})
 
 
 def test_beams_on_the_tree():
     check_tree(
-        2,
+        "b.",
+        "in the tree, two beams and two tokens, no eos: `b.` (.34) is more probable than `aa` (.225)",
         2,
         None,
         0.0,
-        "b.",
-        "two beams, two tokens, no eos: after a (.5) and b (.4), `b.` has .34 and is the likeliest text",
         mistakes={"this is what greedy writes: keep both beginnings, and compare whole texts": "aa"},
-    )
-    check_tree(
-        3,
-        2,
-        STOP,
-        1.0,
-        "b.",
-        "two beams, three tokens, eos: finished are `b.` (.34), `ab.` (.149) and `aaa` (.101), and `b.` has the best mean",
-        mistakes={
-            "this is what greedy writes: keep both beginnings, and compare whole texts": "aaa",
-            "a text goes on after its eos, the full stop": "b.a",
-        },
-    )
-    check_tree(
-        3,
-        2,
-        STOP,
-        3.0,
-        "ab.",
-        "length penalty 3: of `b.`, `ab.` and `aaa`, whose sums are divided by 8, 27 and 27, `ab.` comes nearest to 0",
-        mistakes={
-            "the length makes no difference: divide by its third power": "b.",
-            "`ab.` is finished in the last step, and scores better than `aaa`": "aaa",
-        },
     )
 
 
@@ -1306,6 +1281,12 @@ def test_an_unlikely_end_is_given_up():
         "eos is token 0, the likeliest: with length penalty 0 the text that ends at once scores best",
         mistakes={"token 0 may be eos too: only None means that there is none": [0, 0, 0]},
     )
+
+
+def test_beams_that_end_on_the_tree():
+    finished = "in the tree, two beams and three tokens finish `b.` (.34), `ab.` (.149) and `aaa` (.101)"
+    check_tree("b.", f"{finished}: with length penalty 1 the mean of `b.` is the best", 3, STOP, 1.0)
+    check_tree("ab.", f"{finished}: with length penalty 3 `ab.` scores best", 3, STOP, 3.0)
 
 
 def test_beams_that_end():
