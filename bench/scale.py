@@ -3,7 +3,9 @@
 Five GPTs of two layers, 4 to 64 wide, learn a made-up language of known entropy (`solutions.scale.train_on_source`).
 For each seed the law is fitted with the floor free, as students do, and with the true entropy as the floor; and both
 once more without the largest model, whose loss the second must then foretell. The first seed's losses are
-`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit. Last come four shapes of one size.
+`solutions.scale.MEASURED_LADDER`, on which the assignment judges a student's fit. With `--languages` each seed learns a
+language of its own; the second of these is the notebook's. Then come four shapes of one size. Last, with five seeds,
+three budgets are spent on models of several sizes: where is each one's best?
 """
 
 import argparse
@@ -20,6 +22,7 @@ from solutions.scale import (
     fit_power_law,
     markov_entropy,
     markov_source,
+    train_for_flops,
     train_on_bytes,
     train_on_source,
     width_of_size,
@@ -28,15 +31,42 @@ from solutions.scale import (
 SEEDS = effects.SEEDS
 STEPS = 800
 WIDTHS = (4, 8, 16, 32, 64)
+# Widths to spend each budget of FLOPs on.
+BUDGETS = {2.5e9: (4, 8, 12, 16, 24), 1e10: (8, 12, 16, 24, 32), 4e10: (8, 16, 24, 32, 48)}
 
 
-def ladder(seed: int, steps: int) -> list[tuple[int, float]]:
+def sized(width: int) -> tuple[GPTConfig, int]:
+    """A model of the ladder, and its parameters."""
+    config = GPTConfig(256, 32, width, max(1, width // 16), 2)
+    return config, sum(count_params(config).values())
+
+
+def ladder(seed: int, steps: int, language: int) -> list[tuple[int, float]]:
     """Parameters and final loss of each model."""
     points = []
     for width in WIDTHS:
-        config = GPTConfig(256, 32, width, max(1, width // 16), 2)
-        points.append((sum(count_params(config).values()), train_on_source(config, markov_source(), steps, seed)))
+        config, size = sized(width)
+        points.append((size, train_on_source(config, markov_source(seed=language), steps, seed)))
     return points
+
+
+def lowest(sizes: list[int], losses: list[float]) -> float:
+    """The size at the bottom of a valley: of the parabola in log size through the lowest point and its neighbours."""
+    i = min(max(losses.index(min(losses)), 1), len(losses) - 2)
+    x, y = torch.tensor(sizes[i - 1 : i + 2]).double().log(), torch.tensor(losses[i - 1 : i + 2]).double()
+    _, slope, bend = torch.linalg.solve(torch.stack([torch.ones(3).double(), x, x**2], dim=1), y).tolist()
+    return math.exp(-slope / (2 * bend))
+
+
+def valleys(seeds: int) -> None:
+    """Print where each budget has its best size."""
+    for seed in range(seeds):
+        for budget, widths in BUDGETS.items():
+            models = [sized(width) for width in widths]
+            losses = [train_for_flops(config, markov_source(), budget, seed)[1] for config, _ in models]
+            shown = ", ".join(f"{loss:.4f}" for loss in losses)
+            best = lowest([size for _, size in models], losses)
+            print(f"seed {seed:2}, {budget:.1e} FLOPs: {shown}; best size {best:,.0f}", flush=True)
 
 
 def line(sizes: list[int], excess: list[float]) -> tuple[float, float]:
@@ -83,15 +113,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default {SEEDS})")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of training (default {STEPS})")
+    parser.add_argument("--languages", action="store_true", help="each seed learns a language of its own")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    entropy = markov_entropy(markov_source())
-    print(f"entropy of the language {entropy:.4f} nats")
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
-        sizes, losses = map(list, zip(*ladder(seed, options.steps), strict=True))
+        language = seed if options.languages else 0
+        entropy = markov_entropy(markov_source(seed=language))
+        sizes, losses = map(list, zip(*ladder(seed, options.steps, language), strict=True))
         print(
-            f"seed {seed:2}: " + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)), flush=True
+            f"seed {seed:2}, entropy {entropy:.4f}: "
+            + ", ".join(f"{n} {loss:.4f}" for n, loss in zip(sizes, losses, strict=True)),
+            flush=True,
         )
         for name, value in judged(sizes, losses, entropy).items():
             found.setdefault(name, []).append(value)
@@ -102,8 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
             f"{name:25} mean {statistics.mean(values):.4f}, standard deviation {spread:.4f}, "
             f"least {min(values):.4f}, most {max(values):.4f}"
         )
-    if (options.seeds, options.steps) == (SEEDS, STEPS):
+    if (options.seeds, options.steps, options.languages) == (SEEDS, STEPS, False):
         effects.note("scale", found)
+    valleys(min(options.seeds, 5))
 
 
 if __name__ == "__main__":

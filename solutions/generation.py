@@ -21,9 +21,10 @@ def require_prompt(ids: Int[Tensor, "... position"]) -> None:
 
 
 def apply_temperature(logits: Float[Tensor, "... vocab_size"], temperature: float) -> Float[Tensor, "... vocab_size"]:
-    r"""Logits whose softmax is sharper (temperature below 1) or flatter (above 1) than that of `logits`.
+    """Logits of a distribution that is sharper (temperature below 1) or flatter (above 1) than that of `logits`.
 
-    $$p_i \propto e^{\,\mathrm{logit}_i / \mathrm{temperature}}$$
+    The odds of any two tokens, the quotient of their probabilities, are raised to the power 1 / `temperature`: two to
+    one become four to one at a temperature of 0.5.
 
     `logits` is left as it is. Raises ValueError if the temperature is not above 0: at 0 itself the distribution would
     be a single token, and that is what `greedy` is for.

@@ -8,6 +8,8 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -108,8 +110,8 @@ def flops_per_token(config: GPTConfig, n: int) -> int:
 def training_flops(config: GPTConfig, n_tokens: int) -> int:
     """FLOPs to train on `n_tokens` tokens in full windows of `config.context`, counted as `flops_per_token` does.
 
-    The backward pass computes two products for each one of the forward pass: the gradient of what went in, and the
-    gradient of the weights (in attention, of the other factor).
+    Training has a forward and a backward pass. For every product of the forward pass the backward pass is told the
+    gradient of the result, and computes the gradient of either factor.
 
     Source: Kaplan et al. (2020), "Scaling Laws for Neural Language Models", section 2.1.
     """
@@ -188,14 +190,31 @@ def roofline(intensity: Float[Tensor, "..."], peak: float, bandwidth: float) -> 
     return (intensity * bandwidth).clamp(max=peak)
 
 
+def ridge_rows(k: int, n: int, peak: float, bandwidth: float, bytes_per_number: int = 4) -> float:
+    """How many rows m a product of an (m, k) and a (k, n) matrix needs before the processor, not the memory, limits it.
+
+    At this m, which need not be whole, moving the three matrices takes exactly as long as computing: with fewer rows
+    moving takes longer, with more rows computing does. `math.inf` if moving takes longer however many rows there are.
+
+    `peak` and `bandwidth` are those of `roofline`, FLOPs and bytes a second.
+
+    Source: Williams, Waterman and Patterson (2009), "Roofline: An Insightful Visual Performance Model", section 3.
+    """
+    ridge = peak / bandwidth
+    # 2mkn FLOPs over the bytes of all three matrices are to be the ridge; what has an m stands on the left.
+    room = 2 * k * n - ridge * bytes_per_number * (k + n)
+    return ridge * bytes_per_number * k * n / room if room > 0 else math.inf
+
+
 def decoding_rate(
     config: GPTConfig, n: int, batch_size: int, peak: float, bandwidth: float, bytes_per_number: int = 2
 ) -> float:
     """The most tokens a second, over all texts together, that a machine can write with a KV cache.
 
-    Every step writes one token of each of `batch_size` texts, each with `n` tokens in view. It reads all parameters
-    once, whatever the batch, and the cache of every text; it computes `flops_per_token(config, n)` for each text. As
-    in `roofline`, the slower of reading (`bandwidth`, bytes a second) and computing (`peak`, FLOPs a second) decides.
+    Every step writes one token of each of `batch_size` texts, each with `n` tokens in view. It reads what it needs from
+    memory, parameters (all of them) and caches, and no byte twice; it computes what `flops_per_token` counts. As in
+    `roofline` both overlap, and the slower of reading (`bandwidth`, bytes a second) and computing (`peak`, FLOPs a
+    second) decides.
 
     Source: Pope et al. (2022), "Efficiently Scaling Transformer Inference", section 2.1.
     """
@@ -224,16 +243,34 @@ def best_seconds(work, repeats: int = 5) -> float:
     return min(taken[1:])
 
 
-def measure_machine(size: int = 512, numbers: int = 2**24) -> Machine:
-    """Time a product of two float32 matrices of `size` rows and columns, and a copy of `numbers` float32 numbers.
+def last_level_cache() -> int:
+    """Bytes of the processor's largest cache; 0 where the system does not say."""
+    sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    return max((int(size[:-1]) * {"K": 2**10, "M": 2**20}[size[-1]] for size in sizes), default=0)
 
-    The product takes only milliseconds, so that other programs leave some of its runs alone. The copy is far larger
-    than the processor's caches and counts twice, as each number is read and written.
+
+def large_weight(rows: int, columns: int) -> list[Float[Tensor, "rows columns"]]:
+    """A weight in blocks, together too large for the processor's caches.
+
+    Four times the largest cache, but at least 64 MB and, to leave room for other programs, at most 768 MB. If every
+    product takes the next block, each comes from memory.
+    """
+    wanted = min(max(4 * last_level_cache(), 64 * 2**20), 768 * 2**20)
+    return [torch.ones(rows, columns) for _ in range(-(-wanted // (4 * rows * columns)))]
+
+
+def measure_machine(size: int = 512, weight: Sequence[Float[Tensor, "rows columns"]] | None = None) -> Machine:
+    """Time a product of two float32 matrices of `size` rows and columns, and the reading of a large weight.
+
+    The product takes only milliseconds, so that other programs leave some of its runs alone. The blocks of `weight`,
+    which are added up one after the other, should not fit into the processor's caches.
     """
     a, b, product = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
-    source, target = torch.zeros(numbers), torch.ones(numbers)
     seconds = best_seconds(lambda: torch.mm(a, b, out=product), 20)
-    return Machine(2 * size**3 / seconds, 2 * 4 * numbers / best_seconds(lambda: target.copy_(source)))
+    blocks = large_weight(1024, 4096) if weight is None else weight
+    following = cycle(blocks)
+    reading = best_seconds(lambda: next(following).sum(), 20)
+    return Machine(2 * size**3 / seconds, blocks[0].nbytes / reading)
 
 
 class FusedLayerNorm(LayerNorm):
@@ -371,10 +408,9 @@ def parametric_loss(n_params: float, n_tokens: float, law: ScalingLaw) -> float:
 
 
 def chinchilla_optimal(flops: float, law: ScalingLaw) -> tuple[float, float]:
-    r"""The parameters and training tokens with the lowest loss for a budget: returns (n_params, n_tokens).
+    """The parameters and training tokens with the lowest loss for a budget: returns (n_params, n_tokens).
 
-    Training costs $C = 6ND$ FLOPs. Along $D = C / 6N$ the loss of the law has one minimum, where its derivative by
-    $\ln N$ is zero: $\alpha A N^{-\alpha} = \beta B D^{-\beta}$.
+    Training costs C = 6ND FLOPs, all of which are spent. The loss is what `parametric_loss` says by this law.
 
     Raises ValueError if the budget is not positive.
 
@@ -391,16 +427,13 @@ def chinchilla_optimal(flops: float, law: ScalingLaw) -> tuple[float, float]:
 def effective_tokens(n_tokens: float, unique_tokens: float, worth: float = 15.39) -> float:
     r"""How many fresh tokens would teach as much as `n_tokens` drawn from a text of only `unique_tokens`.
 
-    Up to one epoch every token is fresh. After that a repeated token is worth less with each repetition, and all
-    repetitions together never more than `worth` times the text:
-
-    $$D' = U + U R^* \left(1 - e^{-R / R^*}\right)$$
-
-    U is the text's length, R the number of repetitions (epochs after the first, fractions count), R* is `worth`.
+    Up to one epoch every token is fresh. A token that is read after the text has been repeated r times (r = 0 at the
+    end of the first epoch, and fractions count) teaches only $e^{-r / R^*}$ of what a fresh one teaches; R* is
+    `worth`. However often the text is repeated, all repetitions together are worth less than R* fresh texts.
 
     Raises ValueError if `unique_tokens` is not positive or `n_tokens` is negative.
 
-    Source: Muennighoff et al. (2023), "Scaling Data-Constrained Language Models", equation 5, with their R*.
+    Source: Muennighoff et al. (2023), "Scaling Data-Constrained Language Models", section 3.1, with their R*.
     """
     if unique_tokens <= 0 or n_tokens < 0:
         raise ValueError(f"{n_tokens:g} tokens of a text of {unique_tokens:g} are none: pass positive numbers")
@@ -443,6 +476,12 @@ def markov_rows(
 
 # Parameters and final losses (nats a token) of GPTs with 2 layers, 4 to 64 wide, after `train_on_source` with seed 0.
 MEASURED_LADDER = [(1648, 4.9708), (4064, 4.7642), (11200, 4.5438), (34688, 4.3691), (118528, 4.2576)]
+# The fifth of them, 64 wide, when the language and the training have seed 1.
+MEASURED_FIFTH = (118528, 4.3362)
+
+
+# Parameters and final losses of five such GPTs, 8 to 48 wide, after `train_for_flops` with 4e10 FLOPs and seed 0.
+MEASURED_VALLEY = [(4064, 4.6921), (11200, 4.5211), (21408, 4.4852), (34688, 4.5232), (70464, 4.6343)]
 
 
 def source_loss(model: GPT, transitions: Float[Tensor, "symbol symbol"], rows: Int[Tensor, "row position"]) -> float:
@@ -457,20 +496,31 @@ def train_on_source(
 ) -> float:
     """Train a GPT on fresh texts of a Markov source, 16 a step; returns its loss at the end, in nats a token.
 
-    Narrow models learn at a higher rate than wide ones; the rate warms up over 50 steps and falls along a cosine.
+    Narrow models learn at a higher rate than wide ones; the rate warms up over 50 steps, or over a quarter of a run
+    of fewer than 200, and falls along a cosine.
     """
     rows = markov_rows(transitions, 16 * steps, config.context + 1, seed)
     batches = [(batch[:, :-1], batch[:, 1:]) for batch in rows.split(16)]
     torch.manual_seed(seed)
     model = fused(GPT(config))
     rate = min(1e-2, 4e-3 * (64 / config.d_model) ** 0.5)
+    warm_up = min(50, max(1, steps // 4))
 
     def schedule(step: int) -> float:
-        return min(1, (step + 1) / 50) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
+        return min(1, (step + 1) / warm_up) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
 
     fit(model, batches, steps=steps, optimizer=adamw(model, rate, fused=True), schedule=schedule, progress=False)
     fresh = markov_rows(transitions, 256, config.context, seed + 1_000_000)
     return source_loss(model, transitions, fresh)
+
+
+def train_for_flops(
+    config: GPTConfig, transitions: Float[Tensor, "symbol symbol"], flops: float, seed: int = 0
+) -> tuple[int, float]:
+    """Train as `train_on_source` does for as long as a budget lasts; returns the tokens read, and the final loss."""
+    a_step = 16 * config.context
+    steps = round(flops / training_flops(config, a_step))
+    return steps * a_step, train_on_source(config, transitions, steps, seed)
 
 
 def train_on_bytes(config: GPTConfig, text: str, unseen: str, steps: int = 200, seed: int = 0) -> float:

@@ -20,14 +20,14 @@ def probabilities_of(*args, **kwargs):
 # ---------------------------------------------------------------------------------------------- apply_temperature
 
 
-@right("temperature", differs="log-probabilities, multiplied by the inverse")
+@right("probabilities", differs="log-probabilities, multiplied by the inverse")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError(f"a temperature of {temperature} makes no distribution")
     return logits.log_softmax(-1) * (1 / temperature)
 
 
-@right("temperature", differs="subtracts the largest logit first")
+@right("probabilities", differs="subtracts the largest logit first")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("use a temperature above 0")

@@ -21,7 +21,7 @@ def probabilities_of(*args, **kwargs):
 
 
 @wrong(
-    "temperature", mistake="multiplies by the temperature", says="it works the wrong way round: a temperature below 1"
+    "probabilities", mistake="multiplies by the temperature", says="it works the wrong way round: a temperature below 1"
 )
 def apply_temperature(logits, temperature):
     if temperature <= 0:
@@ -29,51 +29,51 @@ def apply_temperature(logits, temperature):
     return logits * temperature
 
 
-@wrong("temperature", mistake="returns probabilities", says="return logits, not probabilities")
+@wrong("probabilities", mistake="returns probabilities", says="return logits, not probabilities")
 def apply_temperature(logits, temperature):
     return solutions.generation.apply_temperature(logits, temperature).softmax(-1)
 
 
-@wrong("temperature", mistake="lets temperature 0 make infinities", says="temperature 0 leaves no distribution")
+@wrong("probabilities", mistake="lets temperature 0 make infinities", says="temperature 0 leaves no distribution")
 def apply_temperature(logits, temperature):
     return logits / temperature
 
 
-@wrong("temperature", mistake="works in place", says="changed in place")
+@wrong("probabilities", mistake="works in place", says="changed in place")
 def apply_temperature(logits, temperature):
     solutions.generation.apply_temperature(logits, temperature)
     return logits.div_(temperature)
 
 
-@wrong("temperature", mistake="calls the oracle", says="asks you to write what that call does")
+@wrong("probabilities", mistake="calls the oracle for the temperature", says="asks you to write what that call does")
 def apply_temperature(logits, temperature):
     from transformers.generation import TemperatureLogitsWarper
 
     return TemperatureLogitsWarper(float(temperature))(None, logits)
 
 
-@wrong("temperature", mistake="ignores the temperature", says="makes no difference")
+@wrong("probabilities", mistake="leaves the logits as they are", says="makes no difference")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("the temperature must be above 0")
     return logits
 
 
-@wrong("temperature", mistake="refuses 0 and takes what is below", says="a temperature below 0")
+@wrong("probabilities", mistake="refuses 0 and takes what is below", says="a temperature below 0")
 def apply_temperature(logits, temperature):
     if temperature == 0:
         raise ValueError("the temperature must not be 0")
     return logits / temperature
 
 
-@wrong("temperature", mistake="divides the probabilities", says="made to sum to 1")
+@wrong("probabilities", mistake="divides the probabilities", says="made to sum to 1")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("the temperature must be above 0")
     return logits.softmax(-1) / temperature
 
 
-@wrong("temperature", mistake="raises probabilities to the power and does not normalise", says="made to sum to 1")
+@wrong("probabilities", mistake="raises probabilities to the power and does not normalise", says="made to sum to 1")
 def apply_temperature(logits, temperature):
     if temperature <= 0:
         raise ValueError("the temperature must be above 0")

@@ -84,13 +84,13 @@ def flops_per_token(config, n):
     return 2.0 * weights + 4 * config.n_layer * config.d_model * n
 
 
-@right("training-flops", differs="forward and two backward, a window at a time")
+@right("flops-per-token", differs="forward and two backward, a window at a time")
 def training_flops(config, n_tokens):
     window = solutions.scale.flops_per_token(config, config.context) * config.context
     return (window + 2 * window) * n_tokens // config.context
 
 
-@right("training-flops", differs="6 for each weight of a matrix, and attention")
+@right("flops-per-token", differs="6 for each weight of a matrix, and attention")
 def training_flops(config, n_tokens):
     weights = 12 * config.n_layer * config.d_model**2 + config.vocab_size * config.d_model
     return (6 * weights + 12 * config.n_layer * config.context * config.d_model) * n_tokens
@@ -116,7 +116,7 @@ def training_memory(config, batch_size):
     return dict(activations=kept, weights=size, gradients=size, optimizer=2 * size)
 
 
-@right("kv-cache", differs="head by head")
+@right("decoding-rate", differs="head by head")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     if n < 0 or n > config.context:
         raise ValueError("the cache holds one context")
@@ -124,7 +124,7 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return batch_size * config.n_layer * config.n_head * (a_head + a_head)
 
 
-@right("kv-cache", differs="asks a tensor for its bytes")
+@right("decoding-rate", differs="asks a tensor for its bytes")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     if n not in range(config.context + 1):
         raise ValueError("the cache holds one context")
@@ -132,25 +132,24 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return torch.empty(shape, dtype=torch.uint8, device="meta").nbytes
 
 
-@right("arithmetic-intensity", differs="through reciprocals")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 2 / bytes_per_number / (1 / m + 1 / k + 1 / n)
+@right("ridge", differs="solves for the reciprocal of the rows")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    inverse = 2 * bandwidth / (bytes_per_number * peak) - 1 / k - 1 / n
+    return 1 / inverse if inverse > 0 else float("inf")
 
 
-@right("arithmetic-intensity", differs="asks tensors for their bytes")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    numbers = sum(torch.empty(shape, device="meta").numel() for shape in ((m, k), (k, n), (m, n)))
-    return (m * n * (k + k)) / (numbers * bytes_per_number)
+@right("ridge", differs="halves the gap between too few rows and too many")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    def computes_longer(m):
+        return 2 * m * k * n / peak > bytes_per_number * (m * k + k * n + m * n) / bandwidth
 
-
-@right("roofline", differs="minimum of two tensors")
-def roofline(intensity, peak, bandwidth):
-    return torch.minimum(intensity * bandwidth, torch.full_like(intensity, peak))
-
-
-@right("roofline", differs="where the ridge is passed")
-def roofline(intensity, peak, bandwidth):
-    return torch.where(intensity < peak / bandwidth, intensity * bandwidth, peak)
+    if not computes_longer(1e18):
+        return math.inf
+    low, high = 0.0, 1e18
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (low, middle) if computes_longer(middle) else (middle, high)
+    return high
 
 
 @right("decoding-rate", differs="the lesser of two rates")
@@ -233,21 +232,6 @@ def fit_power_law(sizes, losses):
     return tries[best], *fitted(sizes, losses, tries[best])[1:]
 
 
-@right("parametric-loss", differs="through logarithms")
-def parametric_loss(n_params, n_tokens, law):
-    by_size = math.exp(math.log(law.size_factor) - law.size_exponent * math.log(n_params))
-    return law.floor + by_size + math.exp(math.log(law.data_factor) - law.data_exponent * math.log(n_tokens))
-
-
-@right("parametric-loss", differs="divides by powers")
-def parametric_loss(n_params, n_tokens, law):
-    if not (n_params > 0 and n_tokens > 0):
-        raise ValueError("both must be positive")
-    return sum(
-        [law.floor, law.size_factor / n_params**law.size_exponent, law.data_factor / n_tokens**law.data_exponent]
-    )
-
-
 @right("chinchilla", differs="solves for the tokens first")
 def chinchilla_optimal(flops, law):
     if flops <= 0:
@@ -309,12 +293,6 @@ def fit_power_law(sizes, losses):
         low, high = max(best - step, 0.0), min(best + step, y.min())
     slope, height = np.polyfit(x, np.log(y - best), 1)
     return best, np.exp(height), -slope
-
-
-@right("roofline", differs="in float32, by numpy's minimum")
-def roofline(intensity, peak, bandwidth):
-    limits = np.minimum(intensity.numpy() * bandwidth, peak)
-    return torch.as_tensor(limits, dtype=torch.float32)
 
 
 @right("count-params", differs="in floating point")

@@ -11,6 +11,7 @@ from scipy.optimize import curve_fit, minimize_scalar
 from torch.utils.flop_counter import FlopCounterMode
 
 from labkit.testing.oracles import library_cache_bytes, library_gpt2
+from solutions import scale
 from solutions.gpt import GPT, GPTConfig, next_token_loss
 from solutions.scale import (
     BESIROGLU,
@@ -26,14 +27,18 @@ from solutions.scale import (
     flops_per_token,
     fused,
     kv_cache_bytes,
+    large_weight,
+    last_level_cache,
     markov_entropy,
     markov_rows,
     markov_source,
     measure_machine,
     parametric_loss,
+    ridge_rows,
     roofline,
     source_loss,
     table_config,
+    train_for_flops,
     train_on_source,
     training_flops,
     training_memory,
@@ -142,9 +147,29 @@ def test_a_batch_shares_the_weights():
     assert decoding_rate(config, 1, 10**6, 1e15, 1e12) == pytest.approx(1e15 / flops_per_token(config, 1))
 
 
-def test_a_machine_computes_more_than_it_moves():
-    machine = measure_machine(size=256, numbers=2**20)
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.floats(0.1, 1e3), st.sampled_from([1, 2, 4, 8]))
+def test_the_ridge_is_where_both_limits_meet(k, n, ridge, size):
+    rows = ridge_rows(k, n, ridge * 1e9, 1e9, size)
+    if rows == math.inf:
+        assert arithmetic_intensity(10**15, k, n, size) <= ridge * (1 + 1e-9)
+    else:
+        flops, moved = 2 * rows * k * n, size * (rows * k + k * n + rows * n)
+        assert flops / moved == pytest.approx(ridge, rel=1e-6)
+
+
+def test_a_machine_computes_and_moves():
+    machine = measure_machine(size=256, weight=[torch.ones(256, 256)])
     assert machine.peak > 1e8 and machine.bandwidth > 1e7
+
+
+def test_a_large_weight_is_larger_than_the_caches(monkeypatch):
+    for cache, megabytes in ((0, 64), (2**20, 64), (40 * 2**20, 160), (2**30, 768)):
+        monkeypatch.setattr(scale, "last_level_cache", lambda cache=cache: cache)
+        monkeypatch.setattr(torch, "ones", lambda *shape: torch.empty(shape, device="meta"))
+        assert sum(block.nbytes for block in large_weight(1024, 4096)) == megabytes * 2**20
+    monkeypatch.undo()
+    assert last_level_cache() >= 0
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-5)])
@@ -260,3 +285,12 @@ def test_training_brings_the_loss_down_but_not_below_the_entropy():
     config = GPTConfig(vocab_size=16, context=8, d_model=16, n_head=1, n_layer=1)
     loss = train_on_source(config, source, steps=80)
     assert markov_entropy(source) < loss < source_loss(GPT(config), source, markov_rows(source, 64, 8, seed=5)) - 0.1
+
+
+def test_a_budget_is_spent():
+    source = markov_source(n_symbols=16)
+    config = GPTConfig(vocab_size=16, context=8, d_model=16, n_head=1, n_layer=1)
+    a_step = training_flops(config, 16 * 8)
+    n_tokens, loss = train_for_flops(config, source, 10.4 * a_step)
+    assert n_tokens == 10 * 16 * 8
+    assert loss == train_on_source(config, source, steps=10)

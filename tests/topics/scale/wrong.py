@@ -182,6 +182,11 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return max(width, n_head)
 
 
+@wrong("width-of-size", mistake="returns a float", says="a whole number (int)")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    return float(solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context))
+
+
 @wrong(
     "width-of-size",
     mistake="forgets the position embedding",
@@ -286,16 +291,13 @@ def flops_per_token(config, n):
     return solutions.scale.flops_per_token(config, n) - 2 * config.n_layer * config.d_model**2
 
 
-# -------------------------------------------------------------------------------------------------- training-flops
-
-
-@wrong("training-flops", mistake="counts the forward pass alone", says="this is the forward pass alone")
+@wrong("flops-per-token", mistake="counts the forward pass alone", says="this is the forward pass alone")
 def training_flops(config, n_tokens):
     return n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
 @wrong(
-    "training-flops",
+    "flops-per-token",
     mistake="takes the backward pass to cost as much as the forward one",
     says="this is twice the forward pass",
 )
@@ -303,24 +305,24 @@ def training_flops(config, n_tokens):
     return 2 * n_tokens * solutions.scale.flops_per_token(config, config.context)
 
 
-@wrong("training-flops", mistake="uses 6ND", says="this is 6 FLOPs for each parameter and token")
+@wrong("flops-per-token", mistake="uses 6ND", says="this is 6 FLOPs for each parameter and token")
 def training_flops(config, n_tokens):
     return 6 * n_tokens * sum(solutions.scale.count_params(config).values())
 
 
-@wrong("training-flops", mistake="takes a text of one token", says="as a text of its own")
+@wrong("flops-per-token", mistake="takes a text of one token", says="as a text of its own")
 def training_flops(config, n_tokens):
     return 3 * n_tokens * solutions.scale.flops_per_token(config, 1)
 
 
-@wrong("training-flops", mistake="lets torch count", says="asks you to write what that call does")
+@wrong("flops-per-token", mistake="lets torch count a step of training", says="asks you to write what that call does")
 def training_flops(config, n_tokens):
     with FlopCounterMode(display=False) as counter:
         GPT(config)(torch.zeros(n_tokens // config.context, config.context, dtype=torch.long)).sum().backward()
     return counter.get_total_flops()
 
 
-@wrong("training-flops", mistake="counts a single token", says="this is the work for one token")
+@wrong("flops-per-token", mistake="counts a single token", says="this is the work for one token")
 def training_flops(config, n_tokens):
     return 3 * solutions.scale.flops_per_token(config, config.context)
 
@@ -388,6 +390,11 @@ def training_memory(config, batch_size):
     return solutions.scale.training_memory(config, 4)
 
 
+@wrong("training-memory", mistake="adds everything up", says="should be a dict of the parts")
+def training_memory(config, batch_size):
+    return sum(solutions.scale.training_memory(config, batch_size).values())
+
+
 @wrong("training-memory", mistake="takes SGD with momentum", says="one running mean is counted")
 def training_memory(config, batch_size):
     parts = solutions.scale.training_memory(config, batch_size)
@@ -437,40 +444,117 @@ def training_memory(config, batch_size):
     return memory_with(config, batch_size, -config.n_layer * config.d_model)
 
 
-# -------------------------------------------------------------------------------------------------------- kv-cache
+# ----------------------------------------------------------------------------------------------------------- ridge
 
 
-@wrong("kv-cache", mistake="keeps keys but no values", says="both keys and values are kept")
+def rows_at(flops, moved_a_row, moved_once, ridge):
+    """Rows at which `flops` a row are `ridge` times the bytes: some for each row, some once."""
+    room = flops - ridge * moved_a_row
+    return ridge * moved_once / room if room > 0 else math.inf
+
+
+@wrong("ridge", mistake="counts a multiplication and an addition as one", says="are two FLOPs")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    b = bytes_per_number
+    return rows_at(k * n, b * (k + n), b * k * n, peak / bandwidth)
+
+
+@wrong("ridge", mistake="forgets to write the result", says="the bytes of the result are missing")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    b = bytes_per_number
+    return rows_at(2 * k * n, b * k, b * k * n, peak / bandwidth)
+
+
+@wrong("ridge", mistake="forgets to read the rows", says="the bytes of the m rows are missing")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    b = bytes_per_number
+    return rows_at(2 * k * n, b * n, b * k * n, peak / bandwidth)
+
+
+@wrong("ridge", mistake="counts only the weight's bytes", says="only the weight's bytes are counted")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return peak / bandwidth * bytes_per_number / 2
+
+
+@wrong("ridge", mistake="counts numbers, not bytes", says="numbers are counted, not bytes")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return solutions.scale.ridge_rows(k, n, peak, bandwidth, 1)
+
+
+@wrong("ridge", mistake="always takes 4 bytes a number", says="the bytes of a number are fixed")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return solutions.scale.ridge_rows(k, n, peak, bandwidth)
+
+
+@wrong("ridge", mistake="rounds down to whole rows", says="need not be whole", never=("5.5 rows is",))
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    rows = solutions.scale.ridge_rows(k, n, peak, bandwidth, bytes_per_number)
+    return float(int(rows + 1e-6)) if rows < math.inf else rows
+
+
+@wrong("ridge", mistake="counts the result's bytes alone", says="the weight's bytes are missing")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return rows_at(2 * k * n, bytes_per_number * n, 0, peak / bandwidth)
+
+
+@wrong("ridge", mistake="swaps peak and bandwidth", says="peak and bandwidth are swapped")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return solutions.scale.ridge_rows(k, n, bandwidth, peak, bytes_per_number)
+
+
+@wrong("ridge", mistake="adds the two sizes of the weight up", says="take as long as 1,600 bytes", never=("missing",))
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    b = bytes_per_number
+    return rows_at(2 * k * n, b * (k + n), b * (k + n), peak / bandwidth)
+
+
+@wrong("ridge", mistake="gives a negative number where there is none", says="the result should be infinite")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    moved = peak / bandwidth * bytes_per_number
+    return moved * k * n / ((2 * k * n - moved * (k + n)) or -1e-9)
+
+
+@wrong("ridge", mistake="divides by zero where the ridge is only approached", says="ZeroDivisionError")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    moved = peak / bandwidth * bytes_per_number
+    rows = moved * k * n / (2 * k * n - moved * (k + n))
+    return rows if rows > 0 else math.inf
+
+
+# --------------------------------------------------------------------------------------------------- decoding-rate
+
+
+@wrong("decoding-rate", mistake="keeps keys but no values", says="both keys and values are kept")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2
 
 
-@wrong("kv-cache", mistake="counts one layer", says="this is the cache of one layer")
+@wrong("decoding-rate", mistake="counts one layer", says="this is the cache of one layer")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_layer
 
 
-@wrong("kv-cache", mistake="keeps the queries too", says="queries are counted too")
+@wrong("decoding-rate", mistake="keeps the queries too", says="queries are counted too")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // 2 * 3
 
 
-@wrong("kv-cache", mistake="takes the width for each head", says="do not count it for each of them")
+@wrong("decoding-rate", mistake="takes the width for each head", says="do not count it for each of them")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) * config.n_head
 
 
-@wrong("kv-cache", mistake="reserves the whole context", says="only n tokens are in it")
+@wrong("decoding-rate", mistake="reserves the whole context", says="only n tokens are in it")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, config.context, batch_size, bytes_per_number)
 
 
-@wrong("kv-cache", mistake="takes more tokens than the context holds", says="should raise a ValueError")
+@wrong("decoding-rate", mistake="takes more tokens than the context holds", says="should raise a ValueError")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return 2 * config.n_layer * config.d_model * n * batch_size * bytes_per_number
 
 
-@wrong("kv-cache", mistake="asks the oracle", says="asks you to write what that call does")
+@wrong("decoding-rate", mistake="asks the oracle", says="asks you to write what that call does")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     import transformers
 
@@ -478,101 +562,38 @@ def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
 
 
-@wrong("kv-cache", mistake="takes the width of one head", says="this is what one head keeps")
+@wrong("decoding-rate", mistake="takes the width of one head", says="this is what one head keeps")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number) // config.n_head
 
 
-@wrong("kv-cache", mistake="forgets the batch", says="each text of the batch has its own cache")
+@wrong("decoding-rate", mistake="forgets the batch", says="each text of the batch has its own cache")
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, 1, bytes_per_number)
 
 
-@wrong("kv-cache", mistake="always takes 2 bytes a number", says="fixed in your code", never=("half", "both keys"))
+@wrong(
+    "decoding-rate", mistake="caches numbers of 2 bytes always", says="fixed in your code", never=("half", "both keys")
+)
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     return solutions.scale.kv_cache_bytes(config, n, batch_size)
 
 
+@wrong("decoding-rate", mistake="refuses an empty cache", says="a cache without tokens is no error")
+def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
+    if n < 1:
+        raise ValueError("an empty cache")
+    return solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
+
+
 @wrong(
-    "kv-cache", mistake="counts the token that is being written, too", says="not as many numbers as transformers keeps"
+    "decoding-rate",
+    mistake="counts the token that is being written, too",
+    says="not as many numbers as transformers keeps",
 )
 def kv_cache_bytes(config, n, batch_size=1, bytes_per_number=2):
     solutions.scale.kv_cache_bytes(config, n, batch_size, bytes_per_number)
     return 2 * config.n_layer * config.d_model * (n + 1) * batch_size * bytes_per_number
-
-
-# -------------------------------------------------------------------------------------------- arithmetic-intensity
-
-
-@wrong("arithmetic-intensity", mistake="counts a multiplication and an addition as one", says="are two FLOPs")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return m * k * n / (bytes_per_number * (m * k + k * n + m * n))
-
-
-@wrong("arithmetic-intensity", mistake="forgets to write the result", says="the bytes of the result are missing")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 2 * m * k * n / (bytes_per_number * (m * k + k * n))
-
-
-@wrong("arithmetic-intensity", mistake="counts numbers, not bytes", says="these are FLOPs per number")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 2 * m * k * n / (m * k + k * n + m * n)
-
-
-@wrong("arithmetic-intensity", mistake="always takes 4 bytes a number", says="numbers of twice the bytes")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return solutions.scale.arithmetic_intensity(m, k, n)
-
-
-@wrong("arithmetic-intensity", mistake="divides to a whole number", says="the quotient is rounded down")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 2 * m * k * n // (bytes_per_number * (m * k + k * n + m * n))
-
-
-@wrong("arithmetic-intensity", mistake="gives bytes per FLOP", says="the inverse")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 1 / solutions.scale.arithmetic_intensity(m, k, n, bytes_per_number)
-
-
-@wrong("arithmetic-intensity", mistake="counts only the result's bytes", says="the bytes of the factors are missing")
-def arithmetic_intensity(m, k, n, bytes_per_number=4):
-    return 2 * k / bytes_per_number
-
-
-# -------------------------------------------------------------------------------------------------------- roofline
-
-
-@wrong("roofline", mistake="takes the larger of the two", says="the larger of the two limits")
-def roofline(intensity, peak, bandwidth):
-    return (intensity * bandwidth).clamp(min=peak)
-
-
-@wrong("roofline", mistake="divides by the intensity", says="the slope falls")
-def roofline(intensity, peak, bandwidth):
-    return (bandwidth / intensity).clamp(max=peak)
-
-
-@wrong("roofline", mistake="has no roof", says="there is no roof")
-def roofline(intensity, peak, bandwidth):
-    return intensity * bandwidth
-
-
-@wrong("roofline", mistake="adds both times up", says="their times do not add up")
-def roofline(intensity, peak, bandwidth):
-    return 1 / (1 / peak + 1 / (intensity * bandwidth))
-
-
-@wrong("roofline", mistake="swaps peak and bandwidth", says="peak and bandwidth are swapped")
-def roofline(intensity, peak, bandwidth):
-    return solutions.scale.roofline(intensity, bandwidth, peak)
-
-
-@wrong("roofline", mistake="flattens", says="another shape", never=("memory decides",))
-def roofline(intensity, peak, bandwidth):
-    return solutions.scale.roofline(intensity.flatten(), peak, bandwidth)
-
-
-# --------------------------------------------------------------------------------------------------- decoding-rate
 
 
 def costs(config, n, batch_size, bytes_per_number):
@@ -892,77 +913,6 @@ def fit_power_law(sizes, losses):
 def fit_power_law(sizes, losses):
     floor, factor, exponent = solutions.scale.fit_power_law(sizes, losses)
     return floor, math.exp(math.log10(factor)), exponent
-
-
-# ------------------------------------------------------------------------------------------------- parametric-loss
-
-
-@wrong("parametric-loss", mistake="multiplies in place of adding", says="both parts are multiplied")
-def parametric_loss(n_params, n_tokens, law):
-    if min(n_params, n_tokens) <= 0:
-        raise ValueError("positive numbers")
-    by_size = law.size_factor * n_params**-law.size_exponent
-    return law.floor + by_size * law.data_factor * n_tokens**-law.data_exponent
-
-
-@wrong("parametric-loss", mistake="swaps the two exponents", says="the two exponents are swapped")
-def parametric_loss(n_params, n_tokens, law):
-    if min(n_params, n_tokens) <= 0:
-        raise ValueError("positive numbers")
-    by_size = law.size_factor * n_params**-law.data_exponent
-    return law.floor + by_size + law.data_factor * n_tokens**-law.size_exponent
-
-
-@wrong("parametric-loss", mistake="leaves the floor out", says="the floor is missing")
-def parametric_loss(n_params, n_tokens, law):
-    return solutions.scale.parametric_loss(n_params, n_tokens, law) - law.floor
-
-
-@wrong("parametric-loss", mistake="takes no account of nothing", says="should raise a ValueError")
-def parametric_loss(n_params, n_tokens, law):
-    if min(n_params, n_tokens) <= 0:
-        return math.inf
-    return solutions.scale.parametric_loss(n_params, n_tokens, law)
-
-
-@wrong(
-    "parametric-loss",
-    mistake="writes Hoffmann's exponents into the code",
-    says="these are the exponents of Hoffmann et al.",
-)
-def parametric_loss(n_params, n_tokens, law):
-    solutions.scale.parametric_loss(n_params, n_tokens, law)
-    return law.floor + law.size_factor / n_params**0.34 + law.data_factor / n_tokens**0.28
-
-
-@wrong("parametric-loss", mistake="raises to positive powers", says="the powers should be negative")
-def parametric_loss(n_params, n_tokens, law):
-    solutions.scale.parametric_loss(n_params, n_tokens, law)
-    by_size = law.size_factor * n_params**law.size_exponent
-    return law.floor + by_size + law.data_factor * n_tokens**law.data_exponent
-
-
-@wrong("parametric-loss", mistake="swaps parameters and tokens", says="parameters and tokens are swapped")
-def parametric_loss(n_params, n_tokens, law):
-    return solutions.scale.parametric_loss(n_tokens, n_params, law)
-
-
-@wrong("parametric-loss", mistake="leaves the data out", says="data has a part too")
-def parametric_loss(n_params, n_tokens, law):
-    solutions.scale.parametric_loss(n_params, n_tokens, law)
-    return law.floor + law.size_factor * n_params**-law.size_exponent
-
-
-@wrong("parametric-loss", mistake="checks the parameters alone", says="a model that has read nothing")
-def parametric_loss(n_params, n_tokens, law):
-    if n_params <= 0:
-        raise ValueError("no parameters")
-    return solutions.scale.parametric_loss(n_params, n_tokens, law) if n_tokens > 0 else math.inf
-
-
-@wrong("parametric-loss", mistake="always takes Hoffmann's law", says="all constants are those of Hoffmann et al.")
-def parametric_loss(n_params, n_tokens, law):
-    return solutions.scale.parametric_loss(n_params, n_tokens, solutions.scale.HOFFMANN)
 
 
 # ------------------------------------------------------------------------------------------------------ chinchilla
