@@ -587,16 +587,24 @@ def test_greedy_ends():
 
 # %% test="greedy-long" of="greedy" points=1
 def test_greedy_ends_as_in_transformers_hidden():
-    theirs, prompt = random_gpt2(SMALL, fresh_seed()), token_ids(fresh_seed(), 23, 5, 4)
-    written = library_text(theirs, prompt, 12, do_sample=False)
-    for eos in sorted(set(written[:, 5:9].flatten().tolist()))[:3]:
+    seed = fresh_seed()
+    for i in range(6):  # models and texts enough that one ends early, one late and one never
+        theirs, prompt = random_gpt2(SMALL, seed + i), token_ids(seed + i, 23, 5, 4)
+        eos = library_text(theirs, prompt, 12, do_sample=False)[i % 5, 6 + i].item()
+        prompt[(i + 1) % 5, 1] = eos
         want = library_text(theirs, prompt, 12, do_sample=False, eos_token_id=eos, pad_token_id=eos)
         hint = "a text that has written eos is filled with eos until all have ended"
         check_tensor(greedy(loaded(theirs, SMALL), prompt, 12, eos=eos), want, hint)
+    for eos in (0, 1 + seed % 8):
+        logits = F.one_hot(torch.tensor(eos), 9).double()
+        want = torch.tensor([[1, 2, eos], [3, 4, eos]])
+        hint = "both texts write eos at once, and the work should stop there"
+        check_tensor(greedy(model_of(logits), want[:, :2], 5, eos=eos), want, hint)
 
 
 def test_greedy_of_any_prompt_hidden():
-    check_long_prompts(greedy, fresh_seed())
+    for i in range(4):  # a small model may write the same whatever it has read
+        check_long_prompts(greedy, fresh_seed() + i)
     check_prompts(greedy, fresh_seed())
 
 
@@ -714,7 +722,8 @@ def test_sample_draws_from_the_probabilities_hidden():
 
 
 def test_sample_of_any_prompt_hidden():
-    check_long_prompts(sample, fresh_seed(), k=1)
+    for i in range(4):
+        check_long_prompts(sample, fresh_seed() + i, k=1)
     check_prompts(sample, fresh_seed())
 
 

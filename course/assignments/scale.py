@@ -1563,6 +1563,7 @@ def test_your_shapes_cost_the_same_hidden():
             training_flops(config, 1), 3 * flops_per_token(config, 16), "your training should follow from your FLOPs"
         )
         rows = ridge_rows(width, width, peak=4e11, bandwidth=1e11)  # 4 FLOPs a byte
+        assert rows > 0, "your ridge should be a number of rows, above 0"
         check_number(1 / rows + 2 / width, 1 / 8, "your ridge should be where a product has 4 FLOPs a byte", 1e-6)
 
 
