@@ -112,7 +112,7 @@ def check_merges(got, want: list[Pair], hint: str, *, mistakes=None):
 # `(?!\S)`.
 # </details>
 
-# %% exercise="pre-tokenize" difficulty=2 importance=3 minutes=15 replaces="tokenizers transformers"
+# %% exercise="pre-tokenize" difficulty=3 importance=3 minutes=25 replaces="tokenizers transformers"
 from solutions.tokenizer import pre_tokenize
 
 
@@ -208,7 +208,7 @@ from solutions.tokenizer import count_words
 #
 # One merge in one word first.
 
-# %% exercise="merge-pair" difficulty=2 importance=4 minutes=10
+# %% exercise="merge-pair" difficulty=2 importance=4 minutes=15
 from solutions.tokenizer import merge_pair
 
 
@@ -481,8 +481,8 @@ def test_train_by_recounting_random_hidden():
 
 
 # %% [markdown]
-# Your loop learns the right merges. How long does it take? The time below is for 100 merges on 100 KB of documentation;
-# GPT-2's vocabulary has 50,000 merges, and the text that it was learned from was thousands of times as long.
+# How long does your loop take? Below it learns 100 merges from 100 KB of documentation. GPT-2's vocabulary has 50,000
+# merges, and they were learned from far more text.
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
@@ -498,8 +498,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## The same merges with less work
 #
-# A merge changes few words. The plain loop visits all of them all the same, twice a merge. You will write a trainer that
-# visits only the words that hold the merged pair; to know which they are, it keeps an index.
+# A merge changes few words, yet the plain loop visits all of them, twice for each merge. You will now write a trainer
+# that visits only the words that hold the pair; an index tells it which ones they are.
 #
 # Predict: 400 merges on the same 100 KB. How many times faster than the plain loop will the trainer with the index be?
 
@@ -576,7 +576,7 @@ def test_index_pairs_random_hidden():
 # index before you change it.
 # </details>
 
-# %% exercise="merge-everywhere" difficulty=3 importance=4 minutes=25
+# %% exercise="merge-everywhere" difficulty=4 importance=4 minutes=35
 from solutions.tokenizer import merge_everywhere
 
 
@@ -685,7 +685,7 @@ def test_merging_by_index_looks_at_far_fewer_pairs():
 # 1)`.
 # </details>
 
-# %% exercise="update-counts" difficulty=3 importance=4 minutes=20
+# %% exercise="update-counts" difficulty=4 importance=4 minutes=30
 from solutions.tokenizer import update_counts
 
 
@@ -751,7 +751,7 @@ def test_update_counts_random_hidden():
 # rule wants. Read `heapq.heappop` and `heapq.heappush`.
 # </details>
 
-# %% exercise="pop-best" difficulty=3 importance=3 minutes=20
+# %% exercise="pop-best" difficulty=3 importance=3 minutes=25
 from solutions.tokenizer import pop_best
 
 
@@ -835,7 +835,7 @@ def test_pop_best_order_hidden():
 # %% [markdown]
 # Put together: set up words, index, counts and heap once; then merge, update, push what was gained.
 
-# %% exercise="train-bpe" difficulty=3 importance=5 minutes=25 replaces="tokenizers transformers"
+# %% exercise="train-bpe" difficulty=3 importance=5 minutes=30 replaces="tokenizers transformers"
 from solutions.tokenizer import train_bpe
 
 
@@ -945,8 +945,7 @@ def test_merges_shorten_text_they_never_saw():
 # %% [markdown]
 # ## What did the index save?
 #
-# Both of your trainers learn 400 merges from the same text, and so do they learn fewer. The plain loop takes a few
-# seconds.
+# Both of your trainers learn 50, 100, 200 and 400 merges from the same text. The plain loop takes a few seconds.
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
@@ -972,7 +971,7 @@ if __name__ == "__main__":
         plt.figure(figsize=(6, 2.8))
         for name, taken in seconds.items():
             plt.plot(merges_made, taken, marker="o", label=name)
-        plt.title("Recounting pays for each merge, the index hardly")
+        plt.title("Recounting takes as long for every merge; the index hardly any time")
         plt.xlabel("merges learned from 100 KB")
         plt.ylabel("seconds")
         plt.legend()
@@ -1055,7 +1054,7 @@ def test_vocabulary_random_hidden():
 # %% [markdown]
 # Decoding is looking up, with one trap: 京 is three bytes, and a token may hold only some of them.
 
-# %% exercise="decode" difficulty=2 importance=4 minutes=10 replaces="tokenizers transformers"
+# %% exercise="decode" difficulty=2 importance=4 minutes=15 replaces="tokenizers transformers"
 from solutions.tokenizer import decode
 
 
@@ -1130,7 +1129,7 @@ def test_decode_any_ids_hidden():
 # Encoding replays training on one chunk at a time. The rule is not "longest token first" and not "from the left": of
 # the known pairs in the chunk, the one that was learned first merges first.
 
-# %% exercise="encode-chunk" difficulty=3 importance=4 minutes=20 replaces="tokenizers transformers"
+# %% exercise="encode-chunk" difficulty=3 importance=4 minutes=25 replaces="tokenizers transformers"
 from solutions.tokenizer import encode_chunk
 
 
@@ -1255,7 +1254,7 @@ def test_encode_random_hidden():
 # something in a regular expression: `regex.escape`.
 # </details>
 
-# %% exercise="encode-with-special" difficulty=2 importance=3 minutes=15 replaces="tokenizers transformers"
+# %% exercise="encode-with-special" difficulty=2 importance=3 minutes=20 replaces="tokenizers transformers"
 from solutions.tokenizer import encode_with_special
 
 
@@ -1384,7 +1383,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # And your own text? Put some of it in place of the one below: a message, a recipe, a line of code, another language. Each
-# token is a coloured piece, whose id shows when the pointer rests on it. What stayed a single byte is grey.
+# token is a coloured piece, whose id shows when the pointer rests on it. Single bytes are grey, and those that are only
+# part of a character are shown as hexadecimal numbers.
 
 # %% given="coloured"
 import html
