@@ -86,7 +86,7 @@ def occurrences(text, piece):
 #
 # </details>
 
-# %% exercise="count-followers" difficulty=2 importance=4 minutes=15
+# %% exercise="count-followers" difficulty=2 importance=4 minutes=20
 from solutions.language_model import count_followers
 
 
@@ -218,7 +218,7 @@ def test_count_followers_of_little_hidden():
 # In 1948 Claude Shannon let such counts write. He opened a book at random, noted a letter, read on elsewhere until he met
 # that letter, noted what came after it, and so on. You have the counts, so you can draw.
 
-# %% exercise="sample-chain" difficulty=2 importance=3 minutes=15
+# %% exercise="sample-chain" difficulty=2 importance=3 minutes=20
 from solutions.language_model import sample_chain
 
 # %% test="sample-chain" points=2
@@ -356,7 +356,7 @@ def test_sample_chain_hands_over_to_shorter_contexts_hidden():
 #
 # </details>
 
-# %% exercise="witten-bell" difficulty=3 importance=4 minutes=25 given_methods="__init__ rows"
+# %% exercise="witten-bell" difficulty=3 importance=4 minutes=35 given_methods="__init__ rows"
 from solutions.language_model import NGram
 
 
@@ -553,7 +553,7 @@ def test_a_longer_memory_predicts_better():
 #
 # </details>
 
-# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=15 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss torch._C._nn.cross_entropy_loss torch._C._nn.nll_loss_nd torch._C._nn.nll_loss2d"
+# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=20 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss torch._C._nn.cross_entropy_loss torch._C._nn.nll_loss_nd torch._C._nn.nll_loss2d"
 from solutions.language_model import cross_entropy
 
 
@@ -857,7 +857,7 @@ def test_units_refuse_what_cannot_be_measured_hidden():
 #
 # </details>
 
-# %% exercise="guess-ranks" difficulty=2 importance=2 minutes=15
+# %% exercise="guess-ranks" difficulty=2 importance=2 minutes=20
 from solutions.language_model import guess_ranks
 
 
@@ -924,7 +924,7 @@ def test_guess_ranks_any_rows_hidden():
     )
 
 
-# %% exercise="guess-bounds" difficulty=3 importance=2 minutes=20
+# %% exercise="guess-bounds" difficulty=3 importance=2 minutes=25
 from solutions.language_model import guess_bounds
 
 
@@ -1041,7 +1041,7 @@ def test_guess_bounds_with_gaps_hidden():
 # whole numbers. Probabilities become frequencies that add up to a fixed total; none may be 0, or the symbol could not
 # be sent at all.
 
-# %% exercise="quantise" difficulty=3 importance=4 minutes=20
+# %% exercise="quantise" difficulty=3 importance=4 minutes=25
 from solutions.language_model import quantise
 
 
@@ -2034,8 +2034,9 @@ if __name__ == "__main__":
 """
 
     try:
-        for chain.n in (1, 3, 5):
-            print(f"order {chain.n}: {mean_bits(chain, [my_text.encode()]):.2f} bits per byte")
+        for n in (1, 3, 5):
+            chain.n = n
+            print(f"order {n}: {mean_bits(chain, [my_text.encode()]):.2f} bits per byte")
             display(shaded(my_text, chain))
         file = compress(ByteModel(chain), my_text.encode())
         print(f"{len(my_text.encode())} bytes became {len(file)}:", file.hex(" "))
@@ -2051,9 +2052,9 @@ if __name__ == "__main__":
 #
 # - *Another rule.* Witten and Bell hand over t times the shorter context's probability. Hand over a · t instead, with
 #   c + a · t below the line: which a is best for held-out text, at order 3 and at order 6, and can you say why?
-# - *Two heads.* Take the mean of the probabilities of two chains, say of orders 4 and 7, or of a chain that has read the
+# - *A mixture.* Take the mean of the probabilities of two chains, say of orders 4 and 7, or of a chain that has read the
 #   training text and one that has read only the text so far. Does the mixture need fewer bits than the better of the two?
-# - *Where the bits go.* Which bytes of the slices cost most: the first letter of a word, the second, later ones, signs?
+# - *Where the bits go.* Which bytes of the slices cost most: the first letter of a word, the second, later ones, punctuation?
 #   How does that change with the order of the chain?
 
 # %% run
