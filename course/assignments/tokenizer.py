@@ -475,6 +475,10 @@ def test_train_by_recounting_random_hidden():
     hint = "in a made-up text: is all counted again after each merge, and each new symbol the next id, from 256 on?"
     check_merges(got, library_merges(text, 290), hint)
     assert after == words, "the caller's words were changed"
+    # Ties that each wrong rule decides otherwise: by first id alone, by second id or sum, by the ids as text.
+    low, high = generator.randrange(10, 90), generator.randrange(200, 300)
+    for first, want in (((low, high), (low, low)), ((high, 5), (low, high)), ((low, 5), (9, high))):
+        check_first({first: 2, want: 2}, want, "among equal counts, the smallest pair wins, first id first")
     few = random_text(generator, 6)
     hint = "stop when no word has a pair left, and not before"
     check_until_the_end(train_by_recounting, library_words(few), library_merges(few, 1000), hint)
