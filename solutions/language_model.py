@@ -132,30 +132,11 @@ class NGram:
 # ----------------------------------------------------------------------------------------------------------- surprise
 
 
-def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-    r"""Mean surprise in nats of the symbols that came, under a model that gave these logits.
-
-    $$\frac{1}{N} \sum_i -\ln p_i(\mathrm{target}_i), \qquad p_i = \mathrm{softmax}(\mathrm{logits}_i)$$
-
-    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
-    logits.
-
-    Raises:
-        ValueError: there are no targets, or their shape is not that of the logits without the last axis.
-    """
-    if logits.shape[:-1] != targets.shape or targets.numel() == 0:
-        raise ValueError(
-            f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}: one target a row, one at least"
-        )
-    picked = logits.gather(-1, targets[..., None])[..., 0]
-    return (logits.logsumexp(dim=-1) - picked).mean()
-
-
 def surprise(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " step"]) -> Float[Tensor, " step"]:
     """The surprise of each symbol in bits, where row i of `probabilities` says what was expected at i.
 
     A symbol that came on an even chance is worth one bit, one that was certain none. Surprise adds up where
-    probabilities multiply: what had the chance of two such symbols in a row is worth what the two are worth together.
+    probabilities multiply: a symbol that was as likely as two others in a row is worth what the two are worth together.
     A symbol that was held impossible has infinite surprise.
 
     Raises:
@@ -170,7 +151,7 @@ def surprise(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " 
 
 
 def perplexity(surprises: Float[Tensor, " step"]) -> float:
-    """Among how many equally likely symbols a choice is as surprising as these symbols were, in bits, on average.
+    """The number of equally likely symbols among which a choice is as surprising as these were on average (in bits).
 
     Raises:
         ValueError: there are no symbols.
@@ -194,6 +175,23 @@ def bits_per_byte(surprises: Float[Tensor, " step"], symbols: Sequence[bytes]) -
             f"{len(surprises)} surprises for {len(symbols)} symbols that spell {size} bytes: they must match"
         )
     return surprises.sum().item() / size
+
+
+def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
+    """Mean surprise in nats (natural logarithms) of the symbols that came, where softmax makes probabilities of logits.
+
+    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
+    logits.
+
+    Raises:
+        ValueError: there are no targets, or their shape is not that of the logits without the last axis.
+    """
+    if logits.shape[:-1] != targets.shape or targets.numel() == 0:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}: one target a row, one at least"
+        )
+    picked = logits.gather(-1, targets[..., None])[..., 0]
+    return (logits.logsumexp(dim=-1) - picked).mean()
 
 
 def guess_ranks(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " step"]) -> Int[Tensor, " step"]:
@@ -259,9 +257,9 @@ def quantise(probabilities: Float[Tensor, " vocab"], total: int = TOTAL) -> list
 def narrow(low: int, high: int, start: int, end: int, total: int) -> tuple[int, int]:
     """The part of an interval of whole numbers, ends included, that belongs to frequencies `start` to `end` of `total`.
 
-    A frequency has its place at its share, out of `total`, of the numbers from `low` to `high`, rounded down to a whole
-    number. The part begins at the place of `start` and ends right before that of `end`: parts that touch in frequency
-    touch without gap or overlap.
+    The numbers from `low` to `high` are shared out among the frequencies 0 to `total`: frequency f begins f / `total`
+    of the way through them, rounded down to a whole number. The part goes from where `start` begins to right before
+    where `end` begins, so that parts that touch in frequency touch without gap or overlap.
 
     >>> narrow(0, 99, 1, 3, 4)
     (25, 74)

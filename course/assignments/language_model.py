@@ -10,7 +10,7 @@
 # A language model says how likely each next symbol is. In the first half you build the oldest kind, a Markov chain that
 # counts, and the measures by which all kinds are compared: cross-entropy, perplexity, bits per byte. In the second half
 # you turn those numbers into files. Your arithmetic coder takes any model's predictions and writes a text in as many bits
-# as the model was surprised by it; at the end it meets gzip, bz2 and xz.
+# as the model was surprised by it; at the end it meets gzip, bz2, xz and zstd.
 #
 # Here the symbols of a text are its bytes, unless it says otherwise: `b"ab"` is a text of two symbols, 97 and 98.
 
@@ -544,146 +544,11 @@ def test_a_longer_memory_predicts_better():
 # %% [markdown]
 # ## Measuring
 #
-# One number says how good a model is: how surprised it was, on average, by what came. Neural networks give logits and
-# are measured in nats, the natural logarithm; files are measured in bits.
-#
-# <details><summary>Hint</summary>
-#
-# $-\ln \mathrm{softmax}(x)_i = \ln \sum_j e^{x_j} - x_i$. Torch has a function for the first term that does not overflow.
-#
-# </details>
-
-# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=20 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss torch._C._nn.cross_entropy_loss torch._C._nn.nll_loss_nd torch._C._nn.nll_loss2d"
-from solutions.language_model import cross_entropy
-
-
-# %% test="cross-entropy" points=2
-def test_cross_entropy_by_hand():
-    logits, targets = torch.tensor([[1.0, 1.0, 2.0], [1.0, 3.0, 4.0]]).log(), torch.tensor([2, 0])
-    each = math.log(2) * torch.tensor([1.0, 3.0])
-    check_tensor(
-        cross_entropy(logits, targets),
-        each.mean(),
-        "softmax gives the targets 1/2 and 1/8, so the mean surprise is (ln 2 + ln 8) / 2",
-        mistakes={
-            "one number is wanted, the mean over all targets, and you have one for each": each,
-            "this is in bits, and nats are wanted: the natural logarithm": torch.tensor(2.0),
-            "this is the sum over the targets, and their mean is wanted": each.sum(),
-            "the sign is wrong: the surprise of what has probability 1/2 is ln 2, above 0": -each.mean(),
-            "the logits are taken for logarithms of probabilities: they need a softmax first": torch.tensor(
-                -math.log(2) / 2
-            ),
-            "softmax goes over the steps, and should go over the vocabulary, the last axis": torch.tensor(
-                math.log(6) / 2
-            ),
-            "the logarithm is missing: this is minus the mean probability": torch.tensor(-0.3125),
-            "the mean goes over probabilities, and its logarithm is taken after: each needs its own": torch.tensor(
-                -math.log(0.3125)
-            ),
-            "the mean goes over the whole vocabulary, and only the targets count": torch.tensor(1.203192),
-            "this is the perplexity: leave out the last exponential": torch.tensor(4.0),
-        },
-    )
-
-
-def test_cross_entropy_matches_torch():
-    logits, targets = torch.linspace(-3, 4, 28).view(4, 7).sin() * 3, torch.tensor([0, 6, 3, 3])
-    hint = "not the mean of -ln softmax at the targets"
-    check_tensor(cross_entropy(logits, targets), F.cross_entropy(logits, targets), hint)
-
-
-def test_cross_entropy_of_large_logits():
-    large = torch.tensor([[3000.0, 2999.0, 0.0]])
-    check_tensor(
-        cross_entropy(large, torch.tensor([1])),
-        F.cross_entropy(large, torch.tensor([1])),
-        "logits in the thousands: only their differences matter",
-        tolerance=1e-3,
-        mistakes={
-            "e to the power of 3000 is infinite in floating point: take the largest logit off first": torch.tensor(
-                math.nan
-            ),
-        },
-    )
-    found = cross_entropy(large, torch.tensor([2]))
-    hint = "logits 3000, 2999 and 0: the surprise of the last is 3000.3 nats"
-    check_tensor(
-        found,
-        F.cross_entropy(large, torch.tensor([2])),
-        f"{hint}; was something added to a tiny probability, or was it held to a least value?"
-        if found.ndim == 0 and 0 < found < 300
-        else hint,
-        tolerance=1e-2,
-        mistakes={
-            "a probability as small as e to the power of -3000 is rounded to 0: take no logarithm of it": torch.tensor(
-                math.inf
-            ),
-        },
-    )
-
-
-def check_axes(seed, *shapes):
-    """Assert that value and gradients are right for targets of any axes."""
-    for shape in shapes:
-        logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), token_ids(seed, 6, *shape)
-        try:
-            found = cross_entropy(logits, targets)
-        except (IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise AssertionError("targets may have any number of axes, and your code fails on several") from error
-        want = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-        hint = "wrong where targets have several axes: the mean goes over all of them"
-        check_tensor(found, want, hint)
-    found = probes.gradients(cross_entropy, logits, targets)["input.0"]
-    assert not torch.equal(found != 0, F.one_hot(targets, 6) == 1), (
-        "gradients reach the targets' logits only, and should reach all the others too: is something detached?"
-    )
-    want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
-    check_tensor(
-        found,
-        want,
-        "the gradients of the logits are wrong: a model could not learn from this",
-        mistakes={
-            "no gradient reaches the logits: is something detached, or turned into a plain number?": torch.zeros_like(
-                want
-            ),
-        },
-    )
-
-
-def check_misfits(size):
-    """Assert that targets that do not fit the logits are refused."""
-    hint = "an empty text has no mean surprise"
-    check_refused(hint, cross_entropy, torch.zeros(0, size), torch.zeros(0, dtype=torch.long))
-    hint = "4 rows of logits and 3 targets do not fit"
-    check_refused(hint, cross_entropy, torch.zeros(4, size), torch.zeros(3, dtype=torch.long))
-    hint = "4 by 3 rows of logits and 4 targets do not fit"
-    check_refused(hint, cross_entropy, torch.zeros(4, 3, size), torch.zeros(4, dtype=torch.long))
-    hint = "targets of shape 3 by 2 do not fit 2 by 3 rows of logits, though there are as many"
-    check_refused(hint, cross_entropy, torch.zeros(2, 3, size), torch.zeros(3, 2, dtype=torch.long))
-
-
-def test_cross_entropy_of_several_axes():
-    check_axes(1, (2, 3))
-
-
-def test_cross_entropy_refuses_what_does_not_fit():
-    check_misfits(5)
-
-
-# %% test="cross-entropy-any" of="cross-entropy" points=1
-def test_cross_entropy_any_axes_hidden():
-    check_axes(fresh_seed(), (4,), (2, 3), (2, 1, 5))
-
-
-def test_cross_entropy_refuses_hidden():
-    check_misfits(2 + fresh_seed() % 9)
-
-
-# %% [markdown]
-# Now in bits, and from probabilities. How surprising is a symbol that had probability p? Two demands answer that: an even
-# chance is worth one bit, and surprise adds up where probabilities multiply. Two more numbers follow from it. *Perplexity*
-# says among how many equally likely symbols it was like choosing. It depends on what a symbol is: a model of words has
-# another perplexity than a model of letters, on the same text and with the same knowledge. *Bits per byte* do not.
+# One number says how good a model is: how surprised it was, on average, by what came. How surprising is a symbol that had
+# probability p? Two demands answer that: an even chance is worth one bit, and surprise adds up where probabilities
+# multiply. Two more numbers follow from it. *Perplexity* says among how many equally likely symbols it was like choosing.
+# It depends on what a symbol is: a model of words has another perplexity than a model of letters, on the same text and
+# with the same knowledge. *Bits per byte* do not.
 #
 # <details><summary>Hint: surprise</summary>
 #
@@ -842,6 +707,142 @@ def test_units_of_tokens_hidden():
 
 def test_units_refuse_what_cannot_be_measured_hidden():
     check_nothing_measured()
+
+
+# %% [markdown]
+# Neural networks give logits and are measured in nats, that is by the natural logarithm. It is the same surprise, but the
+# exponential of a logit in the thousands is infinite, and so is the logarithm of a probability that was rounded to 0.
+#
+# <details><summary>Hint</summary>
+#
+# $-\ln \mathrm{softmax}(x)_i = \ln \sum_j e^{x_j} - x_i$. Torch has a function for the first term that does not overflow.
+#
+# </details>
+
+# %% exercise="cross-entropy" difficulty=2 importance=5 minutes=20 replaces="torch.nn.functional.cross_entropy torch.nn.functional.nll_loss torch.nn.CrossEntropyLoss torch.nn.NLLLoss torch._C._nn.cross_entropy_loss torch._C._nn.nll_loss_nd torch._C._nn.nll_loss2d"
+from solutions.language_model import cross_entropy
+
+
+# %% test="cross-entropy" points=2
+def test_cross_entropy_by_hand():
+    logits, targets = torch.tensor([[1.0, 1.0, 2.0], [1.0, 3.0, 4.0]]).log(), torch.tensor([2, 0])
+    each = math.log(2) * torch.tensor([1.0, 3.0])
+    check_tensor(
+        cross_entropy(logits, targets),
+        each.mean(),
+        "softmax gives the targets 1/2 and 1/8, so the mean surprise is (ln 2 + ln 8) / 2",
+        mistakes={
+            "one number is wanted, the mean over all targets, and you have one for each": each,
+            "this is in bits, and nats are wanted: the natural logarithm": torch.tensor(2.0),
+            "this is the sum over the targets, and their mean is wanted": each.sum(),
+            "the sign is wrong: the surprise of what has probability 1/2 is ln 2, above 0": -each.mean(),
+            "the logits are taken for logarithms of probabilities: they need a softmax first": torch.tensor(
+                -math.log(2) / 2
+            ),
+            "softmax goes over the steps, and should go over the vocabulary, the last axis": torch.tensor(
+                math.log(6) / 2
+            ),
+            "the logarithm is missing: this is minus the mean probability": torch.tensor(-0.3125),
+            "the mean goes over probabilities, and its logarithm is taken after: each needs its own": torch.tensor(
+                -math.log(0.3125)
+            ),
+            "the mean goes over the whole vocabulary, and only the targets count": torch.tensor(1.203192),
+            "this is the perplexity: leave out the last exponential": torch.tensor(4.0),
+        },
+    )
+
+
+def test_cross_entropy_matches_torch():
+    logits, targets = torch.linspace(-3, 4, 28).view(4, 7).sin() * 3, torch.tensor([0, 6, 3, 3])
+    hint = "not the mean of -ln softmax at the targets"
+    check_tensor(cross_entropy(logits, targets), F.cross_entropy(logits, targets), hint)
+
+
+def test_cross_entropy_of_large_logits():
+    large = torch.tensor([[3000.0, 2999.0, 0.0]])
+    check_tensor(
+        cross_entropy(large, torch.tensor([1])),
+        F.cross_entropy(large, torch.tensor([1])),
+        "logits in the thousands: only their differences matter",
+        tolerance=1e-3,
+        mistakes={
+            "e to the power of 3000 is infinite in floating point: take the largest logit off first": torch.tensor(
+                math.nan
+            ),
+        },
+    )
+    found = cross_entropy(large, torch.tensor([2]))
+    hint = "logits 3000, 2999 and 0: the surprise of the last is 3000.3 nats"
+    check_tensor(
+        found,
+        F.cross_entropy(large, torch.tensor([2])),
+        f"{hint}; was something added to a tiny probability, or was it held to a least value?"
+        if found.ndim == 0 and 0 < found < 300
+        else hint,
+        tolerance=1e-2,
+        mistakes={
+            "a probability as small as e to the power of -3000 is rounded to 0: take no logarithm of it": torch.tensor(
+                math.inf
+            ),
+        },
+    )
+
+
+def check_axes(seed, *shapes):
+    """Assert that value and gradients are right for targets of any axes."""
+    for shape in shapes:
+        logits, targets = 3 * distributions(seed, math.prod(shape), 6).log().view(*shape, 6), token_ids(seed, 6, *shape)
+        try:
+            found = cross_entropy(logits, targets)
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise AssertionError("targets may have any number of axes, and your code fails on several") from error
+        want = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+        hint = "wrong where targets have several axes: the mean goes over all of them"
+        check_tensor(found, want, hint)
+    found = probes.gradients(cross_entropy, logits, targets)["input.0"]
+    assert not torch.equal(found != 0, F.one_hot(targets, 6) == 1), (
+        "gradients reach the targets' logits only, and should reach all the others too: is something detached?"
+    )
+    want = probes.gradients(lambda x, t: F.cross_entropy(x.flatten(0, -2), t.flatten()), logits, targets)["input.0"]
+    check_tensor(
+        found,
+        want,
+        "the gradients of the logits are wrong: a model could not learn from this",
+        mistakes={
+            "no gradient reaches the logits: is something detached, or turned into a plain number?": torch.zeros_like(
+                want
+            ),
+        },
+    )
+
+
+def check_misfits(size):
+    """Assert that targets that do not fit the logits are refused."""
+    hint = "an empty text has no mean surprise"
+    check_refused(hint, cross_entropy, torch.zeros(0, size), torch.zeros(0, dtype=torch.long))
+    hint = "4 rows of logits and 3 targets do not fit"
+    check_refused(hint, cross_entropy, torch.zeros(4, size), torch.zeros(3, dtype=torch.long))
+    hint = "4 by 3 rows of logits and 4 targets do not fit"
+    check_refused(hint, cross_entropy, torch.zeros(4, 3, size), torch.zeros(4, dtype=torch.long))
+    hint = "targets of shape 3 by 2 do not fit 2 by 3 rows of logits, though there are as many"
+    check_refused(hint, cross_entropy, torch.zeros(2, 3, size), torch.zeros(3, 2, dtype=torch.long))
+
+
+def test_cross_entropy_of_several_axes():
+    check_axes(1, (2, 3))
+
+
+def test_cross_entropy_refuses_what_does_not_fit():
+    check_misfits(5)
+
+
+# %% test="cross-entropy-any" of="cross-entropy" points=1
+def test_cross_entropy_any_axes_hidden():
+    check_axes(fresh_seed(), (4,), (2, 3), (2, 1, 5))
+
+
+def test_cross_entropy_refuses_hidden():
+    check_misfits(2 + fresh_seed() % 9)
 
 
 # %% [markdown]
@@ -1155,8 +1156,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # <details><summary>Why that much?</summary>
 #
-# Of the 512, one goes to each of the 256 bytes. The other half is shared out by probability, so that every probability is
-# halved, at worst: one bit.
+# Of the 512, one goes to each of the 256 bytes. The other half is shared out by probability, so that at worst a probability
+# is halved, which costs one bit.
 #
 # </details>
 
@@ -1897,7 +1898,8 @@ def test_your_chain_compresses():
 # text, so its rivals may have it too.
 #
 # As in the chapter, twelve slices come from all over the held-out documentation. There, the chain had order 6 and had
-# read the whole training text. Yours reads 500 KB of it, from all over, and plays at orders 1 to 8.
+# read the whole training text. Yours reads 500 KB of it, from all over, and plays at orders 1 to 8. All programs know less,
+# so all need more bits. Do they finish in the order of the chapter's figure, and is order 6 still the best?
 #
 # Two guesses first. A chain of order 5 that has read the training text backwards, from its last byte to its first, meets
 # the slices backwards as well: how many bits per byte does it need more than forwards, or fewer (a number below 0)? And
@@ -1944,12 +1946,14 @@ if __name__ == "__main__":
         }
         print("fresh: ", ", ".join(f"{name} {bits:.2f}" for name, bits in fresh.items()))
         print("primed:", ", ".join(f"{name} {bits:.2f}" for name, bits in ready.items()))
+        finish = ready | {"your chain": min(by_order.values())}
+        print("From first to last:", ", ".join(sorted(finish, key=finish.get)))
 
         plt.figure(figsize=(6, 3))
         plt.plot(list(by_order), list(by_order.values()), marker="o", label="your chain")
         for color, (name, bits) in zip(("C1", "C2", "C3"), ready.items(), strict=True):
             plt.axhline(bits, color=color, linestyle="--", label=f"{name}, primed")
-        plt.title("Each of them knows 500 KB of documentation")
+        plt.title("A longer memory helps until its contexts get too rare")
         plt.xlabel("order of the chain")
         plt.ylabel("bits per byte of the slices")
         plt.legend()
