@@ -73,7 +73,7 @@ def measure_recounting(what: str, merges: int) -> dict[str, float]:
         learned = chunks
         for new_id in range(256, 256 + merges):
             counts = Counter(pair for chunk in learned for pair in pairwise(chunk))
-            best = tokenizer.best_pair(counts)
+            best = min(counts, key=lambda pair: (-counts[pair], pair))
             learned = [tokenizer.merge_pair(chunk, best, new_id) for chunk in learned]
 
     return {"cold": seconds(over_every_chunk) / merges}

@@ -132,28 +132,11 @@ class NGram:
 # ----------------------------------------------------------------------------------------------------------- surprise
 
 
-def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-    r"""Mean surprise in nats of the symbols that came, under a model that gave these logits.
-
-    $$\frac{1}{N} \sum_i -\ln p_i(\mathrm{target}_i), \qquad p_i = \mathrm{softmax}(\mathrm{logits}_i)$$
-
-    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
-    logits.
-
-    Raises:
-        ValueError: there are no targets, or their shape is not that of the logits without the last axis.
-    """
-    if logits.shape[:-1] != targets.shape or targets.numel() == 0:
-        raise ValueError(
-            f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}: one target a row, one at least"
-        )
-    picked = logits.gather(-1, targets[..., None])[..., 0]
-    return (logits.logsumexp(dim=-1) - picked).mean()
-
-
 def surprise(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " step"]) -> Float[Tensor, " step"]:
-    r"""The surprise of each symbol in bits, $-\log_2 p$, where row i of `probabilities` says what was expected at i.
+    """The surprise of each symbol in bits, where row i of `probabilities` says what was expected at i.
 
+    A symbol that came on an even chance is worth one bit, one that was certain none. Surprise adds up where
+    probabilities multiply: a symbol that was as likely as two others in a row is worth what the two are worth together.
     A symbol that was held impossible has infinite surprise.
 
     Raises:
@@ -168,7 +151,7 @@ def surprise(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " 
 
 
 def perplexity(surprises: Float[Tensor, " step"]) -> float:
-    """Two to the power of the mean surprise (in bits): among how many equally likely symbols it was like choosing.
+    """The number of equally likely symbols among which a choice is as surprising as these were on average (in bits).
 
     Raises:
         ValueError: there are no symbols.
@@ -179,7 +162,7 @@ def perplexity(surprises: Float[Tensor, " step"]) -> float:
 
 
 def bits_per_byte(surprises: Float[Tensor, " step"], symbols: Sequence[bytes]) -> float:
-    """The bits that a text costs, over the number of its bytes: comparable whatever the symbols are.
+    """What a text costs in bits for each of its bytes: comparable whatever the symbols are.
 
     `symbols[i]` is what symbol i spells: a byte for a model of bytes, some bytes for a model of tokens.
 
@@ -192,6 +175,23 @@ def bits_per_byte(surprises: Float[Tensor, " step"], symbols: Sequence[bytes]) -
             f"{len(surprises)} surprises for {len(symbols)} symbols that spell {size} bytes: they must match"
         )
     return surprises.sum().item() / size
+
+
+def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
+    """Mean surprise in nats (natural logarithms) of the symbols that came, where softmax makes probabilities of logits.
+
+    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
+    logits.
+
+    Raises:
+        ValueError: there are no targets, or their shape is not that of the logits without the last axis.
+    """
+    if logits.shape[:-1] != targets.shape or targets.numel() == 0:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}: one target a row, one at least"
+        )
+    picked = logits.gather(-1, targets[..., None])[..., 0]
+    return (logits.logsumexp(dim=-1) - picked).mean()
 
 
 def guess_ranks(probabilities: Float[Tensor, "step vocab"], symbols: Int[Tensor, " step"]) -> Int[Tensor, " step"]:
@@ -257,8 +257,9 @@ def quantise(probabilities: Float[Tensor, " vocab"], total: int = TOTAL) -> list
 def narrow(low: int, high: int, start: int, end: int, total: int) -> tuple[int, int]:
     """The part of an interval of whole numbers, ends included, that belongs to frequencies `start` to `end` of `total`.
 
-    The interval has high - low + 1 numbers; the part from start / total of them on, up to but not including end / total
-    of them, is returned, with fractions rounded down. So parts that touch in frequency touch without gap or overlap.
+    The numbers from `low` to `high` are shared out among the frequencies 0 to `total`: frequency f begins f / `total`
+    of the way through them, rounded down to a whole number. The part goes from where `start` begins to right before
+    where `end` begins, so that parts that touch in frequency touch without gap or overlap.
 
     >>> narrow(0, 99, 1, 3, 4)
     (25, 74)
@@ -272,8 +273,8 @@ def narrow(low: int, high: int, start: int, end: int, total: int) -> tuple[int, 
 def zoom(low: int, high: int) -> int | None:
     """What to take off both ends before an interval may be doubled, or None if it must not be.
 
-    0 if the interval lies in the lower half of the numbers below `WHOLE`; `HALF` if it lies in the upper half;
-    `QUARTER` if it lies in the two middle quarters and reaches into both halves; None if it is wider.
+    Doubled, an interval goes from 2 * (low - offset) to 2 * (high - offset) + 1, and that must lie among the numbers
+    from 0 to `WHOLE` - 1. The first of the offsets 0, `HALF` and `QUARTER` that allows it is the answer.
 
     Raises:
         ValueError: not 0 <= low <= high < `WHOLE`. No right step leads there, and doubling would never end.
@@ -292,9 +293,9 @@ class Encoder:
 
     The interval `low` to `high` (ends included) starts as all numbers below `WHOLE`. A symbol narrows it to its own
     part. Then, as long as `zoom` allows, both ends are doubled after taking off what it says, and 1 is added to the
-    upper end. Taking off 0 settles the next bit of the code as 0, taking off HALF as 1. Taking off QUARTER settles
-    nothing yet: the interval lies around the middle, and the next bit that is settled will be followed by one bit of
-    the other kind for each such step that is `pending`.
+    upper end. Taking off 0 settles the next bit of the code as 0, taking off HALF as 1: all numbers of the interval
+    begin with that bit. Taking off QUARTER settles nothing yet, as the interval lies around the middle; such a step is
+    `pending`. The next bit that is settled settles one more bit for each pending step.
 
     Source: Witten, Neal and Cleary (1987), figure 3.
     """
@@ -305,7 +306,8 @@ class Encoder:
         self.bits: list[int] = []
 
     def emit(self, bit: int) -> None:
-        """Append a settled bit and, after it, the opposite of it once for each pending step; none is pending then."""
+        """Append a settled bit and, after it, the bits of the pending steps; none is pending then."""
+        # Below the middle of the line all numbers begin with 01, above it with 10, and closer to it with 011 or 100.
         self.bits += [bit] + [1 - bit] * self.pending
         self.pending = 0
 
@@ -332,8 +334,8 @@ class Encoder:
         """The code: all settled bits and two more that name a quarter inside the interval, filled up with zeros.
 
         The quarter is the second one (bits 01) if the interval reaches below it, else the third one (10). The first of
-        the two is a settled bit like any other, so the opposite of it follows for each pending step, and then the
-        second. The first bit of a byte is its highest.
+        the two is a settled bit like any other, so the bits of the pending steps follow it, and then comes the second.
+        The first bit of a byte is its highest.
         """
         bit = int(self.low >= QUARTER)
         self.emit(bit)

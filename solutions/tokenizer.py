@@ -78,36 +78,6 @@ def count_words(text: str) -> dict[tuple[int, ...], int]:
     return {tuple(byte_ids(chunk)): count for chunk, count in Counter(pre_tokenize(text)).items()}
 
 
-def count_pairs(words: dict[tuple[int, ...], int]) -> dict[Pair, int]:
-    """How often each pair of neighbours occurs in words that occur as often as their value says.
-
-    Every place counts, so three equal symbols in a row hold their pair twice. Pairs that do not occur are left out, and
-    `words` stays as it is.
-
-    >>> count_pairs({(7, 7, 7, 8): 10, (7, 8): 1})
-    {(7, 7): 20, (7, 8): 11}
-    """
-    counts: dict[Pair, int] = {}
-    for word, frequency in words.items():
-        for pair in pairwise(word):
-            counts[pair] = counts.get(pair, 0) + frequency
-    return counts
-
-
-def best_pair(counts: dict[Pair, int]) -> Pair:
-    """The pair with the highest count; among equals the smallest pair of ids, first id first.
-
-    >>> best_pair({(5, 1): 3, (4, 9): 3, (0, 0): 2})
-    (4, 9)
-
-    Raises:
-        ValueError: there is no pair.
-    """
-    if not counts:
-        raise ValueError("there is no pair left to merge")
-    return min(counts, key=lambda pair: (-counts[pair], pair))
-
-
 def merge_pair(word: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     """A copy of a word in which each occurrence of a pair, taken from left to right, is one symbol `new_id`.
 
@@ -126,11 +96,31 @@ def merge_pair(word: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
+def count_pairs(words: dict[tuple[int, ...], int]) -> dict[Pair, int]:
+    """How often each pair of neighbours occurs in words that occur as often as their value says.
+
+    Every place counts, so three equal symbols in a row hold their pair twice. Pairs that do not occur are left out, and
+    `words` stays as it is.
+
+    >>> count_pairs({(7, 7, 7, 8): 10, (7, 8): 1})
+    {(7, 7): 20, (7, 8): 11}
+    """
+    counts: dict[Pair, int] = {}
+    for word, frequency in words.items():
+        for pair in pairwise(word):
+            counts[pair] = counts.get(pair, 0) + frequency
+    return counts
+
+
 def train_by_recounting(words: dict[tuple[int, ...], int], vocab_size: int) -> list[Pair]:
     """Learn merges the plain way: count all pairs, merge the best pair everywhere, start again.
 
-    `words` is the result of `count_words` and stays as it is. Merge number i makes id 256 + i. There are
+    The best pair is the one with the highest count; among equals the smallest, compared by its first id, then by its
+    second. `words` is the result of `count_words` and stays as it is. Merge number i makes id 256 + i. There are
     `vocab_size` - 256 merges, or fewer where the words run out of pairs.
+
+    >>> train_by_recounting({(1, 2, 3): 2, (4, 1, 2): 1}, 258)
+    [(1, 2), (256, 3)]
 
     Raises:
         ValueError: `vocab_size` is below 256.
@@ -139,7 +129,7 @@ def train_by_recounting(words: dict[tuple[int, ...], int], vocab_size: int) -> l
         raise ValueError(f"vocab_size must be at least 256, one id a byte; got {vocab_size}")
     merges: list[Pair] = []
     while 256 + len(merges) < vocab_size and (counts := count_pairs(words)):
-        best = best_pair(counts)
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
         # Distinct words stay distinct: what they merge into spells them.
         words = {tuple(merge_pair(word, best, 256 + len(merges))): frequency for word, frequency in words.items()}
         merges.append(best)
@@ -208,7 +198,7 @@ def update_counts(counts: dict[Pair, int], pair: Pair, new_id: int, gained: dict
 
 
 def pop_best(heap: list[tuple[int, Pair]], counts: dict[Pair, int]) -> Pair | None:
-    """Take the best pair (as `best_pair` says) off a heap whose entries may be out of date.
+    """Take the best pair (the highest count; among equals the smallest pair) off a heap of entries, some out of date.
 
     An entry is (minus a count, pair), kept by `heapq`. Its count may be higher than the one in `counts` by now, never
     lower, and the pair may have left `counts`. An entry found to be out of date goes back with the true count, or

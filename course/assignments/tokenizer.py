@@ -17,8 +17,7 @@
 # %% given="setup"
 import random
 from collections import Counter
-from itertools import groupby, pairwise
-from operator import itemgetter, mul
+from operator import mul
 
 from labkit import corpus
 from labkit.testing import probes
@@ -51,6 +50,23 @@ def random_words(generator: random.Random, how_many: int) -> dict[tuple[int, ...
     """Words over three symbols, so that pairs overlap and counts tie, with how often each occurs."""
     words = (tuple(generator.choices([5, 6, 7], k=generator.randrange(1, 9))) for _ in range(how_many))
     return {word: generator.randrange(1, 20) for word in words}
+
+
+def as_texts(words) -> tuple[list[str], set[str]]:
+    """Words as text, a character a symbol, and the pairs in them."""
+    texts = ["".join(map(chr, word)) for word in words]
+    return texts, {text[i : i + 2] for text in texts for i in range(len(text) - 1)}
+
+
+def indexed(words) -> dict[Pair, set[int]]:
+    texts, pairs = as_texts(words)
+    return {tuple(map(ord, pair)): {i for i, text in enumerate(texts) if pair in text} for pair in pairs}
+
+
+def recount(words, frequencies) -> dict[Pair, int]:
+    texts, pairs = as_texts(words)
+    places = {pair: [sum(text.startswith(pair, i) for i in range(len(text))) for text in texts] for pair in pairs}
+    return {tuple(map(ord, pair)): sum(map(mul, places[pair], frequencies)) for pair in pairs}
 
 
 def check_list(got, want: list, hint: str, *, mistakes=None):
@@ -96,7 +112,7 @@ def check_merges(got, want: list[Pair], hint: str, *, mistakes=None):
 # `(?!\S)`.
 # </details>
 
-# %% exercise="pre-tokenize" difficulty=2 importance=3 minutes=15 replaces="tokenizers transformers"
+# %% exercise="pre-tokenize" difficulty=3 importance=3 minutes=25 replaces="tokenizers transformers"
 from solutions.tokenizer import pre_tokenize
 
 
@@ -190,128 +206,9 @@ from solutions.tokenizer import count_words
 # %% [markdown]
 # ## Learning merges, the plain way
 #
-# Four small functions and a loop. First: what are the neighbours, and how often do they meet?
+# One merge in one word first.
 
-# %% exercise="count-pairs" difficulty=1 importance=4 minutes=10
-from solutions.tokenizer import count_pairs
-
-
-# %% test="count-pairs" points=2
-def test_count_pairs_visible():
-    check_counts(
-        count_pairs({(1, 2, 3): 1}),
-        {(1, 2): 1, (2, 3): 1},
-        "a word of three symbols has two pairs of neighbours",
-        mistakes={"the last pair of a word is missing": {(1, 2): 1}},
-    )
-    check_counts(
-        count_pairs({(1, 2): 5, (1, 2, 9): 2}),
-        {(1, 2): 7, (2, 9): 2},
-        "a word that occurs 5 times counts 5 times",
-        mistakes={
-            "each word counts once, however often it occurs": {(1, 2): 2, (2, 9): 1},
-            "a pair has the count of the last word that holds it; add up all words": {(1, 2): 2, (2, 9): 2},
-        },
-    )
-    check_counts(
-        count_pairs({(7, 7, 7, 7): 1}),
-        {(7, 7): 3},
-        "four equal symbols in a row hold the pair at three places",
-        mistakes={
-            "of places that overlap only some are counted": {(7, 7): 2},
-            "a word that holds a pair at three places counts for it only once": {(7, 7): 1},
-        },
-    )
-    check_counts(
-        count_pairs({(2, 1): 3, (1, 2): 4}), {(2, 1): 3, (1, 2): 4}, "a pair and its reverse are two different pairs"
-    )
-    check_counts(
-        count_pairs({(4,): 3, (5,): 2}),
-        {},
-        "a word of one symbol has no pair, and words are not neighbours of each other",
-    )
-    check_counts(count_pairs({}), {}, "no words, no pairs")
-
-
-# %% test="count-pairs-random" of="count-pairs" points=1
-def check_counting(words: dict[tuple[int, ...], int], want: dict[Pair, int]):
-    got, (after,) = probes.after_call(count_pairs, words)
-    check_counts(got, want, "each place of a pair counts as often as its word occurs")
-    assert after == words, "the words were changed by counting them"
-
-
-def test_count_pairs_leaves_words_alone():
-    check_counting({(1, 2, 1, 2): 2, (8,): 2, (2, 3): 5}, {(1, 2): 4, (2, 1): 2, (2, 3): 5})
-
-
-def test_count_pairs_random_hidden():
-    # Two words of one symbol side by side: a pair across words would show.
-    words = {(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60)
-    check_counting(words, dict(Counter(pair for word, n in words.items() for _ in range(n) for pair in pairwise(word))))
-
-
-# %% [markdown]
-# Which pair goes first if two occur equally often? Any rule would do, but all of us must have the same one, or no two
-# vocabularies would be equal.
-
-# %% exercise="best-pair" difficulty=1 importance=2 minutes=5
-from solutions.tokenizer import best_pair
-
-
-# %% test="best-pair" points=1
-def check_best(counts: dict[Pair, int], want: Pair, hint: str, *, mistakes=None):
-    got = best_pair(counts)
-    assert is_pair(got), f"the result should be a pair of two ids and nothing else, but it is {got!r}"
-    if tuple(got) != want:
-        known = {words: str(pair) for words, pair in (mistakes or {}).items()}
-        check_equal(str(tuple(got)), str(want), f"of {counts}: {hint}", mistakes=known)
-
-
-def test_best_pair_visible():
-    check_best(
-        {(3, 3): 2, (1, 2): 7, (9, 9): 6, (0, 0): 5},
-        (1, 2),
-        "the highest count wins, wherever it stands",
-        mistakes={
-            "that is the pair with the lowest count": (3, 3),
-            "that is the pair with the largest ids; the counts decide": (9, 9),
-        },
-    )
-    check_best(
-        {(6, 1): 3, (8, 2): 3, (4, 9): 3, (7, 0): 3, (5, 5): 3},
-        (4, 9),
-        "among equal counts, the pair with the smaller first id wins",
-        mistakes={
-            "among equal counts, the pair that was counted first wins; it should be the smallest pair": (6, 1),
-            "among equal counts, the pair that was counted last wins; it should be the smallest pair": (5, 5),
-            "among equal counts, the largest pair wins; it should be the smallest": (8, 2),
-            "among equal counts, the smaller second id wins; the first id comes first": (7, 0),
-        },
-    )
-
-
-# %% test="best-pair-ties" of="best-pair" points=1
-def test_best_pair_ties():
-    check_best(
-        {(4, 5): 3, (4, 9): 3, (4, 2): 3}, (4, 2), "among equal counts and first ids, the smaller second id wins"
-    )
-    check_best({(20, 400): 1, (3, 500): 1}, (3, 500), "ids are compared as numbers, not as text")
-    check_best({(20, 1): 1, (3, 300): 1}, (3, 300), "ids are compared one after the other, not by their sum")
-    check_refused("there is no best pair among none", best_pair, {})
-
-
-def test_best_pair_random_hidden():
-    generator = random.Random(fresh_seed())
-    for _ in range(30):
-        pairs = [(generator.randrange(2, 12), generator.randrange(400)) for _ in range(20)]
-        counts = {pair: generator.randrange(1, 4) for pair in pairs}
-        ((*_, first, second), *_) = sorted((-count, *pair) for pair, count in counts.items())
-        check_best(
-            counts, (first, second), "the highest count wins, then the smaller first id, then the smaller second id"
-        )
-
-
-# %% exercise="merge-pair" difficulty=2 importance=4 minutes=10
+# %% exercise="merge-pair" difficulty=2 importance=4 minutes=15
 from solutions.tokenizer import merge_pair
 
 
@@ -386,15 +283,122 @@ def test_merge_pair_random_hidden():
 
 
 # %% [markdown]
-# Now the loop. It is short, and slow: each merge walks twice through all words.
+# Now learn. Count how often each pair of neighbours occurs, merge the pair that occurs most often wherever it stands,
+# and start again with the merged words. Which pair goes first if two occur equally often? Any rule would do, but all of
+# us must have the same one, or no two vocabularies would be equal.
 #
 # <details><summary>Hint</summary>
 #
-# Each round needs three of the functions above. A merge makes new words; the counts of how often they occur stay.
+# A word that occurs 5 times holds each of its pairs 5 times: no word need be walked through twice. The keys by which
+# `min` and `max` compare may be tuples.
+# </details>
+#
+# <details><summary>Another hint</summary>
+#
+# A merge makes new words; the counts of how often they occur stay.
 # </details>
 
-# %% exercise="train-by-recounting" difficulty=2 importance=4 minutes=15 replaces="tokenizers transformers"
-from solutions.tokenizer import train_by_recounting
+# %% exercise="train-by-recounting" difficulty=3 importance=5 minutes=35 replaces="tokenizers transformers"
+from solutions.tokenizer import count_pairs, train_by_recounting
+
+
+# %% test="count-pairs" of="train-by-recounting" points=2
+def test_count_pairs_visible():
+    check_counts(
+        count_pairs({(1, 2, 3): 1}),
+        {(1, 2): 1, (2, 3): 1},
+        "a word of three symbols has two pairs of neighbours",
+        mistakes={"the last pair of a word is missing": {(1, 2): 1}},
+    )
+    check_counts(
+        count_pairs({(1, 2): 5, (1, 2, 9): 2}),
+        {(1, 2): 7, (2, 9): 2},
+        "a word that occurs 5 times counts 5 times",
+        mistakes={
+            "each word counts once, however often it occurs": {(1, 2): 2, (2, 9): 1},
+            "a pair has the count of the last word that holds it; add up all words": {(1, 2): 2, (2, 9): 2},
+        },
+    )
+    check_counts(
+        count_pairs({(7, 7, 7, 7): 1}),
+        {(7, 7): 3},
+        "four equal symbols in a row hold the pair at three places",
+        mistakes={
+            "of places that overlap only some are counted": {(7, 7): 2},
+            "a word that holds a pair at three places counts for it only once": {(7, 7): 1},
+        },
+    )
+    check_counts(
+        count_pairs({(2, 1): 3, (1, 2): 4}), {(2, 1): 3, (1, 2): 4}, "a pair and its reverse are two different pairs"
+    )
+    check_counts(
+        count_pairs({(4,): 3, (5,): 2}),
+        {},
+        "a word of one symbol has no pair, and words are not neighbours of each other",
+    )
+    check_counts(count_pairs({}), {}, "no words, no pairs")
+
+
+# %% test="count-pairs-random" of="train-by-recounting" points=1
+def check_counting(words: dict[tuple[int, ...], int], want: dict[Pair, int]):
+    got, (after,) = probes.after_call(count_pairs, words)
+    check_counts(got, want, "each place of a pair counts as often as its word occurs")
+    assert after == words, "the words were changed by counting them"
+
+
+def test_count_pairs_leaves_words_alone():
+    check_counting({(1, 2, 1, 2): 2, (8,): 2, (2, 3): 5}, {(1, 2): 4, (2, 1): 2, (2, 3): 5})
+
+
+def test_count_pairs_random_hidden():
+    # Two words of one symbol side by side: a pair across words would show.
+    words = {(8,): 2, (9,): 3} | random_words(random.Random(fresh_seed()), 60)
+    check_counting(words, recount(list(words), list(words.values())))
+
+
+# %% test="best-pair" of="train-by-recounting" points=2
+def check_first(words: dict[Pair, int], want: Pair, hint: str, *, mistakes=None):
+    """Learn one merge from words of two symbols, each of which counts just as it says."""
+    known = {made: [pair] for made, pair in (mistakes or {}).items()}
+    check_merges(train_by_recounting(words, 257), [want], f"of {words}: {hint}", mistakes=known)
+
+
+def test_train_by_recounting_takes_the_best_pair():
+    check_first(
+        {(3, 3): 2, (1, 2): 7, (9, 9): 6, (0, 0): 5},
+        (1, 2),
+        "the highest count wins, wherever it stands",
+        mistakes={
+            "that is the pair with the lowest count": (3, 3),
+            "that is the pair with the largest ids; the counts decide": (9, 9),
+        },
+    )
+    check_first(
+        {(6, 4): 3, (8, 2): 3, (4, 9): 3, (5, 1): 3, (7, 0): 3, (5, 5): 3},
+        (4, 9),
+        "among equal counts, the pair with the smaller first id wins",
+        mistakes={
+            "among equal counts, the pair that was counted first wins; it should be the smallest pair": (6, 4),
+            "among equal counts, the pair that was counted last wins; it should be the smallest pair": (5, 5),
+            "among equal counts, the largest pair wins; it should be the smallest": (8, 2),
+            "among equal counts, the smaller second id wins; the first id comes first": (7, 0),
+            "among equal counts, the smaller sum of ids wins; they are compared one after the other": (5, 1),
+        },
+    )
+    check_first(
+        {(4, 5): 3, (4, 9): 3, (4, 2): 3}, (4, 2), "among equal counts and first ids, the smaller second id wins"
+    )
+    check_first({(20, 400): 2, (3, 500): 2}, (3, 500), "ids are compared as numbers, not as text")
+
+
+def test_train_by_recounting_takes_the_best_pair_hidden():
+    generator = random.Random(fresh_seed())
+    for _ in range(30):
+        pairs = [(generator.randrange(2, 12), generator.randrange(400)) for _ in range(20)]
+        words = {pair: generator.randrange(1, 4) for pair in pairs}
+        ((*_, first, second), *_) = sorted((-count, *pair) for pair, count in words.items())
+        hint = "the highest count wins, then the smaller first id, then the smaller second id"
+        check_first(words, (first, second), hint)
 
 
 # %% test="train-by-recounting" points=2
@@ -471,21 +475,41 @@ def test_train_by_recounting_random_hidden():
     hint = "in a made-up text: is all counted again after each merge, and each new symbol the next id, from 256 on?"
     check_merges(got, library_merges(text, 290), hint)
     assert after == words, "the caller's words were changed"
+    # Ties that each wrong rule decides otherwise: by first id alone, by second id or sum, by the ids as text.
+    low, high = generator.randrange(10, 90), generator.randrange(200, 300)
+    for first, want in (((low, high), (low, low)), ((high, 5), (low, high)), ((low, 5), (9, high))):
+        check_first({first: 2, want: 2}, want, "among equal counts, the smallest pair wins, first id first")
     few = random_text(generator, 6)
     hint = "stop when no word has a pair left, and not before"
     check_until_the_end(train_by_recounting, library_words(few), library_merges(few, 1000), hint)
 
 
 # %% [markdown]
+# How long does your loop take? Below it learns 100 merges from 100 KB of documentation. GPT-2's vocabulary has 50,000
+# merges, and they were learned from far more text.
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    import time
+
+    try:
+        started = time.process_time()
+        train_by_recounting(count_words(corpus.text("train", 100_000)), 356)
+        print(f"100 merges by recounting: {time.process_time() - started:.2f} seconds")
+    except NotImplementedError:
+        print("Write pre-tokenize, merge-pair and train-by-recounting first, then run this cell again.")
+
+# %% [markdown]
 # ## The same merges with less work
 #
-# A merge changes few words. The plain loop visits all of them all the same, twice a merge. Make a guess before you
-# measure: the first 300 merges on 200 KB of documentation, looking only at words that an index names for the
-# merged pair. How many times fewer pairs does that look at than counting everything again after each merge?
+# A merge changes few words, yet the plain loop visits all of them, twice for each merge. You will now write a trainer
+# that visits only the words that hold the pair; an index tells it which ones they are.
+#
+# Predict: 400 merges on the same 100 KB. How many times faster than the plain loop will the trainer with the index be?
 
 # %% run
 if __name__ == "__main__":
-    predicted_saving = None  # your guess: how many times fewer pairs, for example 3
+    predicted_speedup = None  # your guess: how many times faster, for example 3
 
 # %% exercise="index-pairs" difficulty=1 importance=3 minutes=10
 from solutions.tokenizer import index_pairs
@@ -542,11 +566,9 @@ def test_index_pairs_of_short_words():
 def test_index_pairs_random_hidden():
     words = [list(word) for word in random_words(random.Random(fresh_seed()), 60)]
     words += words[:5]
-    want = {}
-    for position, word in enumerate(words):
-        for pair in pairwise(word):
-            want.setdefault(pair, set()).add(position)
-    check_index(words, want, "for each pair of neighbours, the positions of all words that hold it, and of no others")
+    check_index(
+        words, indexed(words), "for each pair of neighbours, the positions of all words that hold it, and of no others"
+    )
 
 
 # %% [markdown]
@@ -558,28 +580,11 @@ def test_index_pairs_random_hidden():
 # index before you change it.
 # </details>
 
-# %% exercise="merge-everywhere" difficulty=3 importance=4 minutes=25
+# %% exercise="merge-everywhere" difficulty=4 importance=4 minutes=35
 from solutions.tokenizer import merge_everywhere
 
 
 # %% test="merge-everywhere" points=2
-def as_texts(words) -> tuple[list[str], set[str]]:
-    """Words as text, a character a symbol, and the pairs in them."""
-    texts = ["".join(map(chr, word)) for word in words]
-    return texts, {text[i : i + 2] for text in texts for i in range(len(text) - 1)}
-
-
-def indexed(words) -> dict[Pair, set[int]]:
-    texts, pairs = as_texts(words)
-    return {tuple(map(ord, pair)): {i for i, text in enumerate(texts) if pair in text} for pair in pairs}
-
-
-def recount(words, frequencies) -> dict[Pair, int]:
-    texts, pairs = as_texts(words)
-    places = {pair: [sum(text.startswith(pair, i) for i in range(len(text))) for text in texts] for pair in pairs}
-    return {tuple(map(ord, pair)): sum(map(mul, places[pair], frequencies)) for pair in pairs}
-
-
 def merged_text(word, pair, new_id) -> list[int]:
     """A word merged by Python's own `str.replace`."""
     return list(map(ord, "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))))
@@ -684,7 +689,7 @@ def test_merging_by_index_looks_at_far_fewer_pairs():
 # 1)`.
 # </details>
 
-# %% exercise="update-counts" difficulty=3 importance=4 minutes=20
+# %% exercise="update-counts" difficulty=4 importance=4 minutes=30
 from solutions.tokenizer import update_counts
 
 
@@ -750,7 +755,7 @@ def test_update_counts_random_hidden():
 # rule wants. Read `heapq.heappop` and `heapq.heappush`.
 # </details>
 
-# %% exercise="pop-best" difficulty=3 importance=3 minutes=20
+# %% exercise="pop-best" difficulty=3 importance=3 minutes=25
 from solutions.tokenizer import pop_best
 
 
@@ -834,7 +839,7 @@ def test_pop_best_order_hidden():
 # %% [markdown]
 # Put together: set up words, index, counts and heap once; then merge, update, push what was gained.
 
-# %% exercise="train-bpe" difficulty=3 importance=5 minutes=25 replaces="tokenizers transformers"
+# %% exercise="train-bpe" difficulty=3 importance=5 minutes=30 replaces="tokenizers transformers"
 from solutions.tokenizer import train_bpe
 
 
@@ -943,27 +948,40 @@ def test_merges_shorten_text_they_never_saw():
 
 # %% [markdown]
 # ## What did the index save?
+#
+# Both of your trainers learn 50, 100, 200 and 400 merges from the same text. The plain loop takes a few seconds.
 
-
-# %% given="visits"
-def count_visits(text: str, vocab_size: int) -> tuple[int, int]:
-    """Pairs looked at while learning from a text: by counting all over after each merge, and by the index."""
-    counted = count_words(text)
-    words = [list(word) for word in counted]
-    frequencies = list(counted.values())
-    where, plain, by_index = index_pairs(words), 0, 0
-    for rank, pair in enumerate(train_bpe(text, vocab_size)):
-        plain += sum(len(word) - 1 for word in words)
-        by_index += sum(len(words[position]) - 1 for position in where[pair])
-        merge_everywhere(pair, 256 + rank, words, frequencies, where)
-    return plain, by_index
-
-
-# %% run
+# %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
-    plain, by_index = count_visits(corpus.text("train", 200_000), 556)
-    print(f"{plain:,} pairs by counting all over, {by_index:,} by the index")
-    compare_prediction("how many times fewer pairs", predicted_saving, plain / by_index)
+    import matplotlib.pyplot as plt
+
+    try:
+        learned_from = corpus.text("train", 100_000)
+        words, merges_made = count_words(learned_from), [50, 100, 200, 400]
+        trainers = {
+            "recounting": lambda size: train_by_recounting(words, size),
+            "with the index": lambda size: train_bpe(learned_from, size),
+        }
+        seconds = {name: [] for name in trainers}
+        for n in merges_made:
+            for name, train in trainers.items():
+                started = time.process_time()
+                train(256 + n)
+                seconds[name].append(time.process_time() - started)
+            print(f"{n} merges:", ", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in seconds.items()))
+        speedup = seconds["recounting"][-1] / seconds["with the index"][-1]
+        compare_prediction("speed", predicted_speedup, round(speedup), unit="times faster")
+
+        plt.figure(figsize=(6, 2.8))
+        for name, taken in seconds.items():
+            plt.plot(merges_made, taken, marker="o", label=name)
+        plt.title("Recounting takes as long for every merge; the index hardly any time")
+        plt.xlabel("merges learned from 100 KB")
+        plt.ylabel("seconds")
+        plt.legend()
+        plt.show()
+    except NotImplementedError:
+        print("Write train-by-recounting and train-bpe, and all that they use, then run this cell again.")
 
 # %% [markdown]
 # ## From ids to text
@@ -1040,7 +1058,7 @@ def test_vocabulary_random_hidden():
 # %% [markdown]
 # Decoding is looking up, with one trap: 京 is three bytes, and a token may hold only some of them.
 
-# %% exercise="decode" difficulty=2 importance=4 minutes=10 replaces="tokenizers transformers"
+# %% exercise="decode" difficulty=2 importance=4 minutes=15 replaces="tokenizers transformers"
 from solutions.tokenizer import decode
 
 
@@ -1114,17 +1132,8 @@ def test_decode_any_ids_hidden():
 #
 # Encoding replays training on one chunk at a time. The rule is not "longest token first" and not "from the left": of
 # the known pairs in the chunk, the one that was learned first merges first.
-#
-# Predict: a vocabulary of 1,024 ids, learned from 200 KB of English documentation. How many bytes does a token hold on
-# average, on documentation that it never saw? And how many tokens does it need for `東京タワー`, five characters of
-# Japanese?
 
-# %% run
-if __name__ == "__main__":
-    predicted_bytes_per_token = None  # your guess: 1 would mean that merging helps nothing
-    predicted_japanese_tokens = None  # your guess
-
-# %% exercise="encode-chunk" difficulty=3 importance=4 minutes=20 replaces="tokenizers transformers"
+# %% exercise="encode-chunk" difficulty=3 importance=4 minutes=25 replaces="tokenizers transformers"
 from solutions.tokenizer import encode_chunk
 
 
@@ -1249,7 +1258,7 @@ def test_encode_random_hidden():
 # something in a regular expression: `regex.escape`.
 # </details>
 
-# %% exercise="encode-with-special" difficulty=2 importance=3 minutes=15 replaces="tokenizers transformers"
+# %% exercise="encode-with-special" difficulty=2 importance=3 minutes=20 replaces="tokenizers transformers"
 from solutions.tokenizer import encode_with_special
 
 
@@ -1335,21 +1344,108 @@ def test_integration():
     assert decode(ids, merges, special) == text, "decoding what you encoded should give the text back"
 
 
+# %% [markdown]
+# ## Your tokenizer at work
+#
+# A vocabulary of 1,024 ids, learned from 200 KB of documentation. Which tokens are words, which are endings, which come
+# from the form of this documentation rather than from English?
+
 # %% run
 if __name__ == "__main__":
-    merges = train_bpe(corpus.text("train", 200_000), 1024)
-    held_out = corpus.text("heldout", 50_000)
-    rate = len(held_out.encode()) / len(encode(held_out, merges))
-    compare_prediction("documentation", predicted_bytes_per_token, rate, unit="bytes a token")
-    compare_prediction("東京タワー", predicted_japanese_tokens, len(encode("東京タワー", merges)), unit="tokens")
+    try:
+        merges = train_bpe(corpus.text("train", 200_000), 1024)
+        tokens = [token.decode(errors="replace") for token in vocabulary(merges)]
+        sentence = "The function returns a new list of the values in the dictionary."
+        print("learned first:", tokens[256:286])
+        print("learned last: ", tokens[-30:])
+        print(f"{len(encode(sentence, merges))} tokens for {len(sentence)} characters:", sentence)
+    except NotImplementedError:
+        print("Write the exercises from pre-tokenize to encode first, then run this cell again.")
 
 # %% [markdown]
-# Look at your vocabulary. Which tokens are words, which are endings, which come from the form of this documentation
-# rather than from English?
+# A reader hardly stumbles if two letters of a word change places, or if the spaces are missing. Does the tokenizer?
+# Here is the same sentence twice more. How many tokens do you expect for each?
 
 # %% run
 if __name__ == "__main__":
-    tokens = [token.decode(errors="replace") for token in vocabulary(merges)]
-    print("learned first:", tokens[256:286])
-    print("learned last: ", tokens[-30:])
-    print([tokens[i] for i in encode("How many letters r are in strawberry?", merges)])
+    swapped = "The fnuction rteurns a new lsit of the vlaues in the dcitionary."
+    joined = "Thefunctionreturnsanewlistofthevaluesinthedictionary."
+    predicted_swapped = None  # your guess, in tokens
+    predicted_joined = None  # your guess, in tokens
+
+# %% run
+if __name__ == "__main__":
+    try:
+        for what, changed, guess in (
+            ("letters swapped", swapped, predicted_swapped),
+            ("spaces left out", joined, predicted_joined),
+        ):
+            compare_prediction(what, guess, len(encode(changed, merges)), unit="tokens")
+            print("   ", " | ".join(tokens[i] for i in encode(changed, merges)))
+    except (NotImplementedError, NameError):
+        print("Write `encode` and run the cell that learns `merges` first, then run this cell again.")
+
+# %% [markdown]
+# And your own text? Put some of it in place of the one below: a message, a recipe, a line of code, another language. Each
+# token is a coloured piece, whose id shows when the pointer rests on it. Single bytes are grey, and those that are only
+# part of a character are shown as hexadecimal numbers.
+
+# %% given="coloured"
+import html
+
+from IPython.display import HTML, display
+
+COLOURS = ("#bfdbf7", "#ffd9a8", "#c9e8c0", "#e6ccf0", "#f7c6c9")
+
+
+def coloured(text: str, merges: list[Pair]) -> HTML:
+    """A text whose tokens are pieces of different colours, single bytes grey; a part of a character shows its bytes."""
+    entries, pieces, merged = vocabulary(merges), [], 0
+    for i in encode(text, merges):
+        try:
+            shown = entries[i].decode().replace("\n", "⏎\n")
+        except UnicodeDecodeError:
+            shown = entries[i].hex(" ")
+        colour = "#d0d0d0" if i < 256 else COLOURS[merged % len(COLOURS)]
+        merged += i >= 256
+        style = f"background: {colour}; color: #111; margin-right: 2px"
+        pieces.append(f'<span title="id {i}" style="{style}">{html.escape(shown)}</span>')
+    return HTML(f'<pre style="white-space: pre-wrap; line-height: 1.7">{"".join(pieces)}</pre>')
+
+
+# %% run
+if __name__ == "__main__":
+    my_text = """Dear reader, replace this text with your own.
+    if price > 4.99:
+        print("Too dear!")
+Straßenbahn, 東京 🙂"""
+
+    try:
+        for ids in (512, 1024):
+            n = len(encode(my_text, merges[: ids - 256]))
+            print(f"{ids} ids: {n} tokens, {len(my_text.encode()) / n:.2f} bytes a token")
+            display(coloured(my_text, merges[: ids - 256]))
+    except (NotImplementedError, NameError):
+        print("Write `vocabulary` and `encode` and run the cell that learns `merges` first, then run this cell again.")
+
+# %% [markdown]
+# ## An exploration of your own
+#
+# Nothing here is graded. Choose a question, guess the answer before you measure it, and write down what you found. Three
+# suggestions:
+#
+# - *Longest token first.* Write a second way to encode a chunk: from the left, always the longest token of the
+#   vocabulary that fits. For how many chunks of held-out text does it give other ids than your `encode_chunk`, and which
+#   of the two needs fewer tokens?
+# - *No borders between words.* Let merges cross from word to word: take the lines of a text for its chunks. With as many
+#   ids, how much longer do tokens get on text that was never seen, and what do the longest of them hold?
+# - *Digits one by one.* Cut numbers into single digits before merging, as some newer models do. What does it cost in
+#   tokens, and in how many different ways are the numbers from 1000 to 9999 cut before and after?
+
+# %% run
+if __name__ == "__main__":
+    seen, unseen = corpus.text("train", 200_000), corpus.text("heldout", 50_000)
+    # Your code; `merges` holds 768 merges that were learned from `seen`.
+
+# %% [markdown]
+# *What I asked, what I expected, and what came out:*

@@ -400,7 +400,7 @@ def klass(tmp_path_factory: pytest.TempPathFactory) -> NbGraderAPI:
     exercises = dict.fromkeys(exercises_of(source_of(NAME)).values())
     hand_in(api, NAME, "ann", judged(NAME, {}), days_late=1)
     for student, seed in (("bob", "11"), ("cyd", "12")):
-        notebook = judged(NAME, {"count-pairs": "each word counts once"}, seed=seed)
+        notebook = judged(NAME, {"train-by-recounting": "each word counts once"}, seed=seed)
         notebook.metadata[REPORT]["remarks"] = ["The file torch.py was left out."]
         hand_in(api, NAME, student, notebook)
     hand_in(api, NAME, "dan", judged(NAME, dict.fromkeys([e for e in exercises if e != INTEGRATION], BLANK)))
@@ -455,7 +455,8 @@ def test_the_command_writes_the_page(
     assert "submitted 5 of 6 not graded 1 left blank 1 late 1" in text
     assert "2 students each word counts once bob, cyd" in text
     assert "The file torch.py was left out. bob, cyd" in text
-    assert "The commonest known mistake, in count-pairs: each word counts once (2 students)." in capsys.readouterr().out
+    commonest = "The commonest known mistake, in train-by-recounting: each word counts once (2 students)."
+    assert commonest in capsys.readouterr().out
 
 
 def run(api: NbGraderAPI, *typed: str) -> None:
@@ -526,9 +527,9 @@ def test_a_class_of_sixty(tmp_path: Path, known: list[Mistake]) -> None:
 
 MADE = {
     "pre-tokenize": "no contractions",
-    "count-pairs": "each word counts once",
-    "best-pair": "the rarest pair",
     "merge-pair": "one merge a word",
+    "index-pairs": "a position once for each occurrence",
+    "vocabulary": "id 0 is byte 0",
 }
 
 

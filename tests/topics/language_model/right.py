@@ -191,14 +191,14 @@ def surprise(probabilities, symbols):
 # ------------------------------------------------------------------------------------------------------------ units
 
 
-@right("units", differs="through nats, and joins the symbols")
+@right("surprise", differs="through nats, and joins the symbols")
 def perplexity(surprises):
     if surprises.numel() < 1:
         raise ValueError("no symbols")
     return math.exp(surprises.double().mean().item() * math.log(2))
 
 
-@right("units", differs="joins what the symbols spell")
+@right("surprise", differs="joins what the symbols spell")
 def bits_per_byte(surprises, symbols):
     text = b"".join(symbols)
     if len(symbols) != surprises.numel() or not text:
@@ -206,7 +206,7 @@ def bits_per_byte(surprises, symbols):
     return math.fsum(surprises.tolist()) / len(text)
 
 
-@right("units", differs="gives a tensor of one number")
+@right("surprise", differs="gives a tensor of one number")
 def perplexity(surprises):
     if not len(surprises):
         raise ValueError("no symbols")
@@ -308,13 +308,13 @@ def quantise(probabilities, total=TOTAL):
 # ----------------------------------------------------------------------------------------------------------- narrow
 
 
-@right("narrow", differs="exact fractions, rounded down")
+@right("interval", differs="exact fractions, rounded down")
 def narrow(low, high, start, end, total):
     cut = [low + math.floor(Fraction((high - low + 1) * place, total)) for place in (start, end)]
     return cut[0], cut[1] - 1
 
 
-@right("narrow", differs="divmod")
+@right("interval", differs="divmod")
 def narrow(low, high, start, end, total):
     size = high + 1 - low
     upper, _ = divmod(end * size, total)
@@ -325,7 +325,7 @@ def narrow(low, high, start, end, total):
 # ------------------------------------------------------------------------------------------------------------- zoom
 
 
-@right("zoom", differs="tries the three places")
+@right("interval", differs="tries the three places")
 def zoom(low, high):
     if low < 0 or high < low or high >= WHOLE:
         raise ValueError("no interval")
@@ -335,7 +335,7 @@ def zoom(low, high):
     return None
 
 
-@right("zoom", differs="looks at the highest bits")
+@right("interval", differs="looks at the highest bits")
 def zoom(low, high):
     if low not in range(WHOLE) or high not in range(low, WHOLE):
         raise ValueError("no interval")

@@ -828,14 +828,14 @@ def refuse_nothing(surprises):
         raise ValueError("nothing to measure")
 
 
-@wrong("units", mistake="takes e to the power of bits", says="bits go with powers of 2, and this is a power of e")
+@wrong("surprise", mistake="takes e to the power of bits", says="bits go with powers of 2, and this is a power of e")
 def perplexity(surprises):
     refuse_nothing(surprises)
     return math.exp(surprises.mean().item())
 
 
 @wrong(
-    "units",
+    "surprise",
     mistake="averages what each symbol is a choice among",
     says="the mean comes first and then the power: this averages what",
 )
@@ -844,30 +844,30 @@ def perplexity(surprises):
     return (2**surprises).mean().item()
 
 
-@wrong("units", mistake="gives nan for an empty text", says="an empty text has no perplexity")
+@wrong("surprise", mistake="gives nan for an empty text", says="an empty text has no perplexity")
 def perplexity(surprises):
     return 2 ** surprises.mean().item()
 
 
-@wrong("units", mistake="divides by the symbols", says="the bits are divided by the number of symbols, 2, and there")
+@wrong("surprise", mistake="divides by the symbols", says="the bits are divided by the number of symbols, 2, and there")
 def bits_per_byte(surprises, symbols):
     solutions.language_model.bits_per_byte(surprises, symbols)
     return surprises.mean().item()
 
 
-@wrong("units", mistake="averages token by token", says="each symbol is divided by its own bytes, and then averaged")
+@wrong("surprise", mistake="averages token by token", says="each symbol is divided by its own bytes, and then averaged")
 def bits_per_byte(surprises, symbols):
     solutions.language_model.bits_per_byte(surprises, symbols)
     return sum(s / max(1, len(t)) for s, t in zip(surprises.tolist(), symbols, strict=True)) / len(symbols)
 
 
-@wrong("units", mistake="counts characters", says="not over its characters")
+@wrong("surprise", mistake="counts characters", says="not over its characters")
 def bits_per_byte(surprises, symbols):
     solutions.language_model.bits_per_byte(surprises, symbols)
     return surprises.sum().item() / len(b"".join(symbols).decode())
 
 
-@wrong("units", mistake="takes any number of symbols", says="as many symbols as surprises")
+@wrong("surprise", mistake="takes any number of symbols", says="as many symbols as surprises")
 def bits_per_byte(surprises, symbols):
     size = sum(map(len, symbols))
     if size == 0:
@@ -875,37 +875,37 @@ def bits_per_byte(surprises, symbols):
     return surprises.sum().item() / size
 
 
-@wrong("units", mistake="gives the mean surprise for the perplexity", says="this is the mean surprise itself")
+@wrong("surprise", mistake="gives the mean surprise for the perplexity", says="this is the mean surprise itself")
 def perplexity(surprises):
     refuse_nothing(surprises)
     return surprises.mean().item()
 
 
-@wrong("units", mistake="adds the surprises up", says="the surprises are added")
+@wrong("surprise", mistake="adds the surprises up", says="the surprises are added")
 def perplexity(surprises):
     refuse_nothing(surprises)
     return 2 ** surprises.sum().item()
 
 
-@wrong("units", mistake="gives a perplexity for each symbol", says="one number is wanted")
+@wrong("surprise", mistake="gives a perplexity for each symbol", says="one number is wanted")
 def perplexity(surprises):
     refuse_nothing(surprises)
     return 2**surprises
 
 
-@wrong("units", mistake="divides the mean surprise by the bytes", says="the mean surprise is divided")
+@wrong("surprise", mistake="divides the mean surprise by the bytes", says="the mean surprise is divided")
 def bits_per_byte(surprises, symbols):
     return solutions.language_model.bits_per_byte(surprises, symbols) / len(symbols)
 
 
-@wrong("units", mistake="divides by no bytes", says="symbols that spell nothing")
+@wrong("surprise", mistake="divides by no bytes", says="symbols that spell nothing")
 def bits_per_byte(surprises, symbols):
     if len(symbols) != len(surprises) or not len(symbols):
         raise ValueError("they do not match")
     return surprises.sum().item() / max(1, sum(map(len, symbols)))
 
 
-@wrong("units", mistake="takes the surprises for nats", says="12 bits for 6 bytes are 2 bits per byte")
+@wrong("surprise", mistake="takes the surprises for nats", says="12 bits for 6 bytes are 2 bits per byte")
 def bits_per_byte(surprises, symbols):
     return solutions.language_model.bits_per_byte(surprises, symbols) / math.log(2)
 
@@ -1222,20 +1222,20 @@ def quantise(probabilities, total=TOTAL):
 # ----------------------------------------------------------------------------------------------------------- narrow
 
 
-@wrong("narrow", mistake="forgets that both ends belong to the interval", says="both ends belong to the interval")
+@wrong("interval", mistake="forgets that both ends belong to the interval", says="both ends belong to the interval")
 def narrow(low, high, start, end, total):
     size = high - low
     return low + size * start // total, low + size * end // total - 1
 
 
-@wrong("narrow", mistake="lets neighbours share a number", says="the upper end belongs to the part that is returned")
+@wrong("interval", mistake="lets neighbours share a number", says="the upper end belongs to the part that is returned")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low + size * start // total, low + size * end // total
 
 
 @wrong(
-    "narrow",
+    "interval",
     mistake="takes the upper end from the new lower one",
     says="the upper end is measured from the new lower end: measure",
 )
@@ -1245,7 +1245,7 @@ def narrow(low, high, start, end, total):
     return low, low + size * end // total - 1
 
 
-@wrong("narrow", mistake="divides before it multiplies", says="than exact fractions give")
+@wrong("interval", mistake="divides before it multiplies", says="than exact fractions give")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     if size < total:
@@ -1254,14 +1254,14 @@ def narrow(low, high, start, end, total):
     return low + step * start, high if end == total else low + step * end - 1
 
 
-@wrong("narrow", mistake="rounds the lower end up", says="rounded down to 13")
+@wrong("interval", mistake="rounds the lower end up", says="rounded down to 13")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low - (-size * start // total), low + size * end // total - 1
 
 
 @wrong(
-    "narrow",
+    "interval",
     mistake="forgets where the interval begins",
     says="the part should lie in the interval: it begins at `low`",
 )
@@ -1270,31 +1270,31 @@ def narrow(low, high, start, end, total):
     return size * start // total, size * end // total - 1
 
 
-@wrong("narrow", mistake="computes in floats", says="a float cannot hold such a number exactly")
+@wrong("interval", mistake="computes in floats", says="a float cannot hold such a number exactly")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return int(low + size * start / total), int(low + size * end / total) - 1
 
 
-@wrong("narrow", mistake="gives floats", says="numbers of type int are wanted")
+@wrong("interval", mistake="gives floats", says="numbers of type int are wanted")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low + size * start / total, low + size * end / total - 1
 
 
-@wrong("narrow", mistake="rounds to the nearest", says="rounded to the nearest number")
+@wrong("interval", mistake="rounds to the nearest", says="rounded to the nearest number")
 def narrow(low, high, start, end, total):
     size = high - low + 1
     return low + round(size * start / total), low + round(size * end / total) - 1
 
 
-@wrong("narrow", mistake="gives the size of the part", says="and not its size")
+@wrong("interval", mistake="gives the size of the part", says="and not its size")
 def narrow(low, high, start, end, total):
     low, high = solutions.language_model.narrow(low, high, start, end, total)
     return low, high - low + 1
 
 
-@wrong("narrow", mistake="gives the lower end alone", says="both ends of the part are wanted")
+@wrong("interval", mistake="gives the lower end alone", says="both ends of the part are wanted")
 def narrow(low, high, start, end, total):
     return solutions.language_model.narrow(low, high, start, end, total)[0]
 
@@ -1302,14 +1302,14 @@ def narrow(low, high, start, end, total):
 # ------------------------------------------------------------------------------------------------------------- zoom
 
 
-@wrong("zoom", mistake="knows no middle", says="an interval in the middle may be doubled too: take off")
+@wrong("interval", mistake="knows no middle", says="an interval in the middle may be doubled too: take off")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return None if offset == QUARTER else offset
 
 
 @wrong(
-    "zoom",
+    "interval",
     mistake="counts the first number of the upper half to the lower",
     says="is the first number of the upper half",
 )
@@ -1319,20 +1319,20 @@ def zoom(low, high):
     return solutions.language_model.zoom(low, high)
 
 
-@wrong("zoom", mistake="looks at the middle first", says="the halves come first")
+@wrong("interval", mistake="looks at the middle first", says="the halves come first")
 def zoom(low, high):
     if QUARTER <= low <= high < HALF + QUARTER:
         return QUARTER
     return solutions.language_model.zoom(low, high)
 
 
-@wrong("zoom", mistake="takes the middle off when one end is in it", says="must not be doubled")
+@wrong("interval", mistake="takes the middle off when one end is in it", says="must not be doubled")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return QUARTER if offset is None and (low >= QUARTER or high < HALF + QUARTER) else offset
 
 
-@wrong("zoom", mistake="doubles an empty interval too", says="would be doubled for ever")
+@wrong("interval", mistake="doubles an empty interval too", says="would be doubled for ever")
 def zoom(low, high):
     if high < HALF:
         return 0
@@ -1341,44 +1341,46 @@ def zoom(low, high):
     return QUARTER if low >= QUARTER and high < HALF + QUARTER else None
 
 
-@wrong("zoom", mistake="gives None for the lower half", says="0 and None are two answers")
+@wrong("interval", mistake="gives None for the lower half", says="0 and None are two answers")
 def zoom(low, high):
     return solutions.language_model.zoom(low, high) or None
 
 
-@wrong("zoom", mistake="takes the middle for the halves' lower ends only", says="reaches above the middle quarters")
+@wrong("interval", mistake="takes the middle for the halves' lower ends only", says="reaches above the middle quarters")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return QUARTER if offset is None and low >= QUARTER else offset
 
 
-@wrong("zoom", mistake="gives the new ends", says="nothing is taken off")
+@wrong("interval", mistake="gives the new ends", says="nothing is taken off")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return None if offset is None else (2 * (low - offset), 2 * (high - offset) + 1)
 
 
-@wrong("zoom", mistake="takes HALF off the middle", says="take off QUARTER")
+@wrong("interval", mistake="takes HALF off the middle", says="take off QUARTER")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return HALF if offset == QUARTER else offset
 
 
-@wrong("zoom", mistake="does not look whether an interval leaves the whole", says="reaches above the largest number")
+@wrong(
+    "interval", mistake="does not look whether an interval leaves the whole", says="reaches above the largest number"
+)
 def zoom(low, high):
     if low > high or low < 0:
         raise ValueError("an empty interval")
     return solutions.language_model.zoom(low, min(high, 2 * HALF - 1))
 
 
-@wrong("zoom", mistake="refuses a single number", says="a single number is an interval too")
+@wrong("interval", mistake="refuses a single number", says="a single number is an interval too")
 def zoom(low, high):
     if low == high:
         raise ValueError("an empty interval")
     return solutions.language_model.zoom(low, high)
 
 
-@wrong("zoom", mistake="counts the first number above the middle to it", says="reaches above the middle quarters")
+@wrong("interval", mistake="counts the first number above the middle to it", says="reaches above the middle quarters")
 def zoom(low, high):
     offset = solutions.language_model.zoom(low, high)
     return QUARTER if offset is None and low >= QUARTER and high <= HALF + QUARTER else offset
@@ -1400,7 +1402,7 @@ def narrowed(encoder, frequencies, symbol):
 @wrong(
     "encoder",
     mistake="forgets the open bits",
-    says="three bits are open, and none is written: a settled bit is",
+    says="three bits are open, and none is written when the next one is settled",
     never=["and one is written"],
 )
 class Encoder(solutions.language_model.Encoder):
@@ -1419,7 +1421,7 @@ class Encoder(solutions.language_model.Encoder):
 @wrong(
     "encoder",
     mistake="repeats the settled bit for the open ones",
-    says="an open bit is the opposite of the bit that is settled, and",
+    says="the open bits are the wrong ones",
 )
 class Encoder(solutions.language_model.Encoder):
     def emit(self, bit):

@@ -25,19 +25,6 @@ same(
 )
 
 
-@uses("best-pair")
-def best_pair(of, draw):
-    pairs = [(draw.randrange(5), draw.randrange(5)) for _ in range(draw.randrange(6))]
-    return of.best_pair({pair: draw.randrange(1, 4) for pair in pairs})
-
-
-same(
-    "best-pair",
-    'if not counts: raise ValueError("there is no pair left to merge") -> pass',
-    why="`min` of nothing raises a ValueError too; only the words differ",
-)
-
-
 @uses("pop-best")
 def pop_best(of, draw):
     pairs = list({(draw.randrange(9), draw.randrange(9)) for _ in range(draw.randrange(9))})

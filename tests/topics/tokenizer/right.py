@@ -40,7 +40,7 @@ def pre_tokenize(text):
     return reference.pre_tokenize(text)
 
 
-@right("count-pairs", differs="a Counter of all places")
+@right("train-by-recounting", differs="a Counter of all places")
 def count_pairs(words):
     counts = Counter()
     for word, frequency in words.items():
@@ -48,26 +48,13 @@ def count_pairs(words):
     return counts
 
 
-@right("count-pairs", differs="by position, into a defaultdict")
+@right("train-by-recounting", differs="by position, into a defaultdict")
 def count_pairs(words):
     counts = defaultdict(int)
     for word in words:
         for place in range(1, len(word)):
             counts[word[place - 1], word[place]] += words[word]
     return counts
-
-
-@right("best-pair", differs="sorts all pairs")
-def best_pair(counts):
-    if not counts:
-        raise ValueError("no pairs")
-    return sorted(counts.items(), key=lambda item: (-item[1], *item[0]))[0][0]
-
-
-@right("best-pair", differs="the highest count first, then the smallest pair that has it")
-def best_pair(counts):
-    highest = max(counts.values())
-    return min(pair for pair, count in counts.items() if count == highest)
 
 
 @right("merge-pair", differs="two steps at a time by index")
@@ -88,7 +75,10 @@ def merge_pair(word, pair, new_id):
     return tuple(map(ord, "".join(map(chr, word)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))))
 
 
-@right("train-by-recounting", differs="one count for each chunk, in lists")
+@right(
+    "train-by-recounting",
+    differs="one count for each chunk, in lists; the highest count first, then the smallest pair",
+)
 def train_by_recounting(words, vocab_size):
     if vocab_size < 256:
         raise ValueError("256 bytes need 256 ids")
@@ -98,12 +88,13 @@ def train_by_recounting(words, vocab_size):
         counts = Counter(pair for word in words for pair in pairwise(word))
         if not counts:
             break
-        merges.append(min(counts, key=lambda pair: (-counts[pair], pair)))
+        highest = max(counts.values())
+        merges.append(min(pair for pair, count in counts.items() if count == highest))
         words = [reference.merge_pair(word, merges[-1], new_id) for word in words]
     return merges
 
 
-@right("train-by-recounting", differs="recursion, one merge a call")
+@right("train-by-recounting", differs="recursion, one merge a call, all pairs sorted")
 def train_by_recounting(words, vocab_size):
     if vocab_size < 256:
         raise ValueError("256 bytes need 256 ids")
@@ -112,7 +103,7 @@ def train_by_recounting(words, vocab_size):
         counts = reference.count_pairs(words)
         if new_id == vocab_size or not counts:
             return []
-        best = reference.best_pair(counts)
+        best = sorted(counts.items(), key=lambda item: (-item[1], *item[0]))[0][0]
         return [best, *go({tuple(reference.merge_pair(w, best, new_id)): n for w, n in words.items()}, new_id + 1)]
 
     return go(words, 256)
@@ -250,7 +241,8 @@ def train_bpe(text, vocab_size):
         counts = {pair: count for pair, count in counts.items() if count}
         if not counts:
             break
-        merges.append(reference.best_pair(counts))
+        highest = max(counts.values())
+        merges.append(min(pair for pair, count in counts.items() if count == highest))
         gained = reference.merge_everywhere(merges[-1], new_id, words, frequencies, where)
         reference.update_counts(counts, merges[-1], new_id, gained)
     return merges

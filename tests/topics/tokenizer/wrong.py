@@ -13,6 +13,10 @@ from solutions import tokenizer as reference
 REFUSED = "this exercise asks you to write what that call does"
 
 
+def best_pair(counts):
+    return min(counts, key=lambda pair: (-counts[pair], pair))
+
+
 # ------------------------------------------------------------------------------------------------- pre-tokenize
 
 
@@ -113,122 +117,6 @@ def pre_tokenize(text):
     return regex.findall(r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", text)
 
 
-# -------------------------------------------------------------------------------------------------- count-pairs
-
-
-@wrong("count-pairs", mistake="each word counts once", says="each word counts once, however often")
-def count_pairs(words):
-    counts = {}
-    for word in words:
-        for pair in pairwise(word):
-            counts[pair] = counts.get(pair, 0) + 1
-    return counts
-
-
-@wrong("count-pairs", mistake="overlapping places count once", says="of places that overlap only some are counted")
-def count_pairs(words):
-    counts = {}
-    for word, frequency in words.items():
-        place = 0
-        while place + 1 < len(word):
-            pair = word[place], word[place + 1]
-            counts[pair] = counts.get(pair, 0) + frequency
-            place += 2 if pair[0] == pair[1] else 1
-    return counts
-
-
-@wrong(
-    "count-pairs", mistake="a word that repeats a pair counts it once", says="at three places counts for it only once"
-)
-def count_pairs(words):
-    counts = {}
-    for word, frequency in words.items():
-        for pair in set(pairwise(word)):
-            counts[pair] = counts.get(pair, 0) + frequency
-    return counts
-
-
-@wrong("count-pairs", mistake="pairs across words", says="words are not neighbours of each other")
-def count_pairs(words):
-    counts = reference.count_pairs(words)
-    for left, right in pairwise(words):
-        if len(left) == len(right) == 1:
-            counts[left[-1], right[0]] = words[left]
-    return counts
-
-
-@wrong("count-pairs", mistake="a pair and its reverse are one", says="its reverse are two different pairs")
-def count_pairs(words):
-    counts = {}
-    for word, frequency in words.items():
-        for pair in pairwise(word):
-            key = min(pair), max(pair)
-            counts[key] = counts.get(key, 0) + frequency
-    return counts
-
-
-@wrong("count-pairs", mistake="the last word's count replaces the others", says="the count of the last word")
-def count_pairs(words):
-    return {pair: frequency * list(pairwise(w)).count(pair) for w, frequency in words.items() for pair in pairwise(w)}
-
-
-@wrong("count-pairs", mistake="a list of pairs with their counts", says="should be a dict from pairs to counts")
-def count_pairs(words):
-    return list(reference.count_pairs(words).items())
-
-
-@wrong("count-pairs", mistake="all words in a row", says="5 times counts 5 times")
-def count_pairs(words):
-    row = [symbol for word, frequency in words.items() for _ in range(frequency) for symbol in word]
-    counts = {}
-    for pair in pairwise(row):
-        counts[pair] = counts.get(pair, 0) + 1
-    return counts
-
-
-# ---------------------------------------------------------------------------------------------------- best-pair
-
-
-@wrong("best-pair", mistake="ties go to the pair counted first", says="the pair that was counted first wins")
-def best_pair(counts):
-    return max(counts, key=counts.get)
-
-
-@wrong("best-pair", mistake="ties go to the larger pair", says="the largest pair wins")
-def best_pair(counts):
-    return max(counts, key=lambda pair: (counts[pair], pair))
-
-
-@wrong("best-pair", mistake="the rarest pair", says="the pair with the lowest count")
-def best_pair(counts):
-    return min(counts, key=lambda pair: (counts[pair], pair))
-
-
-@wrong("best-pair", mistake="ties by the first id alone", says="the smaller second id wins")
-def best_pair(counts):
-    return min(counts, key=lambda pair: (-counts[pair], pair[0]))
-
-
-@wrong("best-pair", mistake="ids compared as text", says="compared as numbers, not as text")
-def best_pair(counts):
-    return min(counts, key=lambda pair: (-counts[pair], f"{pair[0]} {pair[1]}"))
-
-
-@wrong("best-pair", mistake="None where there is no pair", says="there is no best pair among none")
-def best_pair(counts):
-    return reference.best_pair(counts) if counts else None
-
-
-@wrong(
-    "best-pair",
-    mistake="the pair with its count",
-    says="a pair of two ids and nothing else",
-    never=["the highest count wins"],
-)
-def best_pair(counts):
-    return min(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
 # --------------------------------------------------------------------------------------------------- merge-pair
 
 
@@ -311,6 +199,80 @@ def merge_pair(word, pair, new_id):
 # ------------------------------------------------------------------------------------------ train-by-recounting
 
 
+@wrong("train-by-recounting", mistake="each word counts once", says="each word counts once, however often")
+def count_pairs(words):
+    counts = {}
+    for word in words:
+        for pair in pairwise(word):
+            counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+@wrong(
+    "train-by-recounting", mistake="overlapping places count once", says="of places that overlap only some are counted"
+)
+def count_pairs(words):
+    counts = {}
+    for word, frequency in words.items():
+        place = 0
+        while place + 1 < len(word):
+            pair = word[place], word[place + 1]
+            counts[pair] = counts.get(pair, 0) + frequency
+            place += 2 if pair[0] == pair[1] else 1
+    return counts
+
+
+@wrong(
+    "train-by-recounting",
+    mistake="a word that repeats a pair counts it once",
+    says="at three places counts for it only once",
+)
+def count_pairs(words):
+    counts = {}
+    for word, frequency in words.items():
+        for pair in set(pairwise(word)):
+            counts[pair] = counts.get(pair, 0) + frequency
+    return counts
+
+
+@wrong("train-by-recounting", mistake="pairs across words", says="words are not neighbours of each other")
+def count_pairs(words):
+    counts = reference.count_pairs(words)
+    for left, right in pairwise(words):
+        if len(left) == len(right) == 1:
+            counts[left[-1], right[0]] = words[left]
+    return counts
+
+
+@wrong("train-by-recounting", mistake="a pair and its reverse are one", says="its reverse are two different pairs")
+def count_pairs(words):
+    counts = {}
+    for word, frequency in words.items():
+        for pair in pairwise(word):
+            key = min(pair), max(pair)
+            counts[key] = counts.get(key, 0) + frequency
+    return counts
+
+
+@wrong("train-by-recounting", mistake="the last word's count replaces the others", says="the count of the last word")
+def count_pairs(words):
+    return {pair: frequency * list(pairwise(w)).count(pair) for w, frequency in words.items() for pair in pairwise(w)}
+
+
+@wrong("train-by-recounting", mistake="a list of pairs with their counts", says="should be a dict from pairs to counts")
+def count_pairs(words):
+    return list(reference.count_pairs(words).items())
+
+
+@wrong("train-by-recounting", mistake="all words in a row", says="5 times counts 5 times")
+def count_pairs(words):
+    row = [symbol for word, frequency in words.items() for _ in range(frequency) for symbol in word]
+    counts = {}
+    for pair in pairwise(row):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
 @wrong("train-by-recounting", mistake="counts only once", says="count again in the merged words")
 def train_by_recounting(words, vocab_size):
     if vocab_size < 256:
@@ -328,7 +290,7 @@ def train_by_recounting(words, vocab_size):
 def train_by_recounting(words, vocab_size):
     merges = []
     while 256 + len(merges) < vocab_size and (counts := reference.count_pairs(words)):
-        merges.append(reference.best_pair(counts))
+        merges.append(best_pair(counts))
         words = {tuple(reference.merge_pair(w, merges[-1], 256 + len(merges))): n for w, n in words.items()}
     return merges
 
@@ -337,7 +299,7 @@ def train_by_recounting(words, vocab_size):
 def train_by_recounting(words, vocab_size):
     merges = []
     while 256 + len(merges) < vocab_size:
-        merges.append(reference.best_pair(reference.count_pairs(words)))
+        merges.append(best_pair(reference.count_pairs(words)))
         words = {tuple(reference.merge_pair(w, merges[-1], 255 + len(merges))): n for w, n in words.items()}
     return merges
 
@@ -346,7 +308,7 @@ def train_by_recounting(words, vocab_size):
 def train_by_recounting(words, vocab_size):
     merges = []
     while 256 + len(merges) < vocab_size and max((counts := reference.count_pairs(words)).values(), default=0) > 1:
-        merges.append(reference.best_pair(counts))
+        merges.append(best_pair(counts))
         words = {tuple(reference.merge_pair(w, merges[-1], 255 + len(merges))): n for w, n in words.items()}
     return merges
 
@@ -371,7 +333,7 @@ def train_by_recounting(words, vocab_size):
 def train_by_recounting(words, vocab_size):
     merges = []
     while 256 + len(merges) < vocab_size and (counts := reference.count_pairs(words)):
-        best = reference.best_pair(counts)
+        best = best_pair(counts)
         words = {tuple(reference.merge_pair(w, best, 256 + len(merges))): n for w, n in words.items()}
         merges.append((best, counts[best]))
     return merges
@@ -391,7 +353,62 @@ def train_by_recounting(words, vocab_size):
 def train_by_recounting(words, vocab_size):
     if vocab_size < 256:
         raise ValueError("too small")
-    return [reference.best_pair(reference.count_pairs(words)) for _ in range(256, vocab_size)]
+    return [best_pair(reference.count_pairs(words)) for _ in range(256, vocab_size)]
+
+
+def learning_by(best_pair):
+    """The plain loop with another choice of the pair that merges."""
+
+    def train_by_recounting(words, vocab_size):
+        if vocab_size < 256:
+            raise ValueError("too small")
+        merges = []
+        while 256 + len(merges) < vocab_size and (counts := reference.count_pairs(words)):
+            merges.append(best_pair(counts))
+            words = {tuple(reference.merge_pair(w, merges[-1], 255 + len(merges))): n for w, n in words.items()}
+        return merges
+
+    return train_by_recounting
+
+
+@wrong("train-by-recounting", mistake="ties go to the pair counted first", says="the pair that was counted first wins")
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: max(counts, key=counts.get))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="ties go to the larger pair", says="the largest pair wins")
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: max(counts, key=lambda pair: (counts[pair], pair)))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="the rarest pair", says="the pair with the lowest count")
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: min(counts, key=lambda pair: (counts[pair], pair)))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="ties by the first id alone", says="the smaller second id wins")
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: min(counts, key=lambda pair: (-counts[pair], pair[0])))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="ids compared as text", says="compared as numbers, not as text")
+def train_by_recounting(words, vocab_size):
+    def best_pair(counts):
+        return min(counts, key=lambda pair: (-counts[pair], f"{pair[0]} {pair[1]}"))
+
+    return learning_by(best_pair)(words, vocab_size)
+
+
+@wrong(
+    "train-by-recounting", mistake="ties by the second id", says="the smaller second id wins; the first id comes first"
+)
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: min(counts, key=lambda pair: (-counts[pair], pair[::-1])))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="ties by the sum of the ids", says="the smaller sum of ids wins")
+def train_by_recounting(words, vocab_size):
+    return learning_by(lambda counts: min(counts, key=lambda pair: (-counts[pair], sum(pair), pair)))(words, vocab_size)
 
 
 # -------------------------------------------------------------------------------------------------- index-pairs
@@ -809,7 +826,7 @@ def train_bpe(text, vocab_size):
         counts = reference.count_pairs(words)
         if not counts:
             break
-        merges.append(reference.best_pair(counts))
+        merges.append(best_pair(counts))
         words = {tuple(reference.merge_pair(word, merges[-1], new_id)): n for word, n in words.items()}
     return merges
 
