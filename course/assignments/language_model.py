@@ -627,7 +627,7 @@ def test_surprise_refuses_what_is_no_distribution():
 
 # %% test="surprise-any" of="surprise" points=1
 def test_surprise_any_rows_hidden():
-    rows, symbols = distributions(fresh_seed(), 40, 9), token_ids(fresh_seed(), 9, 40)
+    rows, symbols = distributions(fresh_seed(), 40, 9, sharpness=4.0), token_ids(fresh_seed(), 9, 40)
     want = -torch.distributions.Categorical(rows).log_prob(symbols) / math.log(2)
     check_tensor(
         surprise(rows, symbols), want, "row i says what was expected of symbol i; bits are logarithms to base 2"
@@ -1035,6 +1035,11 @@ def test_guess_bounds_with_gaps_hidden():
     counts = torch.tensor([ranks.count(rank) for rank in set(ranks)])
     want = torch.distributions.Categorical(counts / len(ranks)).entropy().item() / math.log(2)
     check_figure(upper, want, "the upper bound is the entropy of the shares, in bits: yours differs")
+    rank = 2 + seed % 9
+    lower, upper = bounds([rank] * 4)
+    hint = "all ranks are the same: the lower bound is what its formula gives, whatever the upper one is"
+    check_figure(lower, rank * math.log2(rank) - (rank - 1) * math.log2(rank - 1), hint)
+    check_figure(upper, 0.0, "all ranks are the same: there is one share, 1, and its entropy is 0")
     check_no_ranks()
 
 
@@ -1549,7 +1554,10 @@ def test_encoder_gives_the_exact_number():
 
 
 def test_encoder_gives_the_exact_number_hidden():
-    check_exact(fresh_seed(), (2, 3, 60), (5, 1000, 60), (40, TOTAL, 60), (3, 7, 1))
+    seed = fresh_seed()
+    check_exact(seed, (2, 3, 60), (5, 1000, 60), (40, TOTAL, 60))
+    for i in range(60):  # short codes, so many that some end at a whole byte and some with either quarter
+        check_exact(seed + i, (3, 7, 1 + i % 9))
 
 
 def test_encoder_at_the_middle_for_long_hidden():

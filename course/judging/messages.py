@@ -256,12 +256,13 @@ class _Words:
             if keyword.arg == parameter:
                 return self.of(keyword.value, frame - 1, depth + 1)
         positional = [a.arg for a in (*spec.posonlyargs, *spec.args)]
-        if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        plain = list(itertools.takewhile(lambda argument: not isinstance(argument, ast.Starred), call.args))
+        index = positional.index(parameter) if parameter in positional else len(plain)
+        if index < len(plain):
+            return self.of(plain[index], frame - 1, depth + 1)
+        if len(plain) < len(call.args) or any(k.arg is None for k in call.keywords):
             return GAP
         if parameter in positional:
-            index = positional.index(parameter)
-            if index < len(call.args):
-                return self.of(call.args[index], frame - 1, depth + 1)
             default = index - len(positional) + len(spec.defaults)
             return self.of(spec.defaults[default], frame, depth + 1) if default >= 0 else GAP
         defaults = {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)}

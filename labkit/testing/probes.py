@@ -6,7 +6,7 @@ calls may have changed, what a model or a layer of it reads.
 """
 
 import cProfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -227,6 +227,9 @@ def _copied(value: Any) -> Any:
     if type(value) in (list, tuple, set):
         # Ids and texts cannot be changed in place.
         return type(value)(value) if set(map(type, value)) <= {int, str} else type(value)(map(_copied, value))
-    if type(value) is dict:
-        return dict(zip(value, map(_copied, value.values()), strict=True))
+    if type(value) in (dict, OrderedDict, Counter):  # a model's state is an OrderedDict
+        copied = value.copy()
+        for key, item in value.items():
+            copied[key] = _copied(item)
+        return copied
     return value

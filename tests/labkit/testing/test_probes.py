@@ -1,5 +1,6 @@
 """Probes answer alike whether the student's objects are here or behind the link."""
 
+import collections
 import types
 
 import pytest
@@ -181,6 +182,14 @@ def test_after_call_shows_changes_and_spares_the_test_its_own_data(theirs):
     assert torch.equal(result, torch.ones(2)) and torch.equal(after, torch.ones(2))
     assert rows_after == [[1, 7], [2], [9]]
     assert torch.equal(x, torch.zeros(2)) and rows == [[1], [2]]
+
+
+@pytest.mark.parametrize("kind", [dict, collections.OrderedDict, collections.Counter])
+def test_after_call_copies_every_kind_of_dictionary(kind):
+    table = kind({"a": 1, "b": 2})
+    _, (after,) = probes.after_call(lambda table: table.pop("a"), table)
+    assert after == {"b": 2} and type(after) is kind
+    assert table == {"a": 1, "b": 2}
 
 
 def test_after_call_hands_keywords_on(theirs):
