@@ -1423,7 +1423,7 @@ def test_a_sound_rate_learns_and_a_hundredfold_does_not():
 #
 # Long runs are interrupted: by Ctrl-C, by a full disk, by the end of a cluster's time slot. A snapshot must hold
 # everything that decides how the run goes on. The weights alone are not enough, and what is missing does not crash: the
-# run goes on a little worse, and nobody notices.
+# run goes on as another one, and nobody notices.
 #
 # <details><summary>Hint: what decides the next step?</summary>
 #
