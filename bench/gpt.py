@@ -17,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -121,8 +122,15 @@ def compare(repeats: int = REPEATS) -> None:
             )
 
 
-def spread(seeds: int = 20) -> None:
-    """Print the spread of the effect that the assignment's test measures, over different seeds."""
+def replacing(model: GPT) -> GPT:
+    """A model without its residual stream: each sublayer's output replaces what it has read."""
+    for block in model.blocks:
+        block.forward = lambda x, block=block: block.mlp(block.mlp_norm(block.attention(block.attention_norm(x))))
+    return model
+
+
+def spread(seeds: int = effects.SEEDS) -> None:
+    """Print the spread of the effect that the assignment's test measures, and of its ablations, over seeds."""
     from course.assignments.gpt import repeats, share_predicted
 
     torch.set_num_threads(1)
@@ -132,18 +140,25 @@ def spread(seeds: int = 20) -> None:
         def embed(self, ids):
             return self.token_embedding(ids)
 
+    kinds: dict[str, Callable[[], GPT]] = {
+        "the reference": lambda: GPT(config),
+        "without position embeddings": lambda: WithoutPositions(config),
+        "one block without the residual stream": lambda: replacing(GPT(config)),
+        "two blocks without the residual stream": lambda: replacing(GPT(replace(config, n_layer=2))),
+    }
     found: dict[str, list[float]] = {}
-    for what, model_class in (("the reference", GPT), ("without position embeddings", WithoutPositions)):
+    for what, make in kinds.items():
         shares = found.setdefault(what, [])
         for seed in range(seeds):
-            model = probes.seeded(seed, model_class, config)
+            model = probes.seeded(seed, make)
             row = repeats(1000 + seed, 4000)
             probes.train(model, row, steps=100, batch_size=16, context=16, learning_rate=1e-2, seed=seed)
             shares.append(share_predicted(model, 2000 + seed))
         mean, deviation = statistics.mean(shares), statistics.stdev(shares)
         print(
             f"share of repeated tokens found, {what}: mean {mean:.3f}, standard deviation {deviation:.3f}, "
-            f"least {min(shares):.3f}, most {max(shares):.3f} over {seeds} seeds; the test asks for 0.7"
+            f"least {min(shares):.3f}, most {max(shares):.3f} over {seeds} seeds; the test asks for 0.7",
+            flush=True,
         )
     effects.note("gpt", found)
 

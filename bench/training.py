@@ -11,9 +11,10 @@ from functools import partial
 import torch
 
 from bench import effects
-from labkit.fit import decay_groups, fit, token_batches
+from labkit import corpus
+from labkit.fit import cross_entropy, decay_groups, fit, token_batches
 from solutions.gpt import GPT, GPTConfig
-from solutions.training import AdamW, warmup_cosine
+from solutions.training import AdamW, Trainer, TrainerConfig, warmup_cosine
 
 STEPS = 100
 
@@ -94,13 +95,53 @@ def loop_effects(seed: int) -> dict[str, float]:
     }
 
 
+def resume_effects(seed: int) -> dict[str, float]:
+    """What the notebook shows of a run resumed from its weights alone, against one resumed from a snapshot."""
+    context, at = 64, 100
+    texts, unread = (
+        [torch.tensor(list(kind.encode())) for kind in (corpus.text(split, size), corpus.source_code(size, split))]
+        for split, size in (("train", 300_000), ("heldout", 20_000))
+    )
+    config = TrainerConfig(
+        GPTConfig(vocab_size=256, context=context, d_model=48, n_head=4, n_layer=2),
+        weights=(0.75, 0.25),
+        steps=200,
+        batch_size=16,
+        learning_rate=3e-3,
+        warmup=20,
+        dropout=0.05,
+        seed=seed,
+    )
+
+    def loss_on_unread(trainer: Trainer) -> float:
+        found = 0.0
+        for text, weight in zip(unread, config.weights, strict=True):
+            rows = text[: len(text) // (context + 1) * (context + 1)].view(-1, context + 1)
+            found += weight * cross_entropy(trainer.logits(rows[:, :-1]), rows[:, 1:]).item()
+        return found
+
+    whole, careless = Trainer(config, texts), Trainer(config, texts)
+    for _ in range(at):
+        whole.step()
+    careless.model.load_state_dict(whole.weights())
+    for trainer in (whole, careless):
+        for _ in range(config.steps - at):
+            trainer.step()
+    return {
+        "first 20 steps after a restart from weights alone, over a snapshot, nats": (
+            statistics.mean(careless.losses[:20]) - statistics.mean(whole.losses[at : at + 20])
+        ),
+        "unread text after it, over a snapshot, nats": loss_on_unread(careless) - loss_on_unread(whole),
+    }
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     seeds = range(parser.parse_args(arguments).seeds)
     torch.set_num_threads(1)
     found: dict[str, list[float]] = {}
-    for measured in (mixture_effects, loop_effects):
+    for measured in (mixture_effects, loop_effects, resume_effects):
         rows = [measured(seed) for seed in seeds]
         for name in rows[0]:
             values = found[name] = [row[name] for row in rows]

@@ -7,9 +7,20 @@ from contextlib import contextmanager
 
 @contextmanager
 def unless_blank() -> Iterator[None]:
-    """Run what is inside; where that calls an answer that is still blank, say in a sentence what to write first."""
+    """Run what is inside; where that calls an answer that is still blank, say in a sentence what to write first.
+
+    The same where it uses a name that an earlier cell has yet to make. A name that is missing inside an answer is a
+    mistake of the student's, and is raised.
+    """
     try:
         yield
+    except NameError as error:
+        _, _, *deeper = traceback.walk_tb(error.__traceback__)
+        if deeper:
+            raise
+        print(
+            f"`{error.name}` is not there yet: an earlier cell makes it. Run the cells above, and then this cell again."
+        )
     except NotImplementedError as error:
         if str(error):  # not the bare one that a blank answer raises
             raise

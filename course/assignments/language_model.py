@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 
 from labkit import corpus
+from labkit.blanks import unless_blank
 from labkit.testing import checks, probes
 from labkit.testing.checks import called, check_equal, check_refused, token_ids
 from labkit.testing.answers import fresh_seed
@@ -1148,7 +1149,7 @@ if __name__ == "__main__":
 
 # %% run
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         text = corpus.text("heldout", 20_000).encode()[12_000:13_000]
         rows = NGram(corpus.text("train", 200_000).encode(), 3).rows(text)
         spent = {}
@@ -1158,8 +1159,6 @@ if __name__ == "__main__":
             print(f"a total of {total:,}: {spent[total]:.2f} bits per byte")
         extra = round(spent[512] - spent[TOTAL], 2)
         compare_prediction("a total of 512", predicted_coarse, extra, unit="bits per byte more")
-    except NotImplementedError:
-        print("Write count-followers, witten-bell and quantise first, then run this cell again.")
 
 # %% [markdown]
 # <details><summary>Why that much?</summary>
@@ -1950,7 +1949,7 @@ def mean_bits(chain: NGram, texts: list[bytes]) -> float:
 if __name__ == "__main__":
     import matplotlib.pyplot as plt
 
-    try:
+    with unless_blank():
         before = b"".join(slices(corpus.text("train").encode(), 50, 10_000))
         texts = slices(corpus.text("heldout").encode(), 12, 250)
         chain, by_order = NGram(before, 8), {}
@@ -1977,34 +1976,28 @@ if __name__ == "__main__":
         plt.ylabel("bits per byte of the slices")
         plt.legend()
         plt.show()
-    except NotImplementedError:
-        print("Write count-followers, witten-bell and surprise first, then run this cell again.")
 
 # %% [markdown]
 # And how did your guesses turn out?
 
 # %% run
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         chain.n = 5
         capitals = mean_bits(chain, [text.upper() for text in texts])
         backwards = mean_bits(NGram(before[::-1], 5), [text[::-1] for text in texts])
         more = round(backwards - by_order[5], 3)
         compare_prediction("backwards", predicted_backwards, more, unit="bits per byte more")
         compare_prediction("in capitals", predicted_capitals, round(capitals, 2), unit="bits per byte")
-    except (NotImplementedError, NameError):
-        print("Run the cell of the contest above first; it needs count-followers, witten-bell and surprise.")
 
 # %% [markdown]
 # What does each order write?
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         for n in range(1, 9):
             print(f"order {n}: {sample_chain(chain.followers, n, 120, seed=1).decode(errors='replace')!r}")
-    except (NotImplementedError, NameError):
-        print("Write sample-chain and run the cell of the contest above first.")
 
 # %% [markdown]
 # Shannon's game, played by the chain of order 5: how often is its first guess right, and between which bounds does the
@@ -2012,7 +2005,7 @@ if __name__ == "__main__":
 
 # %% run
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         chain.n = 5
         rows, symbols = torch.cat([chain.rows(text) for text in texts]), torch.tensor(list(in_one))
         ranks, bits = guess_ranks(rows, symbols), surprise(rows, symbols)
@@ -2021,8 +2014,6 @@ if __name__ == "__main__":
         print(f"the first guess is right {(ranks == 1).double().mean():.0%} of the time")
         print(f"by the numbers of guesses between {lower:.2f} and {upper:.2f} bits a byte; surprise {bits.mean():.2f}")
         print(f"perplexity {perplexity(bits):.1f} a byte, {bits_per_byte(bits, spelled):.2f} bits per byte")
-    except (NotImplementedError, NameError):
-        print("Write surprise, guess-ranks and guess-bounds, and run the cell of the contest above first.")
 
 # %% [markdown]
 # ## Your own text, byte by byte
@@ -2056,7 +2047,7 @@ if __name__ == "__main__":
     for i in range(10): print(i)
 """
 
-    try:
+    with unless_blank():
         for n in (1, 3, 5):
             chain.n = n
             print(f"order {n}: {mean_bits(chain, [my_text.encode()]):.2f} bits per byte")
@@ -2064,8 +2055,6 @@ if __name__ == "__main__":
         file = compress(ByteModel(chain), my_text.encode())
         print(f"{len(my_text.encode())} bytes became {len(file)}:", file.hex(" "))
         print(bytes(decompress(ByteModel(chain), file)).decode())
-    except (NotImplementedError, NameError):
-        print("Run the cell of the contest first; the file needs all exercises from quantise to compress.")
 
 # %% [markdown]
 # ## An exploration of your own

@@ -20,6 +20,7 @@ from collections import Counter
 from operator import mul
 
 from labkit import corpus
+from labkit.blanks import unless_blank
 from labkit.testing import probes
 from labkit.testing.checks import called, check_equal, check_refused
 from labkit.testing.answers import fresh_seed
@@ -492,12 +493,10 @@ def test_train_by_recounting_random_hidden():
 if __name__ == "__main__":
     import time
 
-    try:
+    with unless_blank():
         started = time.process_time()
         train_by_recounting(count_words(corpus.text("train", 100_000)), 356)
         print(f"100 merges by recounting: {time.process_time() - started:.2f} seconds")
-    except NotImplementedError:
-        print("Write pre-tokenize, merge-pair and train-by-recounting first, then run this cell again.")
 
 # %% [markdown]
 # ## The same merges with less work
@@ -955,7 +954,7 @@ def test_merges_shorten_text_they_never_saw():
 if __name__ == "__main__":
     import matplotlib.pyplot as plt
 
-    try:
+    with unless_blank():
         learned_from = corpus.text("train", 100_000)
         words, merges_made = count_words(learned_from), [50, 100, 200, 400]
         trainers = {
@@ -980,8 +979,6 @@ if __name__ == "__main__":
         plt.ylabel("seconds")
         plt.legend()
         plt.show()
-    except NotImplementedError:
-        print("Write train-by-recounting and train-bpe, and all that they use, then run this cell again.")
 
 # %% [markdown]
 # ## From ids to text
@@ -1352,15 +1349,13 @@ def test_integration():
 
 # %% run
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         merges = train_bpe(corpus.text("train", 200_000), 1024)
         tokens = [token.decode(errors="replace") for token in vocabulary(merges)]
         sentence = "The function returns a new list of the values in the dictionary."
         print("learned first:", tokens[256:286])
         print("learned last: ", tokens[-30:])
         print(f"{len(encode(sentence, merges))} tokens for {len(sentence)} characters:", sentence)
-    except NotImplementedError:
-        print("Write the exercises from pre-tokenize to encode first, then run this cell again.")
 
 # %% [markdown]
 # A reader hardly stumbles if two letters of a word change places, or if the spaces are missing. Does the tokenizer?
@@ -1375,15 +1370,13 @@ if __name__ == "__main__":
 
 # %% run
 if __name__ == "__main__":
-    try:
+    with unless_blank():
         for what, changed, guess in (
             ("letters swapped", swapped, predicted_swapped),
             ("spaces left out", joined, predicted_joined),
         ):
             compare_prediction(what, guess, len(encode(changed, merges)), unit="tokens")
             print("   ", " | ".join(tokens[i] for i in encode(changed, merges)))
-    except (NotImplementedError, NameError):
-        print("Write `encode` and run the cell that learns `merges` first, then run this cell again.")
 
 # %% [markdown]
 # And your own text? Put some of it in place of the one below: a message, a recipe, a line of code, another language. Each
@@ -1420,13 +1413,11 @@ if __name__ == "__main__":
         print("Too dear!")
 Straßenbahn, 東京 🙂"""
 
-    try:
+    with unless_blank():
         for ids in (512, 1024):
             n = len(encode(my_text, merges[: ids - 256]))
             print(f"{ids} ids: {n} tokens, {len(my_text.encode()) / n:.2f} bytes a token")
             display(coloured(my_text, merges[: ids - 256]))
-    except (NotImplementedError, NameError):
-        print("Write `vocabulary` and `encode` and run the cell that learns `merges` first, then run this cell again.")
 
 # %% [markdown]
 # ## An exploration of your own

@@ -26,7 +26,19 @@ def test_what_is_written_runs(capsys):
     assert capsys.readouterr().out == "done\n"
 
 
+def test_a_name_that_an_earlier_cell_makes_is_told(capsys):
+    with unless_blank():
+        print(chain)  # noqa: F821
+    said = capsys.readouterr().out
+    assert said == "`chain` is not there yet: an earlier cell makes it. Run the cells above, then this cell again.\n"
+
+
 def test_other_errors_are_not_hidden():
+    def answer():
+        return misspelt  # noqa: F821
+
+    with pytest.raises(NameError, match="misspelt"), unless_blank():
+        answer()
     with pytest.raises(ValueError, match="a mistake"), unless_blank():
         raise ValueError("a mistake")
     with pytest.raises(NotImplementedError, match="no such operator"), unless_blank():
