@@ -18,9 +18,7 @@ def unless_blank() -> Iterator[None]:
         _, _, *deeper = traceback.walk_tb(error.__traceback__)
         if deeper:
             raise
-        print(
-            f"`{error.name}` is not there yet: an earlier cell makes it. Run the cells above, and then this cell again."
-        )
+        print(f"`{error.name}` is not there yet: an earlier cell makes it. Run the cells above, then this cell again.")
     except NotImplementedError as error:
         if str(error):  # not the bare one that a blank answer raises
             raise
