@@ -18,7 +18,6 @@ from tests.support.users import needs_root, run_as, shared_python, users
 
 pytestmark = [pytest.mark.long, needs_root]
 
-NAME = "llm-test-learner"
 # What a sandbox shows depends on the folders above the course; all else is tried in one of them.
 SHOWN = ["tests/sandbox", "-k", "there or written or file or folder"]
 PROVED = {"/home": ["tests/sandbox", "tests/gradebook/test_writer.py"], "/srv": SHOWN, tempfile.gettempdir(): SHOWN}
@@ -31,13 +30,14 @@ def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="llm-test-", dir=request.param))
     folder.chmod(0o755)
     try:
-        with users(folder, {"llm-test-learners": [NAME]}):
-            root = folder / NAME / "llm-course"
+        name = folder.name  # for the tests in other folders may run beside this one
+        with users(folder, {f"{name}-all": [name]}):
+            root = folder / name / "llm-course"
             copy_code(root)
-            for name in ("tests", "bench"):
-                shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            for part in ("tests", "bench"):
+                shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copy(ROOT / "pyproject.toml", root)
-            subprocess.run(["chown", "-R", f"{NAME}:", str(root)], check=True)
+            subprocess.run(["chown", "-R", f"{name}:", str(root)], check=True)
             yield root
     finally:
         shutil.rmtree(folder)
@@ -46,8 +46,7 @@ def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
 def test_the_sandbox_and_the_writer_serve_an_ordinary_user(copy: Path) -> None:
     python = shared_python(copy / ".venv")
     tests = next(tests for place, tests in PROVED.items() if copy.is_relative_to(place))
-    # A folder for temporary files that an earlier user of this name left behind would not be this one's.
     options = ["-q", "-p", "no:cacheprovider", "--basetemp", f"{copy.parent}/t", "-m", "not long"]
     limits = {"COURSE_REQUIRE_SANDBOX": "1", "OMP_NUM_THREADS": "1"}
-    done = run_as(NAME, [str(python), "-m", "pytest", *options, *tests], copy, **limits)
+    done = run_as(copy.parent.name, [str(python), "-m", "pytest", *options, *tests], copy, **limits)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
