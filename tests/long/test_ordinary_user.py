@@ -3,6 +3,7 @@
 It makes such a user, needs root for that, and removes it again.
 """
 
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -50,3 +51,12 @@ def test_the_sandbox_and_the_writer_serve_an_ordinary_user(copy: Path) -> None:
     limits = {"COURSE_REQUIRE_SANDBOX": "1", "OMP_NUM_THREADS": "1"}
     done = run_as(copy.parent.name, [str(python), "-m", "pytest", *options, *tests], copy, **limits)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_a_user_that_a_killed_run_has_left_is_made_anew(tmp_path: Path) -> None:
+    name = "llm-test-left"
+    subprocess.run(["useradd", name], check=True)
+    with users(tmp_path, {"llm-test-learners": [name]}):
+        assert pwd.getpwnam(name).pw_dir == str(tmp_path / name)
+    with pytest.raises(KeyError):
+        pwd.getpwnam(name)

@@ -19,8 +19,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make sy
 
 @contextlib.contextmanager
 def users(homes: Path, groups: Mapping[str, Sequence[str]]) -> Iterator[None]:
-    """The users of each group, with a home in `homes`, and the groups, for as long as a block runs."""
+    """The users of each group, with a home in `homes`, and the groups, for as long as a block runs.
+
+    Users of these names that a killed run has left are made anew.
+    """
+    names = [name for members in groups.values() for name in members]
     new_groups = [name for name in groups if name not in {group.gr_name for group in grp.getgrall()}]
+    _remove(names)
     try:
         for name in new_groups:
             subprocess.run(["groupadd", name], check=True)
@@ -32,10 +37,15 @@ def users(homes: Path, groups: Mapping[str, Sequence[str]]) -> Iterator[None]:
                 home.chmod(0o700)
         yield
     finally:
-        for name in (name for members in groups.values() for name in members):
-            subprocess.run(["userdel", name], check=False, capture_output=True)
+        _remove(names)
         for name in new_groups:
             subprocess.run(["groupdel", name], check=False, capture_output=True)
+
+
+def _remove(names: Sequence[str]) -> None:
+    """Remove the users that there are; one whose processes run stays."""
+    for name in names:
+        subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
 def in_the_name_of(name: str, **environment: str) -> dict[str, Any]:
