@@ -728,6 +728,11 @@ def test_ridge_of_numbers_of_other_sizes():
         check_ridge(m, k, n, dtype, "right for one product, wrong for another: which matrix has which sizes?")
 
 
+def test_ridge_that_is_reached_late():
+    hint = "a ridge just below what ever more rows come near is reached, though only by 10,000 rows"
+    check_ridge(10_000, 16, 16, torch.float32, hint)
+
+
 def test_ridge_that_is_never_reached():
     # However many rows there are, each has 512 FLOPs and 128 bytes: the intensity comes near 4, and never gets there.
     for peak in (16.0, 20.0, 1e9):

@@ -22,16 +22,16 @@ NAME = "tokenizer"
 BANK = """from course.banks.bank import wrong
 
 
-@wrong("best-pair", mistake="the first pair", says="highest")
-def best_pair(counts):
-    return next(iter(counts))
+@wrong("merge-pair", mistake="the word as it was", says="becomes one symbol")
+def merge_pair(word, pair, new_id):
+    return list(word)
 
 
-@wrong("count-pairs", mistake="nothing", says="count")
-def count_pairs(words):
+@wrong("index-pairs", mistake="nothing", says="positions")
+def index_pairs(words):
     return {}
 """
-FIRST, NOTHING = ("best-pair", "the first pair"), ("count-pairs", "nothing")
+FIRST, NOTHING = ("merge-pair", "the word as it was"), ("index-pairs", "nothing")
 
 
 @pytest.mark.parametrize("name", assignments())
@@ -72,12 +72,12 @@ def test_only_what_changed_is_played(toy: Path) -> None:
     first = record_of(toy, "toy_bank").read_bytes()
     known = known_mistakes(toy, "toy_bank", source_of(NAME))
     assert [(m.exercise, m.label) for m in known] == [FIRST, NOTHING]
-    assert all("test-best-pair" in outcome for outcome in known[0].outcomes)
+    assert all("test-merge-pair" in outcome for outcome in known[0].outcomes)
     assert record(toy, ["toy_bank"]) == {"toy_bank": 0}
     assert record_of(toy, "toy_bank").read_bytes() == first
     path = toy / "tests" / "topics" / "toy_bank" / "wrong.py"
     path.write_text(BANK.replace("return {}", "return dict()"))
-    assert [m.label for m in known_mistakes(toy, "toy_bank", source_of(NAME))] == ["the first pair"]
+    assert [m.label for m in known_mistakes(toy, "toy_bank", source_of(NAME))] == ["the word as it was"]
     assert record(toy, ["toy_bank"]) == {"toy_bank": 1}
     record_of(toy, "toy_bank").write_text("[ damaged")
     assert read_record(toy, "toy_bank") == []
@@ -98,13 +98,13 @@ def moved(toy: Path, source: NotebookNode, before: dict) -> set[tuple[str, str]]
 
 def test_what_an_answer_is_played_again_for(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digests(toy, "toy_bank", source_of(NAME))
-    assert moved(toy, changed("test-best-pair", "def test_", "# more\n\n\ndef test_"), before) == set()
-    assert moved(toy, changed("test-best-pair", "def test_", "ONE = 1\n\n\ndef test_"), before) == {FIRST, NOTHING}
-    assert moved(toy, changed("test-best-pair", "_visible():\n", "_visible():\n    pass\n"), before) == {FIRST}
+    assert moved(toy, changed("test-merge-pair", "def test_", "# more\n\n\ndef test_"), before) == set()
+    assert moved(toy, changed("test-merge-pair", "def test_", "ONE = 1\n\n\ndef test_"), before) == {FIRST, NOTHING}
+    assert moved(toy, changed("test-merge-pair", "_visible():\n", "_visible():\n    pass\n"), before) == {FIRST}
     assert moved(toy, changed("test-decode", "_visible():\n", "_visible():\n    pass\n"), before) == set()
     path = toy / "tests" / "topics" / "toy_bank" / "wrong.py"
     path.write_text(
-        BANK.replace('says="count"', 'says="more"').replace("    return {}", "    # nothing\n    return {}")
+        BANK.replace('says="positions"', 'says="more"').replace("    return {}", "    # nothing\n    return {}")
     )
     assert moved(toy, source_of(NAME), before) == set()
     path.write_text(BANK.replace("return {}", "return dict()"))
@@ -128,11 +128,11 @@ def test_private_tests_change_no_digest(toy: Path) -> None:
     before = digests(toy, "toy_bank", source_of(NAME))
     source = changed("given-course-imports", "import Iterable,", "import Callable, Iterable,")
     (answers,) = (c for c in source.cells if c.id == "given-course-answers")
-    answers.source += "\n# lends for best-pair-mine"
-    about = {"exercise": "best-pair", "lends": ["count_pairs"], "hidden": True, "private": True}
+    answers.source += "\n# lends for merge-pair-mine"
+    about = {"exercise": "merge-pair", "lends": ["pre_tokenize"], "hidden": True, "private": True}
     test = 'def test_mine_hidden():\n    assert isinstance(print, Callable), "no"'
-    code = test + '\n\n\nwith answers("best-pair"):\n    pass'
-    source.cells.append(graded_cell("test", "best-pair-mine", code, 1, about))
+    code = test + '\n\n\nwith answers("merge-pair"):\n    pass'
+    source.cells.append(graded_cell("test", "merge-pair-mine", code, 1, about))
     assert digests(toy, "toy_bank", source) == before
 
 
@@ -141,8 +141,8 @@ def test_the_parts_of_the_reference_that_are_reached_count(tmp_path: Path) -> No
     path.parent.mkdir(parents=True)
     path.write_text(
         "import solutions.toy\n\n\n"
-        '@wrong("best-pair", mistake="the first pair", says="")\n'
-        "def best_pair(counts):\n    return solutions.toy.first(counts)\n"
+        '@wrong("merge-pair", mistake="the word as it was", says="")\n'
+        "def merge_pair(word, pair, new_id):\n    return solutions.toy.first(word)\n"
     )
     reference = tmp_path / "solutions" / "toy.py"
     reference.parent.mkdir()
