@@ -86,17 +86,31 @@ def definitions(module: Path, names: Iterable[str]) -> dict[str, str]:
     """
     text = module.read_text(encoding="utf-8")
     lines = text.splitlines()
-    body = syntax_tree(text).body
-    binders: dict[str, list[ast.stmt]] = {}
-    for node in body:
-        for name in _bound(node):
-            binders.setdefault(name, []).append(node)
+    binders = _binders(syntax_tree(text).body)
     found = {}
     for name in sorted(set(names) & set(binders)):
         needed = _needed_by(name, binders)
         numbers = sorted({n for node in needed for n in range(first_line(node), (node.end_lineno or 0) + 1)})
         found[name] = "\n".join(lines[n - 1] for n in numbers) + "\n"
     return found
+
+
+def reached_among(others: Iterable[tuple[ast.stmt, str]], code: str) -> list[str]:
+    """Those of a module's statements (as `statements` gives them) that some code reaches, in their order."""
+    others = list(others)
+    binders = _binders(node for node, _ in others)
+    names = {node.id for node in ast.walk(syntax_tree(code)) if isinstance(node, ast.Name)}
+    needed = set().union(*(_needed_by(name, binders) for name in names))
+    return [text for node, text in others if node in needed]
+
+
+def _binders(body: Iterable[ast.stmt]) -> dict[str, list[ast.stmt]]:
+    """The statements that bind each name."""
+    binders: dict[str, list[ast.stmt]] = {}
+    for node in body:
+        for name in _bound(node):
+            binders.setdefault(name, []).append(node)
+    return binders
 
 
 def _needed_by(name: str, binders: dict[str, list[ast.stmt]]) -> set[ast.stmt]:

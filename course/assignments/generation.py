@@ -466,7 +466,7 @@ from solutions.generation import greedy
 SMALL = GPTConfig(vocab_size=23, context=24, d_model=12, n_head=3, n_layer=2)
 
 
-def likeliest(theirs, text):
+def library_likeliest(theirs, text):
     """The likeliest next token of each text, as transformers' model says."""
     return theirs(text).logits[:, -1].argmax(-1, keepdim=True)
 
@@ -481,10 +481,10 @@ def test_greedy_writes_like_transformers():
         mistakes={
             "the prompt is missing: prompt and continuation should come back together": want[:, 6:7],
             "the model read only the last token: it should read all of the prompt": lambda: torch.cat(
-                [prompt, likeliest(theirs, prompt[:, -1:])], dim=1
+                [prompt, library_likeliest(theirs, prompt[:, -1:])], dim=1
             ),
             "the logits after the first token were taken: those after the last one tell what comes next": lambda: (
-                torch.cat([prompt, likeliest(theirs, prompt[:, :1])], dim=1)
+                torch.cat([prompt, library_likeliest(theirs, prompt[:, :1])], dim=1)
             ),
         },
     )
@@ -512,10 +512,12 @@ def check_long_prompts(way, seed, **how):
     )
     check_tensor(
         got[:, 9:10],
-        likeliest(theirs, prompt[:, -5:]),
+        library_likeliest(theirs, prompt[:, -5:]),
         "with a context of 5, the first new token should be the likeliest after the last 5 of the prompt's 9",
         mistakes={
-            "the model read the first `context` tokens: it should read the last": likeliest(theirs, prompt[:, :5]),
+            "the model read the first `context` tokens: it should read the last": library_likeliest(
+                theirs, prompt[:, :5]
+            ),
             "the model read one token too few: a context of 5 has room for the last 5": likeliest(
                 theirs, prompt[:, -4:]
             ),
@@ -523,7 +525,7 @@ def check_long_prompts(way, seed, **how):
     )
     for i in range(10, 16):
         hint = "with a context of 5, each new token should be the likeliest after the 5 before it, new ones among them"
-        check_tensor(got[:, i : i + 1], likeliest(theirs, got[:, i - 5 : i]), hint)
+        check_tensor(got[:, i : i + 1], library_likeliest(theirs, got[:, i - 5 : i]), hint)
 
 
 def check_prompts(way, seed):
@@ -1327,10 +1329,12 @@ def check_long_search(seed):
     assert {len(text) for text in texts} == {10}, "a prompt longer than the context stays in the result whole"
     check_tensor(
         torch.stack(texts)[:, 9:],
-        likeliest(theirs, prompts[:, -5:]),
+        library_likeliest(theirs, prompts[:, -5:]),
         "with a context of 5, the one new token should be the likeliest after the last 5 of 9",
         mistakes={
-            "the model read the first `context` tokens: it should read the last": likeliest(theirs, prompts[:, :5])
+            "the model read the first `context` tokens: it should read the last": library_likeliest(
+                theirs, prompts[:, :5]
+            )
         },
     )
     for prompt in prompts[:5]:

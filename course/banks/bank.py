@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course.reach import statements
+from course.reach import reached_among, statements
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ class AnswerText:
     code: str
     """Its definition, and a line that binds the name it answers under where it is defined by another."""
     support: tuple[str, ...]
-    """The other statements of the bank's module, on which it may build."""
+    """The other statements of the bank's module on which it builds."""
 
 
 def bank_texts(path: Path) -> list[AnswerText]:
     """The answers of a bank's module, `wrong.py` or `right.py`, in the order they stand there; nothing of it is run."""
-    support: list[str] = []
+    helpers: list[tuple[ast.stmt, str]] = []
     answers: list[tuple[str, str, str]] = []
     for node, text in statements(path.read_text(encoding="utf-8")):
         decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
         registering = [d for d in decorators if isinstance(d, ast.Call) and ast.unparse(d.func) == path.stem]
         if not registering:
-            support.append(text)
+            helpers.append((node, text))
             continue
         assert isinstance(node, ast.FunctionDef | ast.ClassDef) and node.end_lineno
         others = [f"@{ast.unparse(decorator)}" for decorator in decorators if decorator not in registering]
@@ -116,4 +116,4 @@ def bank_texts(path: Path) -> list[AnswerText]:
             binding = [] if name == node.name else [f"{name} = {node.name}"]
             (label,) = given.values()
             answers.append((ast.literal_eval(call.args[0]), label, "\n".join([*definition, *binding])))
-    return [AnswerText(*answer, tuple(support)) for answer in answers]
+    return [AnswerText(*answer, tuple(reached_among(helpers, answer[-1]))) for answer in answers]

@@ -254,10 +254,10 @@ def test_a_bank_read_as_text_holds_the_same_answers(name: str, kind: str):
         assert answer.name in defined(text.code)
 
 
-def test_an_answer_as_text_has_its_own_decorators_and_the_name_it_answers_under(tmp_path: Path):
+def test_an_answer_as_text_has_its_decorators_its_name_and_what_it_builds_on(tmp_path: Path):
     path = tmp_path / "wrong.py"
     path.write_text(
-        "import torch\n\nLIMIT = 3\n\n\n"
+        "import math\nimport torch\n\nLIMIT = 3\n\n\ndef unused():\n    return math.pi\n\n\n"
         '@wrong("a", mistake="one", says="x", name="f")\n@wrong("b", mistake="two", says="y")\n'
         "@torch.no_grad()\ndef g(x):\n    return LIMIT  # the most\n"
     )
