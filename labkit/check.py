@@ -129,28 +129,47 @@ def _answered_elsewhere(cells: list[NotebookNode], answers: Iterable[NotebookNod
 
 
 def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
-    """Execute the notebook in place: the cells that ran to an end, and what stopped the others, as a sentence.
+    """Execute the notebook in place: the cells that ran to an end, and what stopped others, as a sentence.
 
-    A terminal shows which cell runs.
+    A cell that takes too long is interrupted, and the others run, but for tests that would take as long again: those of
+    the same exercise and the integration test. A terminal shows which cell runs.
     """
     ended: set[int] = set()
+    stopped: list[str] = []
     seconds = PATIENCE * notebook.metadata.course.seconds
     shown = "{desc}: {n_fmt} of {total_fmt} cells done, {elapsed}"
     bar = tqdm(total=len(notebook.cells), bar_format=shown, leave=False, disable=None)
+    kept = [cell.source for cell in notebook.cells]
 
     def begins(cell: NotebookNode, cell_index: int) -> None:
         bar.set_description(grade_id(cell) or f"cell {cell_index + 1}", refresh=False)
         bar.update(cell_index - bar.n)
         bar.refresh()
 
+    def ends(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        if execute_reply["content"].get("ename") != CellTimeoutError.__name__:
+            ended.add(cell_index)
+            return
+        endless = f"{_called(cell, cell_index)} did not end within {seconds} seconds: is there a loop that never ends?"
+        stopped.append(endless)
+        cell.outputs.append(nbformat.v4.new_output("error", ename="AssertionError", evalue=endless, traceback=[]))
+        if len(stopped) == 2 or not (is_test(cell) or is_exercise(cell)):
+            raise CellTimeoutError(endless)  # what follows would most likely wait for the same
+        exercise = facts(cell).get("exercise", name_of(cell))
+        for later in notebook.cells[cell_index + 1 :]:
+            if is_test(later) and facts(later).get("exercise") in (exercise, INTEGRATION):
+                later.source = ""
+
     client = NotebookClient(
         notebook,
         timeout_func=lambda cell: max(seconds, GIVEN_SECONDS) if is_given(cell) else seconds,
+        interrupt_on_timeout=True,
+        error_on_timeout={"ename": CellTimeoutError.__name__, "evalue": "", "traceback": []},
         allow_errors=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         on_cell_start=begins,
-        on_cell_executed=lambda cell, cell_index, execute_reply: ended.add(cell_index),
+        on_cell_executed=ends,
     )
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -160,22 +179,26 @@ def run(notebook: NotebookNode, folder: Path) -> tuple[set[int], str | None]:
         with bar:
             client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:
-        return (
-            ended,
-            f"{_stopped_at(notebook, ended)} did not end within {seconds} seconds: is there a loop that never ends?",
-        )
+        pass
     except DeadKernelError:
         place = _stopped_at(notebook, ended)
-        return ended, f"Python stopped in {place}: does it call exit(), or need more memory than there is?"
-    return ended, None
+        stopped.append(f"Python stopped in {place}: does it call exit(), or need more memory than there is?")
+    for cell, source in zip(notebook.cells, kept, strict=True):
+        cell.source = source
+    return ended, "\n".join(stopped) or None
 
 
 def _stopped_at(notebook: NotebookNode, ended: set[int]) -> str:
-    """The first cell that did not finish, by its place and its first line."""
+    """The first cell that did not finish."""
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and cell.source.strip() and index not in ended:
-            return f"cell {index + 1} ({cell.source.strip().splitlines()[0][:60]})"
+            return _called(cell, index)
     return "the last cell"
+
+
+def _called(cell: NotebookNode, index: int) -> str:
+    """A cell by its place, and its name or first line."""
+    return f"cell {index + 1} ({grade_id(cell) if is_test(cell) else cell.source.strip().splitlines()[0][:60]})"
 
 
 def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
@@ -194,10 +217,11 @@ def report(notebook: NotebookNode, ended: set[int]) -> list[Exercise]:
             exercise = found.setdefault(name, Exercise(name))
             points = cell.metadata.nbgrader.points
             exercise.points += points
-            error = _error(cell)
-            if index not in ended:
-                exercise.reached = False
-            elif error is None:
+            error = _error(cell) or (broken.get(name) if index not in ended else None)
+            exercise.reached &= index in ended or error is not None
+            if index not in ended and error is None:
+                continue
+            if error is None:
                 exercise.earned += points
             else:
                 if name not in have_cells:

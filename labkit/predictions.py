@@ -16,10 +16,14 @@ def compare_prediction(what: str, predicted: Any, actual: Any, *, unit: str = ""
         difference = actual - predicted
         if not difference:
             line += ": exactly right"
+        elif abs(difference) <= abs(actual) / 100:
+            line += ": right to within 1%"
         else:
-            line += f": {_shown(abs(difference), unit)} {'more' if difference > 0 else 'less'} than you thought"
+            line += f": {_shown(abs(difference))} {'more' if difference > 0 else 'less'} than you thought"
     elif predicted == actual:
         line += ": exactly right"
+    elif isinstance(predicted, str) and _is_number(actual):
+        line += " (write a number, without quotes, to have them compared)"
     print(line)
 
 
@@ -27,6 +31,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Number) and not isinstance(value, bool)
 
 
-def _shown(value: Any, unit: str) -> str:
+def _shown(value: Any, unit: str = "") -> str:
     text = f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
     return f"{text} {unit}".strip()

@@ -10,7 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course import ROOT
-from course.assemble.cells import functions_of, names_in_sight, run_text, test_text
+from course.assemble.cells import functions_of, hints_apart, names_in_sight, run_text, test_text
 from course.assemble.chapter import Chapter, repository
 from course.assemble.definitions import Definitions
 from course.assemble.docstrings import prose
@@ -77,6 +77,7 @@ class Assembler:
         self.lends: dict[str, list[str]] = {}  # test cell -> names of earlier exercises
         self.visible: dict[str, int] = {}  # test cell of which students see tests -> its points
         self.seen_in_part: list[str] = []  # those of which they do not see all
+        self.hints: list[str] = []  # those read since the last exercise
         self.chapter = Chapter.of(name, root)
 
     @functools.cached_property
@@ -97,6 +98,10 @@ class Assembler:
                 count += 1
             out += self.written(cell, f"{cell.kind}-{after}-{count}")
         self.check_tests()
+        if self.hints:
+            cells[-1].refuse(
+                "a hint stands before the exercise that it helps with, and after the last one there is none"
+            )
         introduction, rest = (out[:1], out[1:]) if cells[0].kind == "prose" else ([], out)
         notebook = nbformat.v4.new_notebook(cells=self.opening(header["title"], cells, introduction) + rest)
         notebook.nbformat_minor = 5
@@ -178,7 +183,9 @@ class Assembler:
     def written(self, cell: Cell, identity: str) -> list[NotebookNode]:
         """What stands in the notebook for a cell; `identity` is the id of one that has none of its own."""
         if cell.kind == "prose":
-            return [nbformat.v4.new_markdown_cell(cell.source, id=identity)]
+            text, hints = hints_apart(cell.source)
+            self.hints += hints
+            return [nbformat.v4.new_markdown_cell(text, id=identity)] if text else []
         if cell.kind == "run":
             source = run_text(cell)
         elif cell.kind == "test":
@@ -199,7 +206,7 @@ class Assembler:
         return [graded_cell(cell.kind, cell.name, source, cell.options["points"], about, folded=about["visible"])]
 
     def exercise_cells(self, exercise: Exercise, source: str) -> list[NotebookNode]:
-        """An exercise's cell, after one line of prose: difficulty, importance, minutes, points, what it uses."""
+        """An exercise's cell, after its task: what it takes and is worth, what it asks, the hints read before it."""
         options = exercise.cell.options
         uses = {self.owner[n] for name in exercise.defines for n in self.names.reads[name] if n in self.owner}
         in_order = sorted(uses - {exercise.name}, key=list(self.exercises).index)
@@ -218,6 +225,8 @@ class Assembler:
                 task.append((f"`{name}`: " if len(docstrings) > 1 else "") + prose(docstring))
         if section := self.chapter and self.chapter.section(exercise.name):
             task.append(f"In the chapter: {section}.")
+        task += self.hints  # below the task, which they presuppose
+        self.hints = []
         return [
             nbformat.v4.new_markdown_cell("\n\n".join(task), id=f"task-{exercise.name}"),
             graded_cell("exercise", exercise.name, source, about={"defines": exercise.defines, "uses": in_order}),

@@ -1,10 +1,18 @@
 """Run and test cells as the notebook has them."""
 
 import ast
+import re
 
 from course.assemble.source import Cell
 from course.assemble.syntax import last_line
 from course.notebook import answers_line, is_hidden
+
+HINT = re.compile(r"\s*(<details><summary>(?:Hint|Another hint)\b.*?</details>)", re.DOTALL)
+
+
+def hints_apart(prose: str) -> tuple[str, list[str]]:
+    """A text without its folded hints, and these."""
+    return HINT.sub("", prose).strip(), HINT.findall(prose)
 
 
 def run_text(cell: Cell) -> str:

@@ -267,6 +267,19 @@ def test_assembling_and_releasing_twice_gives_the_same_bytes(notebook, tmp_path)
     assert (tmp_path / "release1").read_bytes() == (tmp_path / "release2").read_bytes()
 
 
+def test_a_hint_stands_below_the_task_it_helps_with(notebook):
+    hint = "<details><summary>Hint</summary>\n\nA slice may reach beyond the end.\n</details>"
+    assert source(notebook, "task-chunks").endswith(f"\n\n{hint}")
+    assert [c.source for c in notebook.cells if "Now pieces" in c.source] == ["Now pieces."]
+
+
+def test_a_hint_after_the_last_exercise_is_refused(tmp_path):
+    hint = "# %% [markdown]\n# <details><summary>Hint: late</summary>\n#\n# Words.\n# </details>\n"
+    lay_out(tmp_path, f"{ASSIGNMENT}\n{hint}")
+    with pytest.raises(AssemblyError, match="a hint stands before the exercise that it helps with"):
+        Assembler("toy", tmp_path).build()
+
+
 def test_every_notebook_opens_alike(notebook):
     opening = [(c.id, c.source) for c in notebook.cells[:6]]
     assert opening[0] == ("prose-course-title", "# A toy\n\n4 exercises, 12 points, about 30 minutes.")
@@ -294,7 +307,7 @@ def test_the_title_leads_to_the_chapter_and_counts_what_students_see(tmp_path):
     assert "integration" not in source(made, "prose-course-work")
     for exercise in ("centre", "chunks", "norm"):
         assert re.search(
-            r"In the chapter: \[The mean's place, \(2\)\]\(https://.*/book/toy\.md#the-means-place-2\)\.$",
+            r"(?m)In the chapter: \[The mean's place, \(2\)\]\(https://.*/book/toy\.md#the-means-place-2\)\.$",
             source(made, f"task-{exercise}"),
         )
     assert "In the chapter" not in source(made, "task-bits")

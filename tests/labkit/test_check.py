@@ -117,16 +117,35 @@ def test_the_line_that_raised_an_exception_is_told(course, assembled, capsys):
     ]
 
 
-def test_a_loop_that_never_ends_is_named(course, assembled, capsys):
-    def hurry(notebook):
-        notebook.metadata.course.seconds = 2
+def hurry(notebook):
+    notebook.metadata.course.seconds = 2
 
-    answers = solved(assembled) | {"exercise-chunks": "while True:\n    pass"}
-    course(answers, hurry)
+
+def test_a_loop_that_never_ends_costs_its_exercise_and_integration_alone(course, assembled, capsys):
+    endless = "def chunks(items, size):\n    while True:\n        pass"
+    course(solved(assembled) | {"exercise-chunks": endless}, hurry)
+    assert check.main(["toy"]) == 1
+    told = capsys.readouterr()
+    assert "(test-chunks) did not end within 6 seconds: is there a loop that never ends?" in told.out
+    assert "  passed  centre" in told.out and "  FAILED  chunks" in told.out and "  passed  norm" in told.out
+    assert "  not run integration" in told.out and "Fix first: chunks." in told.out
+    assert not told.err
+
+
+def test_a_loop_outside_functions_is_named(course, assembled, capsys):
+    course(solved(assembled) | {"exercise-chunks": "while True:\n    pass"}, hurry)
     assert check.main(["toy"]) == 1
     out = capsys.readouterr().out
     assert "(while True:) did not end within 6 seconds: is there a loop that never ends?" in out
-    assert "  passed  centre" in out and "  not run norm" in out
+    assert "  passed  centre" in out and "  FAILED  chunks" in out and "  passed  norm" in out
+
+
+def test_where_nothing_ends_the_rest_is_not_waited_for(course, assembled, capsys):
+    endless = {f"exercise-{name}": "while True:\n    pass" for name in ("centre", "chunks", "norm")}
+    course(solved(assembled) | endless, hurry)
+    assert check.main(["toy"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("did not end within 6 seconds") == 2 and "  not run norm" in out
 
 
 def test_a_kernel_that_dies_is_named(course, assembled, capsys):

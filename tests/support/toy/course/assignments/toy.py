@@ -46,6 +46,11 @@ def test_centre_leaves_its_input_hidden():
 
 # %% [markdown]
 # Now pieces.
+#
+# <details><summary>Hint</summary>
+#
+# A slice may reach beyond the end.
+# </details>
 
 # %% exercise="chunks" difficulty=1 importance=1 minutes=5
 from solutions.toy import chunks
