@@ -86,6 +86,7 @@ class Answers:
         self.reference, self.replaces, self.lends = reference, replaces, lends
         self.points, self.seen_in_part = points, seen_in_part
         self.failed: dict[str, set[str]] = {}  # exercise -> its test cells that fail
+        self.helpers: dict[str, str] = {}  # function of a test cell -> the file name of that cell when it last ran
 
     def __call__(self, exercise: str, *, cell: str | None = None) -> "_Judging":
         """Judge an exercise's answers; `cell` is the name of the test cell, the exercise's when not given."""
@@ -94,10 +95,19 @@ class Answers:
         replaces = {name: list(calls) for e in of for name, calls in self.replaces.get(e, {}).items() if calls}
         lends = dict.fromkeys(self.lends.get(cell, ()), self.reference)
         caller = sys._getframe(1)
-        namespace = caller.f_globals
+        namespace, file = caller.f_globals, caller.f_code.co_filename
+        self.helpers |= {name: file for name, function in _functions(namespace) if _file(function) == file}
         link = next((v._link for v in list(namespace.values()) if type(v) is Remote), None)
         session = link.session(replaces, lends) if link else Session(namespace, replaces, lends)
-        return _Judging(self, exercise, cell, session, namespace, caller.f_code.co_filename)
+        return _Judging(self, exercise, cell, session, namespace, file)
+
+
+def _functions(namespace: dict) -> list[tuple[str, types.FunctionType]]:
+    return [(name, value) for name, value in list(namespace.items()) if type(value) is types.FunctionType]
+
+
+def _file(function: types.FunctionType) -> str:
+    return function.__code__.co_filename
 
 
 class _Judging:
@@ -136,12 +146,22 @@ class _Judging:
             first = [e for e, cells in self.answers.failed.items() if cells and e != self.exercise]
             if first and (self.session.not_lent or self.exercise == INTEGRATION):
                 error.add_note(f"This test also uses your answer to {first[0]}, whose own test fails: fix that first.")
+            for name in self._replaced_helpers():
+                error.add_note(
+                    f"`{name}` is also a function of the tests, and yours has taken its place: give yours another name "
+                    "and run the notebook again."
+                )
         in_notebook = notebook_shell(self.namespace) is not None
         if in_notebook:
             self._show(error, trace)
         if error is not None:
             # Not by assignment, which a class of the student's may refuse.
             BaseException.with_traceback(error, self._shortened(trace, isinstance(error, ReplacedCall), in_notebook))
+
+    def _replaced_helpers(self) -> list[str]:
+        """Functions of test cells whose names the student's code has bound anew."""
+        now = dict(_functions(self.namespace))
+        return [name for name, file in self.answers.helpers.items() if name in now and _file(now[name]) != file]
 
     def _show(self, error: BaseException | None, trace: types.TracebackType | None) -> None:
         """Print the line of a cell that passes, or have a few drawn in place of a traceback."""

@@ -389,6 +389,24 @@ def test_the_integration_test_says_what_to_fix_first(reference):
     assert "your answer to earlier" in failure.value.__notes__[0]
 
 
+def test_a_helper_of_the_tests_that_the_students_code_replaces_is_named():
+    namespace = notebook("def f(): return 1")
+    passing = "def helper(): return 1\nwith answers('f'):\n    assert f() == helper(), 'm'"
+    failing = "with answers('f', cell='more'):\n    assert f() == helper(), 'm'"
+    exec(compile(passing, "cell 3", "exec"), namespace)
+    exec(compile("def helper(): return 2", "cell 4", "exec"), namespace)
+    with pytest.raises(AssertionError) as failure:
+        exec(compile(failing, "cell 5", "exec"), namespace)
+    assert failure.value.__notes__ == [
+        "`helper` is also a function of the tests, and yours has taken its place: give yours another name and run the "
+        "notebook again."
+    ]
+    exec(compile(passing, "cell 3, again", "exec"), namespace)
+    with pytest.raises(AssertionError) as failure:
+        exec(compile(failing.replace("==", "!="), "cell 5", "exec"), namespace)
+    assert not hasattr(failure.value, "__notes__")
+
+
 # ------------------------------------------------------------------------------------------------------------- seeds
 
 
