@@ -7,11 +7,13 @@ from course.assemble.chapter import Chapter
 
 HOW_TO_WORK = """\
 Work from top to bottom. Each exercise comes with a test cell that says what is wrong; it is folded, and you may \
-unfold and read it. More tests, which you do not see, run when the assignment is graded. In a later exercise the tests \
-use our version of the earlier parts, so a mistake costs its points once and you may skip an exercise{integration}.
+unfold and read it. More tests, which you do not see, run when the assignment is graded, for the points that an \
+exercise has beyond those of its cells here. In a later exercise the tests use our version of the earlier parts, so a \
+mistake costs its points once and you may skip an exercise{integration}.
 
-Unfold a *Hint* when you are stuck. `python -m labkit.check {name}` in a terminal runs the whole notebook and reports \
-every test that you can see.
+Minutes are for a first meeting with a topic. Unfold a *Hint* below a task when you are stuck. If a cell never ends, a \
+loop of yours does not: interrupt the kernel with the square above the notebook. `python -m labkit.check {name}` in a \
+terminal runs the whole notebook and reports every test that you can see.
 
 Run the next cells first, and again after a restart. The first two install what is missing and prepare the tests."""
 INTEGRATION = "; only the last test, *integration*, runs your own parts together"
