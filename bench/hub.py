@@ -108,7 +108,7 @@ def watching(root: Path, assignment: str, rounds: int) -> Iterator[None]:
 
 
 def class_hands_in(root: Path, assignment: str, students: int) -> tuple[float, int]:
-    """Seconds until the last of a class has its mark when all hand in within a minute, and how many read their place.
+    """Seconds until a class that hands in within a minute has its last mark, and how many were told their place.
 
     Each hands in a copy of what the exchange has already, under a name and at a time of its own.
     """
@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
             seconds, placed = class_hands_in(root, options.assignment, options.students)
     of_class = (
         f"{options.students} students handed in within a minute: the last had a mark {seconds:.0f} s after handing in, "
-        f"and {placed} read their place in the queue on their pages before they had one."
+        f"and {placed} were told their place in the queue before they had one."
     )
     print(of_class)
     RESULT.write_text(written(clock, options.assignment, options.rounds, of_class), encoding="utf-8")
