@@ -118,9 +118,9 @@ def sample(
 ) -> Int[Tensor, "batch longer"]:
     """Continue each row of `ids` by `n_tokens` tokens drawn from `probabilities`; returns prompt and continuation.
 
-    Every token of every row is a draw of its own. The same seed gives the same text, and torch's global random state
-    is left alone. The model reads at most the last `model.config.context` tokens. `ids` is left as it is. Raises
-    ValueError if the prompt is empty, and as `probabilities` does.
+    Every token of every row is a draw of its own. The same seed, 0 included, gives the same text, and torch's global
+    random state is left alone. The model reads at most the last `model.config.context` tokens. `ids` is left as it
+    is. Raises ValueError if the prompt is empty, and as `probabilities` does.
     """
     require_prompt(ids)
     generator = torch.Generator(ids.device).manual_seed(seed)
@@ -132,7 +132,7 @@ def sample(
 
 
 def rep_n(ids: Int[Tensor, "batch position"], n: int) -> Float[Tensor, " batch"]:
-    """How much each text repeats itself: the share of its n-grams that stood in it before.
+    """How much each text repeats itself: the share of its n-grams that have already occurred in it.
 
     An n-gram is n tokens in a row; a text of m tokens has m - n + 1 of them. 0 means that all differ. Raises
     ValueError if n is below 1 or the texts are shorter than n.
@@ -218,8 +218,9 @@ def beam_search(
     $$\mathrm{score} = \frac{\ln p(\text{new tokens} \mid \text{prompt})}
     {(\text{number of new tokens, eos included})^{\mathrm{length\_penalty}}}$$
 
-    whole, prompt and `eos` included. The model reads at most the last `model.config.context` tokens. `ids` is left as
-    it is. Raises ValueError if the prompt is empty or the width below 1.
+    whole, prompt and `eos` included; where `n_tokens` is 0, the prompt, with any number for a score. The model reads at
+    most the last `model.config.context` tokens. `ids` is left as it is. Raises ValueError if the prompt is empty or the
+    width below 1.
 
     Source: Lowerre (1976), "The Harpy Speech Recognition System"; in these details as `transformers` does it with
     `early_stopping="never"`.
@@ -311,9 +312,10 @@ def write(
 ) -> Int[Tensor, "batch longer"]:
     """Continue each row of `ids` by `n_tokens` tokens, reading each position only once; returns both together.
 
-    Without a seed (None) every token is the likeliest, as in `greedy`; with one, 0 included, it is drawn, as in
-    `sample`. `ids` is left as it is. Raises ValueError if the prompt is empty, if prompt and continuation together are
-    longer than the context (a cache cannot slide: each position would change), and as `probabilities` does.
+    Without a seed (None) every token is the likeliest, as in `greedy`, and `temperature`, `k` and `p` play no part;
+    with one, 0 included, it is drawn, as in `sample`. `ids` is left as it is. Raises ValueError if the prompt is
+    empty, if prompt and continuation together are longer than the context (a cache cannot slide: each position would
+    change), and, with a seed, as `probabilities` does.
     """
     require_prompt(ids)
     batch, n = ids.shape

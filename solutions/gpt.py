@@ -39,7 +39,7 @@ GPT2_NAMES = {
 class GPTConfig:
     """The sizes of a GPT.
 
-    `context` is the largest number of positions the model can read at once; `eps` is the one of its layer norms.
+    `context` is the largest number of positions the model can read at once; `eps` is the eps of its layer norms.
     """
 
     vocab_size: int
@@ -75,7 +75,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_model))
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """Normalise the last axis of `x`, then apply weight and bias; the shape stays, and so does `x` itself."""
+        """Normalise the last axis of `x`, then apply weight and bias; `x` itself is unchanged."""
         centred = x - x.mean(dim=-1, keepdim=True)
         variance = (centred * centred).mean(dim=-1, keepdim=True)
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
@@ -84,7 +84,7 @@ class LayerNorm(nn.Module):
 def attention_pattern(
     q: Float[Tensor, "... position width"], k: Float[Tensor, "... position width"]
 ) -> Float[Tensor, "... position position"]:
-    """How much each position looks at each other: row i of the result is what query i pays to every key.
+    """How much each position looks at every other: row i of the result is how much attention query i pays to each key.
 
     The score of a query for a key is their dot product, divided by the square root of their width. A softmax turns the
     scores of a query into weights. Query i sees the keys 0 to i, its own included; what comes later gets a weight of
@@ -173,7 +173,7 @@ class Block(nn.Module):
         self.mlp = MLP(config.d_model)
 
     def forward(self, x: Float[Tensor, "batch position d_model"]) -> Float[Tensor, "batch position d_model"]:
-        """The residual stream after this layer; `x` itself stays as it is."""
+        """The residual stream after this layer; `x` itself is unchanged."""
         x = x + self.attention(self.attention_norm(x))
         return x + self.mlp(self.mlp_norm(x))
 
@@ -181,8 +181,9 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """A whole GPT: token ids in, logits of the next token out.
 
-    The residual stream starts as token embedding plus position embedding, passes the blocks and the final norm, and
-    is compared with every token's embedding: the unembedding is tied, that is, it has no weights of its own.
+    The residual stream starts as token embedding plus position embedding and passes the blocks and the final norm.
+    The logit of a token is the dot product of what comes out with the token's embedding: the unembedding is tied, that
+    is, it has no weights of its own.
 
     Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.3.
     """
@@ -264,8 +265,8 @@ def load_gpt2(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     "transformer.h.3.mlp.c_fc.bias" becomes "blocks.3.mlp.up.bias": `GPT2_NAMES` pairs the names, and the prefix
     "transformer." is there or not. `transformers` keeps the four matrices of a block's attention and MLP as
     (in, out), in its class Conv1D; nn.Linear keeps (out, in). The tied "lm_head.weight", and the mask buffers of old
-    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out. `state_dict` itself
-    stays as it is.
+    files ("h.3.attn.bias", "h.3.attn.masked_bias"), have no place in our GPT and are left out. `state_dict` and
+    its tensors stay as they are.
     """
     ours = {}
     for name, tensor in state_dict.items():

@@ -66,11 +66,12 @@ def sample_chain(followers: Followers, n: int, length: int, seed: int) -> bytes:
     """Text from a Markov chain: each byte is drawn as often as it followed the n - 1 bytes before it.
 
     `followers` comes from `count_followers` with the same n or a larger one; no more than n - 1 bytes count. Where the
-    last n - 1 bytes have no followers (at the start, or because they stood only at the end of the text), the longest
-    end of them that has some decides. The same seed gives the same text.
+    last n - 1 bytes have no followers (at the start, or because they stood only at the end of the text), the first
+    of them is left out, then the next, until the rest has some. The same seed gives the same text.
 
     Raises:
-        ValueError: `followers` is empty.
+        ValueError: `followers` is empty, whatever the length. Check that first: a loop that shortens the context until
+            it is found would never end.
 
     Source: Shannon (1948), "A Mathematical Theory of Communication", section 3.
     """
@@ -180,8 +181,8 @@ def bits_per_byte(surprises: Float[Tensor, " step"], symbols: Sequence[bytes]) -
 def cross_entropy(logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]) -> Float[Tensor, ""]:
     """Mean surprise in nats (natural logarithms) of the symbols that came, where softmax makes probabilities of logits.
 
-    Logits may be large (thousands), as only their differences matter, and so may the surprise. Gradients reach the
-    logits.
+    Logits may be large (thousands), as only their differences within a row matter, and so may the surprise. Gradients
+    reach the logits.
 
     Raises:
         ValueError: there are no targets, or their shape is not that of the logits without the last axis.
@@ -236,8 +237,8 @@ def guess_bounds(ranks: Int[Tensor, " step"]) -> tuple[float, float]:
 def quantise(probabilities: Float[Tensor, " vocab"], total: int = TOTAL) -> list[int]:
     """Whole frequencies in proportion to probabilities: none is 0, and they add up to `total`.
 
-    A sum within 1e-4 of 1 is rounding: each probability stands for its share of the sum. Each frequency differs from
-    `total` times that share by at most the number of symbols.
+    A sum within 1e-4 of 1 is rounding: each probability stands for its share of the sum. With n symbols, each
+    frequency differs from `total` times that share by at most n.
 
     Raises:
         ValueError: `probabilities` is no distribution (an entry is negative or not a number, or the sum is more than
@@ -402,9 +403,10 @@ def compress(model: Model, symbols: Sequence[int]) -> bytes:
 
 
 def decompress(model: Model, data: bytes) -> list[int]:
-    """The symbols that `compress` was given, from the same model in the same state.
+    """The symbols that `compress` was given.
 
-    The model is asked as in `compress`: once a symbol, with exactly the symbols before it.
+    The model must be the same, and one that learns must be as it was before it compressed. It is asked as in
+    `compress`: once a symbol, with exactly the symbols before it.
 
     Raises:
         ValueError: `data` is too short to hold the number of symbols.

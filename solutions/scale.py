@@ -76,8 +76,8 @@ def count_params(config: GPTConfig) -> dict[str, int]:
 def width_of_size(n_params: int, n_layer: int, n_head: int, vocab_size: int, context: int) -> int:
     """The largest `d_model`, a multiple of `n_head`, with which a GPT has at most `n_params` parameters in all.
 
-    It is used to compare deep and narrow models with shallow and wide ones of the same size. Exact, however large the
-    model. Raises ValueError if even the narrowest model, `d_model` = `n_head`, has more parameters.
+    It is used to compare deep and narrow models with shallow and wide ones of the same size. Exact for all models of
+    up to 10^12 parameters. Raises ValueError if even the narrowest model, `d_model` = `n_head`, has more parameters.
     """
     # The count is quadratic * d^2 + linear * d.
     quadratic, linear = 12 * n_layer, vocab_size + context + 13 * n_layer + 2
@@ -109,6 +109,8 @@ def flops_per_token(config: GPTConfig, n: int) -> int:
 
 def training_flops(config: GPTConfig, n_tokens: int) -> int:
     """FLOPs to train on `n_tokens` tokens in full windows of `config.context`, counted as `flops_per_token` does.
+
+    Every token costs what one in a full window does. The number of tokens is not rounded to whole windows.
 
     Training has a forward and a backward pass. For every product of the forward pass the backward pass is told the
     gradient of the result, and computes the gradient of either factor.
@@ -193,8 +195,9 @@ def roofline(intensity: Float[Tensor, "..."], peak: float, bandwidth: float) -> 
 def ridge_rows(k: int, n: int, peak: float, bandwidth: float, bytes_per_number: int = 4) -> float:
     """How many rows m a product of an (m, k) and a (k, n) matrix needs before the processor, not the memory, limits it.
 
-    At this m, which need not be whole, moving the three matrices takes exactly as long as computing: with fewer rows
-    moving takes longer, with more rows computing does. `math.inf` if moving takes longer however many rows there are.
+    At this m, which need not be whole and may be less than 1, moving the three matrices takes exactly as long as
+    computing: with fewer rows moving takes longer, with more rows computing does. `math.inf` if moving takes longer
+    however many rows there are.
 
     `peak` and `bandwidth` are those of `roofline`, FLOPs and bytes a second.
 
@@ -211,10 +214,10 @@ def decoding_rate(
 ) -> float:
     """The most tokens a second, over all texts together, that a machine can write with a KV cache.
 
-    Every step writes one token of each of `batch_size` texts, each with `n` tokens in view. It reads what it needs from
-    memory, parameters (all of them) and caches, and no byte twice; it computes what `flops_per_token` counts. As in
-    `roofline` both overlap, and the slower of reading (`bandwidth`, bytes a second) and computing (`peak`, FLOPs a
-    second) decides.
+    Every step writes one token of each of `batch_size` texts, each with `n` tokens in view: these are all whose keys
+    and values it reads from the cache, the newest included. It reads what it needs from memory, parameters (all of
+    them) and caches, and no byte twice; it computes what `flops_per_token` counts. As in `roofline` both overlap, and
+    the slower of reading (`bandwidth`, bytes a second) and computing (`peak`, FLOPs a second) decides.
 
     Source: Pope et al. (2022), "Efficiently Scaling Transformer Inference", section 2.1.
     """
@@ -325,7 +328,7 @@ def markov_entropy(transitions: Float[Tensor, "state state"]) -> float:
 
     `transitions[i, j]` is the chance that state j follows state i, so each row sums to 1. With $\pi$ the share of time
     that the chain spends in each state ($\pi P = \pi$), the entropy rate is $-\sum_i \pi_i \sum_j P_{ij} \ln P_{ij}$,
-    where $0 \ln 0 = 0$. From every state every other can be reached. The answer is right to a share of 1e-4.
+    where $0 \ln 0 = 0$. From every state every other can be reached. The answer is right to a relative error of 1e-4.
 
     Raises ValueError if a row does not sum to 1 (to within 1e-4).
 

@@ -50,7 +50,8 @@ def pre_tokenize(text: str) -> list[str]:
     2. letters (`\p{L}`), with the space before them if there is one;
     3. numbers (`\p{N}`), with the space before them if there is one;
     4. other characters that are not white space, with the space before them if there is one;
-    5. white space, without its last character if something else follows (so that a word gets its space);
+    5. white space, without its last character if something else follows (so that a word gets its space); a single
+       character of white space with something else behind it is then left to rule 6;
     6. white space.
 
     Source: the pattern in GPT-2's released encoder (Radford et al. 2019).
@@ -152,10 +153,11 @@ def index_pairs(words: Sequence[Sequence[int]]) -> dict[Pair, set[int]]:
 def merge_everywhere(
     pair: Pair, new_id: int, words: list[list[int]], frequencies: list[int], where: dict[Pair, set[int]]
 ) -> dict[Pair, int]:
-    """Merge a pair in the words that the index `where` names for it, and in no others.
+    """Merge a pair in the words that the index `where` lists for it, and look at no others.
 
-    Changes two of its arguments: the words that held the pair are replaced in the list `words`, and in `where` the pair
-    goes and each pair with the new symbol comes. Other entries stay: they may still name a word that lost their pair.
+    Changes two of its arguments: the words that held the pair are replaced in the list `words`; the pair is removed
+    from `where`, and each pair with the new symbol is added. Other entries stay: they may still name a word that lost
+    their pair.
 
     Returns:
         How often each pair with the new symbol now occurs; `frequencies[i]` says how often `words[i]` counts.
@@ -180,9 +182,9 @@ def merge_everywhere(
 def update_counts(counts: dict[Pair, int], pair: Pair, new_id: int, gained: dict[Pair, int]) -> None:
     """Bring the counts of all pairs up to date after a merge, in place and without looking at any word.
 
-    `gained` holds the counts of the pairs with the new symbol, from `merge_everywhere`. Before the merge another pair
-    stood at each of those places, with the near half of `pair` where the new symbol is now. The merged pair itself
-    leaves `counts`; a count that falls to 0 may stay or go.
+    `gained` holds the counts of the pairs with the new symbol, from `merge_everywhere`. Each of them took the place of
+    an older pair, whose count falls by as much: below, (256, 3) occurs 10 times, and there (2, 3) occurred before, as
+    256 is made of 1 and 2. The merged pair itself leaves `counts`; a count that falls to 0 may stay or go.
 
     >>> counts = {(1, 2): 15, (2, 3): 10}
     >>> update_counts(counts, (1, 2), 256, {(256, 3): 10})
@@ -201,8 +203,9 @@ def pop_best(heap: list[tuple[int, Pair]], counts: dict[Pair, int]) -> Pair | No
     """Take the best pair (the highest count; among equals the smallest pair) off a heap of entries, some out of date.
 
     An entry is (minus a count, pair), kept by `heapq`. Its count may be higher than the one in `counts` by now, never
-    lower, and the pair may have left `counts`. An entry found to be out of date goes back with the true count, or
-    for good if that is 0. The heap is changed in place, `counts` is not. None says that no pair is left.
+    lower, and the pair may have left `counts`, which counts as 0. An entry found to be out of date goes back with the
+    true count; if that is 0, it is dropped. The heap is changed in place, `counts` is not. None says that no pair is
+    left.
 
     >>> heap = [(-9, (3, 4)), (-7, (1, 2))]
     >>> pop_best(heap, {(3, 4): 2, (1, 2): 7}), heap
@@ -211,17 +214,19 @@ def pop_best(heap: list[tuple[int, Pair]], counts: dict[Pair, int]) -> Pair | No
     while heap:
         stated, pair = heapq.heappop(heap)
         count = counts.get(pair, 0)
+        if count == 0:
+            continue
         if count == -stated:
             return pair
-        if count > 0:
-            heapq.heappush(heap, (-count, pair))
+        heapq.heappush(heap, (-count, pair))
     return None
 
 
 def train_bpe(text: str, vocab_size: int) -> list[Pair]:
     """Learn the merges of `train_by_recounting(count_words(text), vocab_size)`, counting only what a merge changes.
 
-    Words, their index, the counts and a heap of them are set up once and kept up to date from merge to merge.
+    Words (equal chunks are one word), their index, the counts and a heap of them are set up once and kept up to date
+    from merge to merge.
 
     Raises:
         TypeError: `text` is not a str.
@@ -266,7 +271,7 @@ def decode(ids: Iterable[int], merges: Sequence[Pair], special: Sequence[str] = 
     """The text that ids stand for.
 
     A token need not be valid UTF-8 by itself, as a character's bytes may be spread over several. Bytes that are not
-    valid UTF-8 in the whole either become U+FFFD, by Python's rule for `errors="replace"`.
+    valid UTF-8 even when joined become U+FFFD, by Python's rule for `errors="replace"`.
 
     Raises:
         ValueError: an id is not in the vocabulary.
@@ -316,8 +321,8 @@ def encode(text: str, merges: Sequence[Pair]) -> list[int]:
 def encode_with_special(text: str, merges: Sequence[Pair], special: Sequence[str]) -> list[int]:
     """The ids of a text in which each special token is one id: 256 + len(merges) for the first in the list, and so on.
 
-    Special tokens are found first, from left to right; where several begin at one place the longest counts. What stands
-    between them is encoded as texts of their own.
+    Special tokens are found first, from left to right; where several begin at one place the longest counts. Each piece
+    of text between them is encoded as a text of its own.
 
     Raises:
         TypeError: `text` is not a str.

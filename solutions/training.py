@@ -180,9 +180,9 @@ def adamw_update(
 ) -> tuple[Float[Tensor, "..."], dict[str, Any]]:
     """One step of AdamW: the new values of a parameter, and its moments after `gradient`.
 
-    The averages began at 0, so they are too small, and most of all after few gradients. By what factor depends only on
-    beta and on how many gradients were seen. For the step, but not in the moments that are returned, it is divided out:
-    where the gradient is always the same, the corrected mean is that gradient, from the first step on.
+    The averages began at 0, so they are too small by some factor, most of all after few gradients. That factor depends
+    only on beta and on how many gradients were seen. For the step, but not in the moments that are returned, it is
+    divided out: where the gradient is always the same, the corrected mean is that gradient, from the first step on.
 
     The step is the learning rate times the corrected mean, divided by the root of the corrected square plus eps. Decay
     shrinks the old parameter by the fraction learning rate times weight decay, and never touches the gradient or its
@@ -202,8 +202,9 @@ class AdamW(torch.optim.Optimizer):
     """AdamW for the parameters of a model, in the form that every PyTorch training loop takes.
 
     `param_groups` is a list of dicts, each with its "params" and the settings that hold for them: "lr", "betas",
-    "eps", "weight_decay". `state[parameter]` is a dict, empty at first, that belongs to one parameter; what is kept
-    there, and only that, is saved and restored with `state_dict` and `load_state_dict`.
+    "eps", "weight_decay". `state[parameter]` is a dict, empty at first, that belongs to one parameter. `state_dict`
+    and `load_state_dict` save and restore what is kept there, and the groups' settings; attributes of your own they do
+    not know.
     """
 
     def __init__(
@@ -218,8 +219,9 @@ class AdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Change every parameter that has a gradient, in place, by one step of AdamW with its group's settings.
+        """Change every parameter that has a gradient by one step of AdamW with its group's settings.
 
+        The parameters are the model's own tensors and stay in their places: only their values change.
         A parameter whose `grad` is None stays as it is, and so do its moments. `closure` is not used.
         """
         for group in self.param_groups:
@@ -273,6 +275,9 @@ class TrainerConfig:
 
     weights: of the texts in the mixture.
     steps: the length of the whole run, by which the learning rate falls; `warmup` of them rise first.
+    learning_rate: the optimizer's, where the factor of the schedule is 1.
+    weight_decay: the optimizer's, on matrices; biases and the weights of norms do not decay.
+    clip: the bound on the norm of all gradients together.
     pieces: into how many pieces a batch is cut to save memory.
     dropout: share of the embedding's numbers that are dropped during training.
     """
@@ -349,9 +354,9 @@ class Trainer:
     def step(self) -> float:
         """Take one training step; append its loss to `losses` and return it.
 
-        A batch from the mixture, its gradients by `accumulate`, these clipped all together, and a step of the
-        optimizer. The learning rate is that of the config times `warmup_cosine`, in every group; the first step has
-        number 0.
+        A batch from the mixture, its gradients by `accumulate`, these clipped all together to `config.clip`, and a step
+        of the optimizer. The gradients are the `p.grad` of the model's parameters. The learning rate is that of the
+        config times `warmup_cosine`, in every group of the optimizer; the first step has number 0.
         """
         config, number = self.config, len(self.losses)
         for group in self.optimizer.param_groups:
@@ -364,10 +369,9 @@ class Trainer:
 
 
 def snapshot(trainer: Trainer) -> dict[str, Any]:
-    """Everything that decides how a run goes on, as plain data: numbers, lists, dicts and tensors.
+    """All the losses so far and everything else that decides how a run goes on.
 
-    The model's weights, what the optimizer remembers, the place in every text, the losses, and the state of torch's
-    random numbers, which dropout draws from. Later steps change nothing in it.
+    It is plain data: numbers, lists, dicts and tensors. Later steps change nothing in it.
     """
     return copy.deepcopy(
         {
@@ -383,8 +387,8 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Bring a trainer to where a snapshot was taken, so that it goes on with the very same steps.
 
-    The trainer has the same config and texts, and may be fresh, ahead or behind. The snapshot stays as it was, also
-    when the trainer goes on.
+    The trainer has the same config and texts, and may be fresh, ahead or behind; afterwards it has the snapshot's
+    losses, and none of its own. The snapshot stays as it was, also when the trainer goes on.
     """
     state = copy.deepcopy(state)
     trainer.model.load_state_dict(state["model"])

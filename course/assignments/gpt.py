@@ -57,8 +57,8 @@ def on_axes(function, *inputs):
 # %% [markdown]
 # ## Layer norm
 #
-# Every sublayer of the model reads its input through a layer norm. Without it the numbers in the residual stream, to
-# which each block adds, would grow from layer to layer, and training would need far smaller steps.
+# Every block adds to the residual stream, whose numbers grow from layer to layer. Without a layer norm each sublayer's
+# input would grow with them; so every sublayer of the model reads its input through one.
 #
 # <details><summary>Hint</summary>
 #
@@ -93,9 +93,28 @@ def test_layer_norm_of_one_vector():
 
 def check_each_position(seed):
     layer, x = LayerNorm(4), numbers(seed, 2, 3, 4)
-    alone = torch.stack([layer(row) for row in x.view(6, 1, 1, 4)])
     hint = "a vector comes out differently when it is alone: mean and variance should run over its own numbers only"
-    check_tensor(layer(x.clone()), alone.view(2, 3, 4), hint)
+    # As many vectors as each has numbers: what is computed of vector i then fits column i too.
+    square = x.view(6, 4)[:4]
+    variance, mean = torch.var_mean(square, -1, correction=0)
+    centred, eps = square - mean, 1e-5
+    check_tensor(
+        layer(square.clone()),
+        torch.cat([layer(row.clone()) for row in square.split(1)]),
+        hint,
+        mistakes={
+            "vector i's mean and variance are used for column i: keep the axis, with keepdim=True": centred
+            / (variance + eps).sqrt(),
+            "vector i's mean is subtracted from column i, which its variance then divides: keep the axis, with "
+            "keepdim=True": centred / ((centred**2).mean(-1) + eps).sqrt(),
+            "vector i's mean is subtracted from column i: keep the axis, with keepdim=True": centred
+            / ((centred**2).mean(-1, keepdim=True) + eps).sqrt(),
+            "vector i's variance is used for column i: keep the axis, with keepdim=True": (square - mean[:, None])
+            / (variance + eps).sqrt(),
+        },
+    )
+    alone = torch.stack([layer(row.clone()) for row in x.view(6, 1, 1, 4)])
+    check_tensor(on_axes(layer, x.clone()), alone.view(2, 3, 4), hint)
 
 
 def test_layer_norm_of_each_position():
@@ -121,6 +140,9 @@ def check_weight_and_bias(seed):
             "the weight is not used": F.layer_norm(x, (6,), bias=bias),
             "the bias should not be multiplied by the weight: add it last": F.layer_norm(
                 x, (6,), weight, weight * bias
+            ),
+            "weight and bias are added before they multiply the vector: only the weight multiplies": F.layer_norm(
+                x, (6,), weight + bias
             ),
         },
     )
@@ -169,12 +191,15 @@ def test_layer_norm_eps_hidden():
 
 # %% test="layer-norm-any" of="layer-norm" points=1
 def check_norm_of_any_axes(seed, width):
-    for shape in ((width,), (3, width), (2, 3, 4, width)):
+    hint = "with a random weight and bias and an eps of 0.1 this is not torch's layer norm"
+    for shape in ((3, width), (width,), (2, 3, 4, width)):
         layer, x = LayerNorm(width, eps=0.1), numbers(seed, *shape, scale=3.0)
         state = randomise(layer, seed + 1)
         want = F.layer_norm(x, (width,), state["weight"], state["bias"], 0.1)
-        hint = f"the result is wrong for an input with {len(shape)} axes: the last one counts, whatever comes before it"
         check_tensor(on_axes(layer, x.clone()), want, hint, tolerance=1e-4)
+        hint = (
+            "right for an input with 2 axes, wrong for one with 1 or 4: the last one counts, whatever comes before it"
+        )
 
 
 def check_norm_keeps_its_input(seed):
@@ -220,16 +245,22 @@ def test_layer_norm_gradients_hidden():
 # Attention is the only place where positions exchange information. Each position sends out a query and a key; how
 # well query $i$ matches key $j$ decides how much $i$ takes from $j$.
 #
-# <details><summary>Hint: what should be masked</summary>
+# <details><summary>Hint: all scores at once</summary>
 #
-# The scores, before the softmax: what has score $-\infty$ gets weight $e^{-\infty} = 0$, and the rest still sums to
-# 1.
+# `k.mT` swaps the last two axes of `k`, whatever comes before them; `q @ k.mT` then multiplies matrix by matrix.
 #
 # </details>
 #
-# <details><summary>Hint: an axis less</summary>
+# <details><summary>Hint: before the softmax or after it?</summary>
 #
-# `k.mT` swaps the last two axes of `k`, whatever comes before them; `q @ k.mT` then multiplies matrix by matrix.
+# Weights that are set to 0 after the softmax leave a row that does not sum to 1. So change the scores: which score does
+# the softmax turn into a weight of exactly 0, whatever the other scores are?
+#
+# </details>
+#
+# <details><summary>Another hint: which score?</summary>
+#
+# $-\infty$, as $e^{-\infty} = 0$: `-math.inf` in Python.
 #
 # </details>
 
@@ -254,13 +285,23 @@ def test_attention_pattern_of_three_tokens():
         return shares([1, 0, 0], [1, 3**p, 0], [1, 2**p, 5**p])
 
     check_tensor(
-        attention_pattern(q.clone(), k.clone()),
+        on_axes(attention_pattern, q.clone(), k.clone()),
         shares([1, 0, 0], [1, 3, 0], [1, 2, 5]),
         "these scores should make weights of 1 : 3 in the second row and of 1 : 2 : 5 in the third",
         mistakes={
             "queries see the keys that come after them: no score is masked": shares([1, 5, 2], [1, 3, 4], [1, 2, 5]),
             "the mask is the wrong way round: it hides the past": shares([1, 5, 2], [0, 3, 4], [0, 0, 5]),
             "the mask hides every position from itself too": shares([0, 0, 0], [1, 0, 0], [1, 2, 0]),
+            "the mask is the wrong way round, and hides every position from itself too": shares(
+                [0, 5, 2], [0, 0, 4], [0, 0, 0]
+            ),
+            "a score that happens to be 0 is masked: tell by the positions what to mask, not by the scores": shares(
+                [0, 0, 0], [0, 3, 0], [0, 2, 5]
+            ),
+            "the softmax runs over an axis of length 1: it should run over the keys, the last axis": kept / kept,
+            "no score is masked, and none is divided by the square root of the width": shares(
+                [1, 25, 4], [1, 9, 16], [1, 4, 25]
+            ),
             "a masked score of 0 has a weight too: it should be minus infinity": shares(
                 [1, 1, 1], [1, 3, 1], [1, 2, 5]
             ),
@@ -284,7 +325,7 @@ def check_pattern_like_torchs(seed, n, width):
     # Values that are the identity matrix give the pattern itself back.
     values = torch.eye(n).expand(2, n, n)
     check_tensor(
-        attention_pattern(q.clone(), k.clone()),
+        on_axes(attention_pattern, q.clone(), k.clone()),
         F.scaled_dot_product_attention(q, k, values, is_causal=True),
         f"for {n} positions of width {width} this is not torch's pattern",
         mistakes={
@@ -305,24 +346,45 @@ def test_attention_pattern_matches_torch_hidden():
 
 # %% test="attention-pattern-any" of="attention-pattern" points=2
 def check_pattern_of_any_axes(seed, n, width):
-    for before in ((), (3,), (2, 3), (2, 1, 3)):
+    hint = "with 2 axes before position and width this is not torch's pattern"
+    for before in ((2, 3), (), (3,), (2, 1, 3)):
         q, k = numbers(seed, *before, n, width), numbers(seed + 1, *before, n, width)
         want = F.scaled_dot_product_attention(q, k, torch.eye(n).expand(*before, n, n), is_causal=True)
-        hint = (
-            f"wrong with {len(before)} axes before position and width: only the last two matter, so count from the last"
-        )
         check_tensor(on_axes(attention_pattern, q.clone(), k.clone()), want, hint)
+        hint = (
+            "right with 2 axes before position and width, wrong with another number: only the last two matter, so "
+            "count from the last"
+        )
 
 
 def check_large_scores(score):
-    # Both queries score 0 with the first key and `score` with the second, which only the second query may see.
-    pattern = attention_pattern(torch.ones(2, 1), torch.tensor([[0.0], [score]]))
-    assert not pattern.isnan().any(), (
-        "a large score makes nan, as exp of it is infinite: torch's softmax takes care of that"
+    # Both queries have these scores with the first key and the second, which only the second query may see.
+    nan, second = math.nan, torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    check_tensor(
+        attention_pattern(torch.ones(2, 1), torch.tensor([[1.0], [score]])),
+        torch.eye(2),
+        "with a large score the pattern should be the identity here",
+        mistakes={
+            "a large score outweighs the mask: what is masked should be minus infinity": second,
+            "a large score makes nan, as exp of it is infinite: torch's softmax takes care of that": torch.tensor(
+                [[1.0, 0.0], [0.0, nan]]
+            ),
+            "exp of a large score is infinite, and infinity times 0 is nan: torch's softmax takes care of the first, "
+            "and a masked score of minus infinity of the second": torch.tensor([[nan, nan], [0.0, nan]]),
+            "a later key has all the weight before it is masked, and 0 is divided by 0: mask the scores, before the "
+            "softmax": torch.tensor([[nan, nan], [0.0, 1.0]]),
+        },
     )
-    hint = "with a large score the pattern should be the identity here"
-    outweighed = "a large score outweighs the mask: what is masked should be minus infinity"
-    check_tensor(pattern, torch.eye(2), hint, mistakes={outweighed: torch.tensor([[0.0, 1.0], [0.0, 1.0]])})
+    check_tensor(
+        attention_pattern(torch.ones(2, 1), torch.tensor([[-score], [1.0]])),
+        torch.eye(2),
+        "with a score far below 0 the pattern should be the identity here",
+        mistakes={
+            "a masked score is larger than one that may be seen and is far below 0: it should be minus infinity": second,
+            "a later key has all the weight before it is masked, and 0 is divided by 0: mask the scores, before the "
+            "softmax": torch.tensor([[nan, nan], [0.0, 1.0]]),
+        },
+    )
 
 
 def check_pattern_gradients(seed):
@@ -354,7 +416,7 @@ def test_attention_pattern_any_axes_hidden():
 
 
 def test_attention_pattern_large_scores_hidden():
-    check_large_scores(20_000.0 + fresh_seed() % 50_000)
+    check_large_scores(20_000.0 + fresh_seed() % 30_000)
 
 
 def test_attention_pattern_gradients_hidden():
@@ -368,11 +430,12 @@ def test_attention_pattern_gradients_hidden():
 # pattern. What the heads bring is set side by side again and passes one more matrix, the output projection: it
 # decides where in the residual stream each head writes. It is easily forgotten, as the shapes fit without it.
 #
-# <details><summary>Hint</summary>
+# <details><summary>Hint: cutting and joining</summary>
 #
-# `einops.rearrange(x, "batch position (head width) -> batch head position width", head=n_head)` cuts the width; the
-# same pattern read from right to left puts it together. The axis of queries, keys and values can be cut out in the
-# same line.
+# After `from einops import rearrange`, `rearrange(x, "batch position (head width) -> batch head position width",
+# head=n_head)` cuts the width; the same pattern read from right to left puts it together. The axis of queries, keys and
+# values can be cut out in the same line. Without einops: `view` cuts the last axis, `permute` or `transpose` moves
+# axes, and `flatten` joins neighbours.
 #
 # </details>
 
@@ -414,6 +477,9 @@ def check_heads(n_texts, n, n_head, width):
             "each head has its queries, keys and values side by side: all queries come first, then all keys": placed(
                 columns.view(n_head, 3, width).transpose(0, 1).reshape(3, 1, n_head, 1, width)
             ),
+            "one view makes all axes, in another order than qkv's output has them: cut the last axis, then move axes": (
+                columns + x[..., :1]
+            ).view(want.shape),
             "a head holds numbers of other positions: a view alone does not move an axis": whole.movedim(2, 0).reshape(
                 want.shape
             ),
@@ -455,12 +521,25 @@ def test_attention_matches_torch():
         changed = {name: torch.cat([scale * own[name][thirds[0]], *(own[name][i] for i in thirds[1:])]) for name in own}
         return torch_attention(state | changed, 12, 3, x)
 
+    want = torch_attention(state, 12, 3, x)
+    q, k, v = F.linear(x, state["qkv.weight"], state["qkv.bias"]).view(2, 5, 3, 3, 4).permute(2, 0, 3, 1, 4)
+    pattern = F.scaled_dot_product_attention(q, k, torch.eye(5).expand(2, 3, 5, 5), is_causal=True)
+
+    def mixed(pattern):
+        return projected((pattern @ v).transpose(1, 2).flatten(2))
+
     check_tensor(
-        layer(x).detach(),
-        torch_attention(state, 12, 3, x),
+        layer(x),
+        want,
         "not torch's attention with the same weights",
         tolerance=1e-4,
         mistakes={
+            "the pattern is transposed: row i says how position i mixes the values": mixed(pattern.mT),
+            "the heads share one pattern, the mean of theirs: each should use its own": mixed(
+                pattern.mean(1, keepdim=True)
+            ),
+            "a softmax is taken of the pattern: attention_pattern has taken it already": mixed(pattern.softmax(-1)),
+            "x is added to the result: that is left to the block": x + want,
             "the output projection is missing: it comes after the heads are joined": joined,
             "the heads are joined by a view alone, which mixes positions: move their axis back first": projected(
                 by_head.transpose(1, 2).reshape(2, 5, 12)
@@ -486,13 +565,12 @@ def test_attention_matches_torch():
 
 # %% test="multi-head-attention-any" of="multi-head-attention" points=1
 def check_attention_sizes(seed, head_counts, width, n):
-    for n_head in head_counts:
-        layer, x = MultiHeadAttention(n_head * width, n_head), numbers(seed, 3, n, n_head * width)
+    hint = "with 3 heads of width 4 this is not torch's attention with the same weights"
+    for n_texts, n, n_head, width in ((2, 5, 3, 4), *((3, n, n_head, width) for n_head in head_counts)):
+        layer, x = MultiHeadAttention(n_head * width, n_head), numbers(seed, n_texts, n, n_head * width)
         want = torch_attention(randomise(layer, seed + 1), n_head * width, n_head, x)
-        hint = (
-            f"wrong for n_head = {n_head} and heads of width {width}: every size should come from the layer or from x"
-        )
-        check_tensor(layer(x).detach(), want, hint, tolerance=1e-4)
+        check_tensor(layer(x), want, hint, tolerance=1e-4)
+        hint = "right for 3 heads of width 4, wrong for other sizes: every size should come from the layer or from x"
 
 
 def test_attention_any_sizes():
@@ -559,7 +637,7 @@ if __name__ == "__main__":
         nn.init.normal_(attention.qkv.weight, std=0.02)
         nn.init.zeros_(attention.qkv.bias)
         untrained = patterns()
-        compare_prediction("weight on the first token", predicted_weight, untrained[:, 19, 0].mean())
+        compare_prediction("weight on the first token", predicted_weight, round(untrained[:, 19, 0].mean().item(), 3))
 
         for name, part in (("attention_norm", norm), ("attention", attention)):
             start = f"blocks.0.{name}."
@@ -574,11 +652,18 @@ if __name__ == "__main__":
             axes.set_xticks(range(len(ids)), names, rotation=90, fontsize=7)
             axes.set_yticks(range(len(ids)), names, fontsize=7)
         panels[0].set_ylabel("what looks (query)")
-        figure.colorbar(image, ax=panels, label="attention weight", shrink=0.8)
-        figure.suptitle(
-            "Each row shows what one token looks at: before training at all of them alike, after training by a habit of the head"
-        )
+        figure.colorbar(image, ax=panels, label="attention weight (0.5 and more: one colour)", shrink=0.8)
+        figure.suptitle("Each row shows how one token divides its attention among the tokens up to it")
         plt.show()
+
+# %% [markdown]
+# <details><summary>After the run: what there is to see</summary>
+#
+# An untrained head looks at all tokens alike, so the twentieth gives each of twenty tokens about a twentieth. With the text
+# that was there, trained head 0 looks mostly at the last few tokens. In the picture of head 1 the columns of `file`, `error`
+# and `text` are dark: this head looks for nouns, however far back they stand.
+#
+# </details>
 
 # %% [markdown]
 # ## The block
@@ -605,7 +690,7 @@ from solutions.gpt import gelu
 #
 # </details>
 
-# %% exercise="block" difficulty=2 importance=5 minutes=25 given_methods="__init__" replaces="torch.nn.TransformerEncoderLayer torch.nn.TransformerDecoderLayer torch._transformer_encoder_layer_fwd"
+# %% exercise="block" difficulty=2 importance=5 minutes=20 given_methods="__init__" replaces="torch.nn.TransformerEncoderLayer torch.nn.TransformerDecoderLayer torch._transformer_encoder_layer_fwd"
 from solutions.gpt import MLP, Block
 
 
@@ -626,7 +711,7 @@ def test_mlp_matches_torch():
     state = randomise(layer, 31)
     want, linear = torch_mlp(state, x), torch_mlp(state, x, lambda x: x)
     check_tensor(
-        layer(x.clone()).detach(),
+        layer(x.clone()),
         want,
         "not what the same matrices give with PyTorch's functions",
         mistakes={
@@ -647,11 +732,12 @@ def test_mlp_matches_torch():
 
 # %% test="mlp-any" of="block" points=1
 def check_mlp_of_any_axes(seed):
-    for shape in ((4,), (3, 4), (2, 3, 5, 4)):
+    hint = "not what the same matrices give with PyTorch's functions"
+    for shape in ((2, 3, 4), (4,), (3, 4), (2, 3, 5, 4)):
         layer, x = MLP(4), numbers(seed, *shape)
         state = randomise(layer, seed + 1)
-        hint = f"an input with {len(shape)} axes comes out wrong: the last one counts, whatever comes before it"
-        check_tensor(on_axes(layer, x.clone()).detach(), torch_mlp(state, x), hint, tolerance=1e-4)
+        check_tensor(on_axes(layer, x.clone()), torch_mlp(state, x), hint, tolerance=1e-4)
+        hint = "right for an input with 3 axes, wrong for another number: the last one counts, whatever comes before it"
 
 
 def test_mlp_any_axes():
@@ -709,8 +795,10 @@ def test_block_matches_torch():
     middle, bare, other = (x + attention(x, norm) for norm in ("attention_norm", None, "mlp_norm"))
     stream = normed("attention_norm", x)
     stream = normed("mlp_norm", stream + attention(stream, None))
+    written = attention(x)
+    after_norm = x + normed("attention_norm", attention(x, None))
     check_tensor(
-        block(x.clone()).detach(),
+        block(x.clone()),
         torch_block(state, config, x),
         "not torch's layer with the same weights",
         tolerance=1e-4,
@@ -734,6 +822,15 @@ def test_block_matches_torch():
             "attention_norm is used twice: the MLP has a norm of its own": middle + mlp(middle, "attention_norm"),
             "mlp_norm is used twice: attention has a norm of its own": other + mlp(other),
             "the two norms are swapped": other + mlp(other, "attention_norm"),
+            "what a sublayer has written is normalised: normalise what it reads": after_norm
+            + normed("mlp_norm", mlp(after_norm, None)),
+            "what the MLP has written is normalised: normalise what it reads": middle
+            + normed("mlp_norm", mlp(middle, None)),
+            "the MLP reads what attention wrote and not the whole stream": middle + mlp(written),
+            "the MLP reads the copy that was normalised for attention: it should read the stream as it is then, "
+            "through a norm of its own": middle + mlp(x, "attention_norm"),
+            "the MLP reads the copy that was normalised for attention, and normalises it again": middle
+            + mlp(normed("attention_norm", x)),
         },
     )
 
@@ -744,9 +841,10 @@ def check_block_sizes(seed, n_head, d_model):
     block, x = Block(config), numbers(seed, 2, 4, d_model)
     state = randomise(block, seed + 1)
     result, (after,) = probes.after_call(block, x)
+    assert result is not None, "the result should be a tensor, but it is None"
     check_tensor(after, x, "the input was changed in place: `x += ...` changes the caller's tensor")
     hint = f"not torch's layer at width {d_model} with {n_head} heads and an eps of 0.5"
-    check_tensor(result.detach(), torch_block(state, config, x), hint, tolerance=1e-4)
+    check_tensor(result, torch_block(state, config, x), hint, tolerance=1e-4)
 
 
 def test_block_of_other_sizes():
@@ -762,13 +860,14 @@ def test_block_of_other_sizes_hidden():
 #
 # The best check of your model is an implementation by other people, with the same weights in it. `transformers` calls
 # the parts of GPT-2 by other names than we do, and stores some matrices the other way round. This function
-# translates; with it your model can hold the weights of any GPT-2.
+# translates; with it your model can hold the weights of any GPT-2. That model is the next exercise: until then the tests
+# compare names and tensors, one by one.
 
 
 # %% given="gpt2"
 from labkit.testing.oracles import library_gpt2
 
-# %% exercise="load-gpt2" difficulty=3 importance=2 minutes=25 replaces="transformers"
+# %% exercise="load-gpt2" difficulty=3 importance=2 minutes=30 replaces="transformers"
 from solutions.gpt import load_gpt2
 
 # %% test="load-gpt2" points=2
@@ -833,6 +932,10 @@ def check_load(seed, n_layer):
     theirs = dict(model.state_dict())
     got, (after,) = probes.after_call(load_gpt2, theirs)
     assert set(after) == set(theirs), "the dictionary that was passed in has lost or gained names: leave it as it was"
+    for name, tensor in theirs.items():
+        assert after[name].shape == tensor.shape and torch.equal(after[name], tensor), (
+            f"the tensor {name} that was passed in was changed in place: leave it as it was, and return another one"
+        )
     for layer, block in enumerate(model.transformer.h):
         hint = "a layer has the weights of another one: is its number read whole?"
         check_tensor(got[f"blocks.{layer}.mlp.up.bias"], block.mlp.c_fc.bias.detach(), hint)
@@ -849,8 +952,8 @@ def test_load_gpt2_of_any_kind_hidden():
 # %% [markdown]
 # ## The whole model
 #
-# Two things go in: which token, and where it stands. Attention by itself cannot tell positions apart: to it a text is
-# a bag of tokens, but for the mask. What comes out is a score for every token of the vocabulary, at every position at
+# Two things go in: which token, and where it stands. Attention's scores come from queries and keys alone, so where a
+# token stands must be in its vector. What comes out is a score for every token of the vocabulary, at every position at
 # once.
 
 # %% exercise="gpt" difficulty=3 importance=5 minutes=20 given_methods="__init__ initialize" replaces="transformers torch.nn.TransformerEncoder torch.nn.TransformerEncoderLayer"
@@ -864,7 +967,7 @@ def test_gpt_embeds_tokens_and_positions():
     ids = torch.tensor([[3, 3, 3, 7], [1, 3, 0, 10]])
     tokens, places = state["token_embedding.weight"][ids], state["position_embedding.weight"]
     check_tensor(
-        model.embed(ids).detach(),
+        model.embed(ids),
         tokens + places[:4],
         "embed should give the embedding of each token plus that of its position",
         mistakes={
@@ -880,11 +983,24 @@ def test_gpt_embeds_tokens_and_positions():
     )
 
 
-def library_logits(theirs, ids, layers=None, final_norm=True):
-    """The logits of transformers' GPT-2, or of one that runs other layers or has no final norm."""
+def library_logits(theirs, ids, layers=None, final_norm=True, then=None):
+    """The logits of transformers' GPT-2, or of one that is not quite it.
+
+    It may run other layers, have no final norm, or put `then(final norm, x, block(x))` in the place of what a block makes of x.
+    """
     changed = copy.deepcopy(theirs)
     if layers is not None:
         changed.transformer.h = nn.ModuleList(changed.transformer.h[layer] for layer in layers)
+    if then is not None:
+        norm = changed.transformer.ln_f
+
+        def after(block, inputs, output):
+            x, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
+            x = then(norm, inputs[0], x)
+            return x if rest is None else (x, *rest)
+
+        for block in changed.transformer.h:
+            block.register_forward_hook(after)
     if not final_norm:
         changed.transformer.ln_f = nn.Identity()
     return changed(ids, use_cache=False).logits.detach()
@@ -897,7 +1013,7 @@ def test_gpt_matches_transformers():
     ids = token_ids(62, 11, 4, 7)
     want = library_logits(theirs, ids)
     check_tensor(
-        model(ids).detach(),
+        model(ids),
         want,
         "with the same weights these are not the logits of GPT-2",
         tolerance=1e-4,
@@ -914,6 +1030,15 @@ def test_gpt_matches_transformers():
             "the last block does not run": library_logits(theirs, ids, [0, 1]),
             "the first block does not run": library_logits(theirs, ids, [1, 2]),
             "no block runs": library_logits(theirs, ids, []),
+            "the final norm comes after every block: it should come once, after the last": library_logits(
+                theirs, ids, final_norm=False, then=lambda norm, _, x: norm(x)
+            ),
+            "the final norm comes after every block, and then once more: only that last time is right": library_logits(
+                theirs, ids, then=lambda norm, _, x: norm(x)
+            ),
+            "what a block returns is added to the stream once more: it is the stream already": library_logits(
+                theirs, ids, then=lambda _, before, x: before + x
+            ),
         },
     )
 
@@ -922,16 +1047,30 @@ def test_gpt_matches_transformers():
 def check_gpt_sizes(seed, config):
     theirs, model = library_gpt2(config, seed), GPT(config)
     model.load_state_dict(load_gpt2(theirs.state_dict()), strict=False)
-    for n_texts, n in ((3, config.context), (1, 1), (2, config.context - 1)):
+    fewer, context = config.context - 1, config.context
+    for n_texts, n in ((2, fewer), (1, 1), (3, context)):
         ids = token_ids(seed + n, config.vocab_size, n_texts, n)
-        hint = f"wrong for texts of {n} tokens in a context of {config.context}: every size should be taken from ids or the config"
-        check_tensor(model(ids).detach(), theirs(ids).logits.detach(), hint, tolerance=2e-4)
+        try:
+            got = model(ids)
+        except ValueError as error:
+            if n < context:
+                raise
+            raise AssertionError(f"a text of {n} tokens fits in a context of {n}, but is refused: {error}") from None
+        check_tensor(
+            got,
+            theirs(ids).logits.detach(),
+            "with the same weights these are not the logits of GPT-2"
+            if n == fewer
+            else f"right for texts of {fewer} tokens, wrong for texts of {n}: take every size from ids or the config",
+            tolerance=2e-4,
+            mistakes={"the final norm is missing": library_logits(theirs, ids, final_norm=False)},
+        )
 
 
 def check_long_text(context, n):
-    model = GPT(GPTConfig(vocab_size=5, context=context, d_model=4, n_head=2, n_layer=1))
-    hint = "the text has more tokens than the context has positions"
-    check_refused(hint, model, torch.zeros(1, n, dtype=torch.long))
+    model, ids = GPT(GPTConfig(5, context, d_model=4, n_head=2, n_layer=1)), torch.zeros(1, n, dtype=torch.long)
+    for name, function in {"the model": model, "embed": model.embed}.items():
+        check_refused(f"{name} is given a text with more tokens than the context has positions", function, ids)
 
 
 def check_gpt_gradients(seed):
@@ -999,7 +1138,11 @@ def repeats(seed, n):
 
 
 def share_predicted(model, seed):
-    """How often the model's first choice is the token two places back, over fresh rows (0 to 1)."""
+    """How often the model's first choice is the token that should repeat, over fresh rows (0 to 1).
+
+    That token stands three places before the one to come, two before the last that is read. Places where something
+    else follows, at random, count as well: the model cannot know them.
+    """
     rows = repeats(seed, 32 * 16).view(32, 16)
     return (model(rows)[:, 4:].argmax(-1) == rows[:, 2:-2]).double().mean().item()
 
@@ -1018,7 +1161,7 @@ def test_gpt_learns_to_look_back():
 #
 # Now leave something out of your model, train it as the test did, and see how many of the repeated tokens it still
 # finds. Pure guessing finds one in eight; the whole model finds nearly all of them. Guess first (between 0 and 1), and
-# write down why:
+# write down why, below the guesses:
 #
 # - one block, but no position embeddings;
 # - one block without the residual stream: each sublayer's output replaces what it has read;
@@ -1029,6 +1172,9 @@ if __name__ == "__main__":
     predicted_without_positions = None  # your guess
     predicted_without_stream = None  # your guess
     predicted_two_blocks_without_stream = None  # your guess
+
+# %% [markdown]
+# *Why I think so:*
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
@@ -1073,7 +1219,7 @@ if __name__ == "__main__":
             found = shares[left_out] = [share_after(model_of(seed), seed) for seed in range(3)]
             print(f"Left out: {left_out}. Three seeds:", *(f"{share:.2f}" for share in found))
             if left_out != "nothing":
-                compare_prediction("  share found, in the mean", guess, sum(found) / 3)
+                compare_prediction("  share found, in the mean", guess, round(sum(found) / 3, 2))
         mean = {left_out: sum(found) / 3 for left_out, found in shares.items()}
 
         figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
@@ -1082,11 +1228,30 @@ if __name__ == "__main__":
             axes.plot(found, [row] * 3, "o", color="#1f5f9f")
         axes.axvline(1 / 8, color="grey", linestyle=":", label="guessing")
         axes.set(
-            xlabel="share of repeated tokens found (dots: seeds, bar: their mean)", ylabel="left out", xlim=(0, 1.02)
+            xlabel="share of places where the repeat is predicted (dots: seeds, bar: their mean)",
+            ylabel="left out",
+            xlim=(0, 1.02),
         )
         axes.invert_yaxis()
         axes.legend()
         plt.show()
+
+# %% [markdown]
+# <details><summary>After the run: why so?</summary>
+#
+# *No positions.* One block then knows which tokens have come, and how often, but not in which order. That is worth
+# something here: most rows go round in a circle of three tokens, and the one that was just read seldom comes next.
+# A model that picks one of the other two is right about half the time.
+#
+# *One block, no stream.* All that the task needs passes through attention: its queries and keys read the positions from
+# the embeddings, its values carry the token, and the MLP can pass it on.
+#
+# *Two blocks, no stream.* In an untrained model attention looks at all tokens alike, so what it writes is nearly a mean of
+# them all. Without the stream this mean is all that the second block gets: vectors that hardly differ from position to
+# position. There is little for it to look at, and little from which the first could learn. With the stream, the embeddings
+# themselves still reach the second block.
+#
+# </details>
 
 # %% [markdown]
 # ## The loss
@@ -1104,7 +1269,8 @@ def test_loss_by_hand():
     ids = torch.tensor([[0, 1, 2], [2, 3, 0]])
     # The tokens that follow have powers 2 and 1 in the first text, 3 and 1 in the second: 1.75 in the mean.
     nats = torch.tensor(math.log(2))
-    got = next_token_loss(5 - nats * torch.tensor(powers), ids)  # 5 more for all tokens makes no difference
+    logits = 5 - nats * torch.tensor(powers)  # 5 more for all tokens makes no difference
+    got = next_token_loss(logits.clone(), ids.clone())
     assert not isinstance(got, torch.Tensor) or got.ndim == 0, (
         f"the loss should be the mean, a tensor without axes, but its shape is {tuple(got.shape)}"
     )
@@ -1126,6 +1292,14 @@ def test_loss_by_hand():
             "a softmax is taken before the loss takes its own": torch.tensor(1.30472),
             "only the last token is scored": nats,
             "only the first text is scored": 1.5 * nats,
+            "the last text is cut off, and the first of the ids: shift along the positions, the second axis": 8
+            / 3
+            * nats,
+            "the last logits of a text are judged by the first token of the next: shift before the texts are joined": 1.8
+            * nats,
+            "reshape does not move the vocabulary's axis: flatten batch and positions, or transpose": F.cross_entropy(
+                logits[:, :-1].reshape(2, 4, 2), ids[:, 1:]
+            ),
         },
     )
 
@@ -1180,8 +1354,23 @@ def test_loss_of_random_logits_hidden():
 #
 # A GPT writes by predicting, choosing, and reading what it has just written. How best to choose has a chapter of its
 # own; here the next token is drawn at random from the model's distribution, or is the likeliest.
+#
+# <details><summary>Hint: what happens for each new token?</summary>
+#
+# The model reads as much of the end of `ids` as fits, and only its logits at the last position matter. They give each text
+# one new token, a column of shape (batch, 1), which `torch.cat` appends to `ids`.
+#
+# </details>
+#
+# <details><summary>Hint: drawing with a seed of one's own</summary>
+#
+# `torch.Generator().manual_seed(seed)` makes a generator that leaves torch's global one alone, and
+# `torch.multinomial(probabilities, 1, generator=generator)` draws one token for each row of probabilities with it. Each
+# draw changes the generator, so it should be made once.
+#
+# </details>
 
-# %% exercise="generate" difficulty=3 importance=4 minutes=25 replaces="transformers"
+# %% exercise="generate" difficulty=3 importance=4 minutes=30 replaces="transformers"
 from solutions.gpt import generate
 
 
@@ -1350,28 +1539,60 @@ def test_generate_beyond_the_context_hidden():
 # %% [markdown]
 # ## All together
 #
-# The last test uses nothing of ours: your parts, together, against `transformers`.
+# The last test uses nothing of ours: your parts, together, against `transformers`. Where they differ, it says which part is
+# the first that does.
 
 
 # %% test="integration" of="integration" points=4
+def check_parts(theirs, config, ids):
+    """Each part alone, on what transformers' GPT-2 has at its place: none is blamed for what another one does."""
+    says = "{} is the first of your parts that differs from GPT-2's: see its own tests"
+    names, x = ("attention_norm", "attention", "mlp"), numbers(83, 2, 5, config.d_model)
+    state = load_gpt2(theirs.state_dict())
+    check_names(state, config.n_layer, says.format("load_gpt2"))
+    convs = {"attention.qkv": "attn.c_attn", "attention.projection": "attn.c_proj", "mlp.up": "mlp.c_fc"}
+    for layer, block in enumerate(theirs.transformer.h):
+        for ours, name in (convs | {"mlp.down": "mlp.c_proj"}).items():
+            weight = block.get_submodule(name).weight.detach().mT
+            check_tensor(state[f"blocks.{layer}.{ours}.weight"], weight, says.format("load_gpt2"))
+
+    def own(start):
+        return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+
+    norm, attention, mlp = (
+        LayerNorm(config.d_model, config.eps),
+        MultiHeadAttention(config.d_model, config.n_head),
+        MLP(config.d_model),
+    )
+    for part, name in zip((norm, attention, mlp), names, strict=True):
+        part.load_state_dict(own(f"blocks.0.{name}."), strict=False)
+    normed = theirs.transformer.h[0].ln_1(x).detach()
+    check_tensor(norm(x.clone()), normed, says.format("LayerNorm"), tolerance=1e-4)
+    pattern = F.scaled_dot_product_attention(x, x, torch.eye(5).expand(2, 5, 5), is_causal=True)
+    check_tensor(attention_pattern(x.clone(), x.clone()), pattern, says.format("attention_pattern"), tolerance=1e-4)
+    mixed = torch_attention(own("blocks.0.attention."), config.d_model, config.n_head, x)
+    check_tensor(attention(x.clone()), mixed, says.format("MultiHeadAttention"), tolerance=1e-4)
+    check_tensor(mlp(x.clone()), torch_mlp(own("blocks.0.mlp."), x), says.format("MLP"), tolerance=1e-4)
+
+    model = GPT(config)
+    model.load_state_dict(state, strict=False)
+    streams = [stream.detach() for stream in theirs(ids, output_hidden_states=True).hidden_states]
+    check_tensor(model.embed(ids.clone()), streams[0], says.format("GPT.embed"), tolerance=1e-4)
+    for layer in range(config.n_layer - 1):  # of the last block transformers keeps what the final norm made of it
+        block = Block(config)
+        block.load_state_dict(own(f"blocks.{layer}."), strict=False)
+        check_tensor(block(streams[layer].clone()), streams[layer + 1], says.format("Block"), tolerance=1e-4)
+    check_tensor(model(ids.clone()), theirs(ids).logits.detach(), says.format("GPT.forward"), tolerance=1e-4)
+
+
 def test_your_gpt_is_gpt2():
     config = GPTConfig(vocab_size=17, context=12, d_model=12, n_head=2, n_layer=3, eps=1e-3)
-    theirs, model = library_gpt2(config, 80), GPT(config)
+    theirs, model, ids = library_gpt2(config, 80), GPT(config), token_ids(81, 17, 4, 10)
+    check_parts(theirs, config, ids)
     model.load_state_dict(load_gpt2(theirs.state_dict()), strict=False)
-    ids = token_ids(81, 17, 4, 10)
-    check_tensor(
-        model(ids).detach(),
-        theirs(ids).logits.detach(),
-        "your parts together do not give GPT-2's logits",
-        tolerance=1e-4,
-    )
     loss = theirs(ids, labels=ids).loss.detach()
-    check_tensor(
-        next_token_loss(model(ids), ids).detach(),
-        loss,
-        "your loss is not the one transformers computes",
-        tolerance=1e-4,
-    )
+    hint = "your logits are GPT-2's, but next_token_loss makes another loss of them than transformers"
+    check_tensor(next_token_loss(model(ids), ids), loss, hint, tolerance=1e-4)
 
 
 def check_writes_like_gpt2(seed, n_head):
@@ -1389,7 +1610,7 @@ def check_writes_like_gpt2(seed, n_head):
     logits = theirs(got).logits.detach()[:, 3:-1]
     missed = logits.amax(-1) - logits.gather(-1, got[:, 4:, None])[..., 0]
     assert missed.max() < 1e-3, (
-        "at temperature 0 each new token should be the likeliest of transformers' GPT-2 after all tokens before it"
+        "generate: at temperature 0 each new token should be the likeliest of transformers' GPT-2 after all tokens before it"
     )
 
 
@@ -1448,19 +1669,30 @@ if __name__ == "__main__":
         loss_on(rows[:1])
         batches = token_batches(train_ids, batch_size=16, context=64, seed=0)
         watch = LossCurve(300)  # draws the losses while the model trains
-        fit(model, batches, steps=300, optimizer=adamw(model, 4e-3), progress=False, watch=watch)
+        losses = fit(model, batches, steps=300, optimizer=adamw(model, 4e-3), progress=False, watch=watch)
 
         generator = torch.Generator().manual_seed(0)
         shuffled = torch.stack([row[torch.randperm(64, generator=generator)] for row in rows])
         loss_after, loss_shuffled = loss_on(rows), loss_on(shuffled)
-        compare_prediction("loss on new code", predicted_loss, loss_after, unit="nats")
-        compare_prediction("loss on shuffled code", predicted_loss_shuffled, loss_shuffled, unit="nats")
-        assert loss_after < 5.2, "training should bring the loss below 5.2 nats a token"
-        assert loss_shuffled > loss_after + 1.5, "the order of the tokens should matter"
+        print(f"The mean of the last 20 losses of the training is {sum(losses[-20:]) / 20:.2f}.")
+        compare_prediction("loss on new code", predicted_loss, round(loss_after, 2), unit="nats")
+        compare_prediction("loss on shuffled code", predicted_loss_shuffled, round(loss_shuffled, 2), unit="nats")
+
+# %% [markdown]
+# <details><summary>After the run: two surprises</summary>
+#
+# On shuffled code the trained model does worse than before its training, when it held all tokens for equally likely: it
+# is sure of what comes next, and wrong. The tokens are the same and as frequent as before; only their order is lost.
+#
+# The curve ends below the loss on new code. It shows the loss on files that the model learns from, and which it has read
+# more than twice on average; other files have other names and habits.
+#
+# </details>
 
 # %% [markdown]
 # What does it write now? One text says little about a model, so here are three that differ only in their seed, and the one
-# that takes the likeliest token each time. Change the prompt and the temperature.
+# that takes the likeliest token each time. The last one may end in repeating a single token: where a token is the
+# likeliest to follow itself, nothing leads out again. Change the prompt and the temperature.
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
@@ -1470,6 +1702,8 @@ if __name__ == "__main__":
         for seed in range(3):
             print(f"--- temperature {temperature}, seed {seed}\n{write(prompt, temperature=temperature, seed=seed)}\n")
         print(f"--- temperature 0\n{write(prompt, temperature=0.0)}")
+        assert sum(losses[-20:]) / 20 < loss_after < 5.2, "training should lower the loss, most on what it reads"
+        assert loss_shuffled > math.log(1024) > loss_after + 1.5, "the order of the tokens should matter"
 
 # %% [markdown]
 # ## The real one
@@ -1505,12 +1739,13 @@ if __name__ == "__main__":
 # - **Can two blocks learn without the residual stream after all?** Try more steps, other learning rates, and first weights
 #   that are several times as large.
 # - **How much of its 64 tokens does your code writer use?** `next_token_loss` gives one mean. Compute the mean loss for
-#   each place in the window, and draw it.
+#   each place in the window, and draw it. Single places jump by chance: after the first few, take the mean of eight
+#   neighbours.
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":
     with unless_blank():
-        for d_model in (32, 16):
+        for d_model in (32, 8):
             found = [share_after(small_gpt(seed, d_model=d_model), seed) for seed in range(2)]
             print(f"width {d_model}:", *(f"{share:.2f}" for share in found))
 

@@ -97,6 +97,16 @@ def test_epochs_of_weights_that_do_not_add_up_to_one():
             ),
         },
     )
+    check_tensor(
+        times_read([0.1, 0.1], [10.0, 10.0], 20.0),
+        double([1.0, 1.0]),
+        "weights 0.1 and 0.1 mean half of the 20 tokens each",
+        mistakes={
+            "weights that add up to less than 1 are taken as shares, but they too are meant in proportion": double(
+                [0.2, 0.2]
+            )
+        },
+    )
 
 
 # %% test="epochs-gpt3" of="epochs" points=1
@@ -146,14 +156,21 @@ if __name__ == "__main__":
 # ## One text, window by window
 #
 # A model reads windows of `context` tokens, and each window is an example. To read a text "once" means: every window
-# once, in random order, before any window comes again. Drawing windows with replacement would miss a third of them in
-# every epoch. The order is random, but it is *known* randomness: from a generator whose state can be saved.
+# once, in random order, before any window comes again. Drawing windows with replacement would miss more than a third of
+# them in every epoch. The order is random, but it is *known* randomness: from a generator whose state can be saved.
 #
 # <details><summary>Hint: what belongs to the state?</summary>
 #
-# After `load_state_dict`, the source must read the rest of the present epoch, in the order that was drawn for it, and must
-# draw the same order for the next one. The first needs the order and the place in it, the second the generator:
-# `generator.get_state()` and `generator.set_state(...)`.
+# Two sources of the same text have read different windows so far. `load_state_dict` gets what the `state_dict` of the first
+# returned, and from then on the second must read what the first reads: the rest of this epoch, and the next one. What
+# must it know for the one, and what for the other?
+#
+# </details>
+#
+# <details><summary>Hint: and the order of the next epoch?</summary>
+#
+# The rest of this epoch takes its order and the place in it. The next order is drawn by the generator, which must be in the
+# same state: `generator.get_state()` and `generator.set_state(...)`.
 #
 # </details>
 
@@ -284,13 +301,13 @@ def shares(inputs, n):
 
 
 def test_mixture_makes_batches():
-    mixture = Mixture(texts_apart(60, 90), [0.5, 0.5], context=4, seed=0)
-    found = mixture.batch(12)
+    mixture = Mixture(texts_apart(60, 90, 70), [0.9, 0.05, 0.05], context=4, seed=0)
+    found = mixture.batch(3)
     is_pair = isinstance(found, list | tuple) and len(found) == 2
     assert is_pair, f"batch should return two tensors, the inputs and the targets, but it returned {called(found)}"
     for part, name in zip(found, ("inputs", "targets"), strict=True):
-        hint = f"with 12 rows and a context of 4, the {name} should be a tensor of shape (12, 4)"
-        assert isinstance(part, torch.Tensor) and part.shape == (12, 4), f"{hint}, but they are {called(part)}"
+        hint = f"with 3 rows and a context of 4, the {name} should be a tensor of shape (3, 4)"
+        assert isinstance(part, torch.Tensor) and part.shape == (3, 4), f"{hint}, but they are {called(part)}"
     inputs, targets = found
     check_tensor(
         targets,
@@ -301,6 +318,10 @@ def test_mixture_makes_batches():
             "inputs and targets are swapped: a target follows its input": inputs - 1,
         },
     )
+    drawn = [shares(mixture.batch(3)[0], 3) for _ in range(20)]
+    hint = "each of 20 batches of 3 rows has every text once, though one has a weight of 0.9: draw with replacement"
+    assert any((found == 0).any() for found in drawn), hint
+    inputs, _ = Mixture(texts_apart(60, 90), [0.5, 0.5], context=4, seed=0).batch(12)
     assert (shares(inputs, 2) > 0).all(), "all 12 rows are of one text: each row should choose its own"
 
 
@@ -399,8 +420,8 @@ def test_mixture_of_any_weights_hidden():
 #
 # The gradient of one batch is noisy, and its size differs from weight to weight by powers of ten. Adam keeps two
 # running averages for each weight: of the gradient, which evens out the noise, and of its square, which tells the
-# usual size. Dividing the mean by the root of the mean square makes a step of about the learning rate for every weight,
-# however large its gradients are.
+# usual size. The mean divided by the root of the mean square makes a step of about the learning rate where a weight's
+# gradients agree, and a shorter one where they change their sign. How large they are does not matter.
 #
 # Two details make it AdamW. The averages start at 0 and are corrected for that; by which factor is for you to find. And
 # the decay acts on the weight itself and is no part of the gradient.
@@ -933,6 +954,17 @@ def test_schedule_falls():
     )
 
 
+def test_schedule_takes_the_lower_curve():
+    check_number(
+        warmup_cosine(90, 200, 100),
+        (1 + math.cos(0.45 * math.pi)) / 2,
+        "at step 90 of 200, in a warm-up of 100, the cosine is lower than the line, so the factor is the cosine's",
+        mistakes={
+            "the line counts to the end of the warm-up, but the cosine falls below it before: the lower one counts": 0.91
+        },
+    )
+
+
 def test_schedule_has_a_floor():
     check_number(
         warmup_cosine(50, 100, 10, 0.2),
@@ -996,7 +1028,8 @@ def clipped(gradients, bound):
         "new tensors took the places of the old ones in the list: change the old ones in place, as the model has these"
     )
     assert not replaced, hint
-    return norm.item() if isinstance(norm, torch.Tensor) and norm.ndim == 0 else norm, after
+    assert not isinstance(norm, torch.Tensor), "the norm should be a float, but it is a tensor: use item()"
+    return norm, after
 
 
 def test_clipping_keeps_the_direction():
@@ -1027,6 +1060,22 @@ def test_clipping_keeps_the_direction():
             "the norm afterwards is 1 and not the bound": double([1 / 3, 2 / 3, 2 / 3]),
         },
     )
+
+
+def test_clipping_of_a_matrix():
+    norm, after = clipped([double([[2.0, -2.0], [1.0, 2.0]]), double([6.0])], 3.5)
+    check_number(
+        norm,
+        7.0,
+        "2, -2, 1 and 2 in a matrix and 6 in a vector have norm 7, the root of 4 + 4 + 1 + 4 + 36",
+        relative=1e-6,
+        mistakes={
+            "this takes the matrix's spectral norm, 3, as `torch.linalg.norm(..., 2)` gives it: add the squares of all "
+            "its numbers": math.sqrt(45)
+        },
+    )
+    hint = "a norm of 7 and a bound of 3.5 make every number in the matrix half as large"
+    check_tensor(after[0], double([[1.0, -1.0], [0.5, 1.0]]), hint, tolerance=1e-5)
 
 
 def test_clipping_of_tiny_gradients():
@@ -1100,7 +1149,14 @@ def test_clipping_of_any_zeros_hidden():
 #
 # <details><summary>Hint: pieces of unequal size</summary>
 #
-# The mean over 10 rows is not the mean of the means over 4, 4 and 2 of them: weigh each by its rows.
+# Ten rows in three pieces are 4, 4 and 2. Give each row a loss of your own, say 1 to 10, and compute the mean of all ten and
+# the mean of the three means. Why do they differ, and what must be done to each piece's mean so that their sum is right?
+#
+# </details>
+#
+# <details><summary>Hint: what to do to each piece's mean</summary>
+#
+# It stands for its share of the rows: multiply it by that, before `backward`.
 #
 # </details>
 
@@ -1289,6 +1345,7 @@ def test_step_changes_the_model_at_the_rate_of_the_schedule():
     config, texts = small_run(weight_decay=5.0, clip=100.0), two_texts(73)
     at_rates = partial(plain_run, config, texts, 2)
     f0, f1, f2 = (rate(config, step) for step in range(3))
+    without_warmup = [rate(small_run(warmup=1), step) for step in range(2)]
     trainer = Trainer(config, texts)
     trainer.step(), trainer.step()
     check_tensor(
@@ -1305,8 +1362,14 @@ def test_step_changes_the_model_at_the_rate_of_the_schedule():
             "only the first group has the rate of the schedule: set it in every group": at_rates(
                 rates=[(f0, 1), (f1, 1)]
             )[1],
-            "the second step has the first one's rate: a step's number is that of the losses so far": at_rates(
-                rates=[(f0, f0), (f0, f0)]
+            "the second step has the first one's rate: a step's number is that of the losses so far; is each appended?": (
+                at_rates(rates=[(f0, f0), (f0, f0)])[1]
+            ),
+            "the warm-up is missing: both steps have the rate of the cosine alone": at_rates(
+                rates=[(factor, factor) for factor in without_warmup]
+            )[1],
+            "the gradients are clipped to 1, but the config's `clip` is 100 here": at_rates(
+                clip=lambda parameters, bound: nn.utils.clip_grad_norm_(parameters, 1.0)
             )[1],
             "the second step's factor is multiplied into the first one's rate: begin from the config's": at_rates(
                 rates=[(f0, f0), (f0 * f1, f0 * f1)]
@@ -1328,18 +1391,35 @@ def test_step_cuts_the_batch_into_the_configs_pieces():
     )
 
 
+@torch.no_grad()
+def shrink_weights(parameters, bound):
+    """What becomes of weights that are clipped in place of their gradients."""
+    parameters = list(parameters)
+    norm = math.sqrt(sum((p**2).sum().item() for p in parameters))
+    for p in parameters:
+        p.mul_(min(1.0, bound / (norm + 1e-6)))
+
+
 def check_clipped(seed):
     """Assert that two steps with a bound far below the gradients' norm are those of a plain loop."""
     # Gradients as short as eps: what is not clipped moves the weights far more.
     config, texts = small_run(clip=1e-8, seed=seed % 1000), two_texts(seed)
     trainer = Trainer(config, texts)
-    trainer.step(), trainer.step()
+    called_in_a_step = probes.calls(trainer.step)
+    trainer.step()
     left = math.sqrt(sum((gradient**2).sum() for gradient in trainer.gradients().values()))
     got = trainer.logits(fixed_ids())
     unclipped = plain_run(config, texts, 2, clip=lambda parameters, bound: None)[1]
     by_itself = plain_run(
         config, texts, 2, clip=lambda parameters, bound: [nn.utils.clip_grad_norm_(p, bound) for p in parameters]
     )[1]
+    longer = (
+        "the gradients reach the optimizer longer than the config's bound: clip the parameters' `grad` before it steps"
+    )
+    if called_in_a_step.get("gradients"):
+        longer = (
+            "what `gradients()` returns are copies, and clipping these changes nothing: clip each parameter's `grad`"
+        )
     late = "the gradients are clipped only after the optimizer has used them: clip before it steps"
     assert left > 1e-6 or not torch.allclose(got, unclipped, atol=1e-3), late
     check_tensor(
@@ -1348,8 +1428,11 @@ def check_clipped(seed):
         "with a bound far below the gradients' norm the model is not that of a plain loop",
         tolerance=1e-3,
         mistakes={
-            "the gradients reach the optimizer longer than the config's bound: clip them before it steps": unclipped,
+            longer: unclipped,
             "each gradient is clipped by itself: clip them all together": by_itself,
+            "the weights themselves are clipped: clip their gradients, each parameter's `grad`": lambda: plain_run(
+                config, texts, 2, clip=shrink_weights
+            )[1],
         },
     )
 
@@ -1427,8 +1510,16 @@ def test_a_sound_rate_learns_and_a_hundredfold_does_not():
 #
 # <details><summary>Hint: what decides the next step?</summary>
 #
-# Read `Trainer.step` line by line and ask of each value where it comes from: the weights, the optimizer's moments and
-# their step counts, the number of losses, the order of the windows, and the random numbers of dropout.
+# Read `Trainer.step` line by line, and what it calls, and ask of each value where it comes from. Which of them does a
+# fresh trainer lack, or hold differently?
+#
+# </details>
+#
+# <details><summary>Hint: the list</summary>
+#
+# The weights; the optimizer's moments and their step counts; the place in every text, which the mixture's `state_dict` has; the
+# losses, as their number is the step's; and the random numbers of dropout, which torch draws from a state of its own:
+# `torch.get_rng_state` and `torch.set_rng_state`.
 #
 # </details>
 #
@@ -1470,6 +1561,24 @@ def all_numbers(state):
     return torch.as_tensor(state).double().flatten() if is_number else torch.zeros(0).double()
 
 
+def forgotten_parts(config, texts, at):
+    """The logits one step after a fresh trainer was restored at a step without one of the parts, by words for it."""
+    without = partial(logits_after, config, texts, at + 1, at=at)
+    number = "a step's number is that of the losses, which belong in the snapshot"
+    return {
+        "only the weights were restored: ask of each line in step what else decides it": lambda: without(
+            anew=("texts", "optimizer", "losses")
+        ),
+        "after restore the texts are read from their beginning: the mixture has a state too": lambda: without(
+            anew=("texts",)
+        ),
+        "after restore the optimizer's averages begin anew: they belong in the snapshot": lambda: without(
+            anew=("optimizer",)
+        ),
+        f"after restore the schedule begins anew: {number}": lambda: without(anew=("losses",)),
+    }
+
+
 def test_snapshot_holds_the_weights():
     trainer = Trainer(small_run(), two_texts(90))
     weights = {name: numbers(91, *w.shape).float() for name, w in first_model(small_run()).state_dict().items()}
@@ -1485,9 +1594,9 @@ def test_snapshot_holds_the_weights():
 
 def test_restored_trainer_has_the_weights_and_goes_on():
     config, texts = small_run(), two_texts(90)
-    first, second = (Trainer(config, texts) for _ in range(2))
+    first, second, whole = (Trainer(config, texts) for _ in range(3))
     for _ in range(4):
-        first.step()
+        first.step(), whole.step()
     restore(second, snapshot(first))
     check_tensor(
         second.logits(fixed_ids()),
@@ -1499,58 +1608,89 @@ def test_restored_trainer_has_the_weights_and_goes_on():
         },
     )
     assert apart(first, second) == 0, "after restore the weights are nearly those of the snapshot, but not quite"
-    first.step(), second.step()
-    without = partial(logits_after, config, texts, 5, at=4)
+    # The first trainer rests: whether the two share what they should not is the next cell's question.
+    whole.step(), second.step()
     check_tensor(
         second.logits(fixed_ids()),
         logits_after(config, texts, 5),
         "after restore the first step goes elsewhere, though the weights are right: what else decides it?",
         tolerance=1e-4,
+        mistakes=forgotten_parts(config, texts, at=4),
+    )
+    assert apart(whole, second) == 0, "the first step after restore is nearly that of the whole run, but not quite"
+
+
+def test_restore_takes_the_place_of_what_was_there():
+    config, texts = small_run(), two_texts(90)
+    first, second = (Trainer(config, texts) for _ in range(2))
+    for _ in range(4):
+        first.step()
+    second.step()
+    restore(second, snapshot(first))
+    second.step()
+    numbers_of_steps = 0, 1, 2, 3, 5
+    check_tensor(
+        second.logits(fixed_ids()),
+        logits_after(config, texts, 5),
+        "a trainer that had made a step goes elsewhere after restore than a fresh one does",
+        tolerance=1e-4,
         mistakes={
-            "only the weights were restored: ask of each line in step what else decides it": without(
-                anew=("texts", "optimizer", "losses")
-            ),
-            "after restore the texts are read from their beginning: the mixture has a state too": without(
-                anew=("texts",)
-            ),
-            "after restore the optimizer's averages begin anew: they belong in the snapshot": without(
-                anew=("optimizer",)
-            ),
-            "after restore the schedule begins anew: a step's number is that of the losses, which belong in the snapshot": (
-                without(anew=("losses",))
-            ),
+            "the losses of the snapshot are added to those that the trainer had: they should take their place": lambda: (
+                logits_after(config, texts, 5, rates=[(rate(config, n), rate(config, n)) for n in numbers_of_steps])
+            )
         },
     )
-    assert apart(first, second) == 0, "the first step after restore is nearly that of the whole run, but not quite"
+
+
+def test_losses_are_kept_and_restored():
+    trainer, second = (Trainer(small_run(), two_texts(90)) for _ in range(2))
+    losses = double([trainer.step() for _ in range(3)])
+    state = snapshot(trainer)
+    restore(second, state)
+    again = snapshot(second)
+    for held, hint in (
+        (all_numbers(state), "the losses themselves belong in a snapshot, and not their number alone"),
+        (all_numbers(again), "after restore the trainer's losses are not those of the snapshot"),
+    ):
+        missing = [loss for loss in losses.tolist() if not ((held - loss).abs() < 1e-6).any()]
+        assert not missing, f"{hint}: {missing[0]:.4f} is not among them" if missing else ""
 
 
 # %% test="snapshot-whole" of="snapshot" points=2
 def check_snapshot_stays(seed):
     """Assert that neither later steps nor those after restore change a snapshot."""
     config, texts = small_run(seed=seed % 1000), two_texts(seed)
-    trainer, second = (Trainer(config, texts) for _ in range(2))
+    trainer, second, fresh = (Trainer(config, texts) for _ in range(3))
     for _ in range(3):
         trainer.step(), second.step()
     state = probes.kept(snapshot, trainer, then=trainer.step, times=4)
-    restore(trainer, state)
+    restore(fresh, state)
     hint = "later steps changed the weights in the snapshot: put in copies"
-    check_run(trainer, config, texts, 3, hint)
-    assert apart(trainer, second) == 0, hint
-    trainer.step(), second.step()
-    factors = [rate(config, number) for number in (0, 1, 2, 7)]
     check_tensor(
-        trainer.logits(fixed_ids()),
-        logits_after(config, texts, 4),
-        "the run does not go on from the snapshot as it was: did later steps change a part of it?",
+        fresh.logits(fixed_ids()),
+        logits_after(config, texts, 3),
+        hint,
         tolerance=1e-4,
         mistakes={
-            "the list of losses in the snapshot grew with later steps: put in a copy": lambda: logits_after(
-                config, texts, 4, rates=[(factor, factor) for factor in factors]
+            "after restore the weights are what they were: load those of the snapshot": lambda: logits_after(
+                config, texts, 0
             )
         },
     )
+    assert apart(fresh, second) == 0, hint
+    fresh.step(), second.step()
+    factors = [rate(config, number) for number in (0, 1, 2, 7)]
+    grew = "the list of losses in the snapshot grew with later steps: put in a copy"
+    check_tensor(
+        fresh.logits(fixed_ids()),
+        logits_after(config, texts, 4),
+        "the run does not go on from the snapshot as it was: did later steps change a part of it?",
+        tolerance=1e-4,
+        mistakes=forgotten_parts(config, texts, at=3)
+        | {grew: lambda: logits_after(config, texts, 4, rates=[(factor, factor) for factor in factors])},
+    )
     hint = "the run goes on from the snapshot nearly as it was, but not quite"
-    assert apart(trainer, second) == 0, hint
+    assert apart(fresh, second) == 0, hint
     _, (_, after) = probes.after_call(restore, trainer, state, then=trainer.step, times=2)
     hint = "what restore puts into the trainer is the snapshot's own: later steps change it, so put in copies"
     assert torch.equal(all_numbers(after), all_numbers(state)), hint
@@ -1575,7 +1715,6 @@ def check_restored_run(seed):
         first.step()
     state = snapshot(first)
     second = Trainer(config, texts)
-    second.step()
     restore(second, state)
     for _ in range(5):
         found = second.step()
@@ -1604,68 +1743,90 @@ from solutions.training import train_until
 
 
 # %% test="train-until" points=1
+def whole_run(config, texts, n_steps):
+    """The losses of a run that nothing interrupts, and its weights before the first step and after each."""
+    trainer = Trainer(config, texts)
+    losses, weights = [], [trainer.weights()]
+    for _ in range(n_steps):
+        losses.append(trainer.step())
+        weights.append(trainer.weights())
+    return losses, weights
+
+
+def taken_after(saved, trainer, weights):
+    """After which step of a run each snapshot was taken, by the run's weights; None where they are those of no step."""
+    found = []
+    for state in saved:
+        part = not_plain(state, "what you appended")
+        assert not part, f"`saved` should hold snapshots, as your function returns them, but {part}"
+        restore(trainer, state)
+        held = trainer.weights()
+        same = (all(torch.equal(tensor, held[name]) for name, tensor in row.items()) for row in weights)
+        found.append(next((step for step, is_same in enumerate(same) if is_same), None))
+    return found
+
+
 def test_train_until_saves_now_and_then():
     config, texts = small_run(), two_texts(95)
+    _, weights = whole_run(config, texts, 7)
     trainer = Trainer(config, texts)
     losses, (_, saved, _, _) = probes.after_call(train_until, trainer, [], 7, 3)
     assert isinstance(losses, list | tuple), f"train_until should return all losses, but it returned {called(losses)}"
     check_equal(len(losses), 7, "a run until step 7 should have 7 losses")
     check_losses(losses, plain_run(config, texts, 7)[0], "these should be the losses of 7 steps of the run")
     assert saved, "no snapshot was appended to `saved`: after every 3 steps there should be one"
-    restore(trainer, saved[0])
-    check_tensor(
-        trainer.logits(fixed_ids()),
-        logits_after(config, texts, 3),
-        "the first snapshot should be taken after step 3 of the run",
-        tolerance=1e-4,
+    check_equal(
+        taken_after(saved, trainer, weights),
+        [3, 6],
+        "the first snapshot should be taken after step 3 of the run, the second after step 6, and no other",
         mistakes={
-            "the first snapshot was taken before the first step: take it after each 3 steps": logits_after(
-                config, texts, 0
-            ),
-            "a snapshot was taken after the first step already: take one after each 3 steps": logits_after(
-                config, texts, 1
-            ),
+            "the first snapshot was taken before the first step: take it after each 3 steps": [0, 3, 6],
+            "a snapshot was taken after the first step already: take one after each 3 steps": list(range(1, 8)),
+            "after step 7 there is a snapshot too: take one after steps 3, 6, 9 and so on only": [3, 6, 7],
+            "the snapshot taken after step 3 is no longer there: append the next one, and leave it": [6],
         },
     )
-    check_equal(
-        len(saved),
-        2,
-        "every 3 steps of 7 make 2 snapshots, after steps 3 and 6",
-        mistakes={"after step 7 there is a snapshot too: take one after steps 3, 6, 9 and so on only": 3},
-    )
-    restore(trainer, saved[1])
-    check_run(trainer, config, texts, 6, "the second snapshot should be taken after step 6 of the run")
 
 
 # %% test="train-until-resumes" of="train-until" points=1
 def check_resumed_run(seed):
-    """Assert that a run that was stopped after step 8 goes on from the snapshot after step 6, up to step 12."""
+    """Assert that a run of which snapshots after steps 3 and 6 are left goes on from the second, up to step 13."""
     config, texts = small_run(dropout=0.1, seed=seed % 1000), two_texts(seed)
-    whole = Trainer(config, texts)
-    wanted = [whole.step() for _ in range(12)]
-    second = Trainer(config, texts)  # before the other, whose steps draw from the random numbers of dropout
-    _, (_, saved, _, _) = probes.after_call(train_until, Trainer(config, texts), [], 8, 3)
-    losses, (_, saved, _, _) = probes.after_call(train_until, second, saved, 12, 3)
+    wanted, weights = whole_run(config, texts, 13)
+    first, saved = Trainer(config, texts), []
+    for _ in range(2):
+        first.step(), first.step(), first.step()
+        saved.append(snapshot(first))
+    trainer = Trainer(config, texts)
+    losses, (_, saved, _, _) = probes.after_call(train_until, trainer, saved, 13, 2)
+    assert isinstance(losses, list | tuple), f"train_until should return all losses, but it returned {called(losses)}"
     check_equal(
         len(losses),
-        12,
-        "a run until step 12 that goes on from step 6 should have 12 losses",
+        13,
+        "a run until step 13 that goes on from step 6 should have 13 losses",
         mistakes={
-            "from step 6 on the run took 12 more steps: it should end at step 12": 18,
-            "these are the losses of this call alone: return all losses of the run": 6,
+            "from step 6 on the run took 13 more steps: it should end at step 13": 19,
+            "these are the losses of this call alone: return all losses of the run": 7,
         },
     )
     check_equal(
-        len(saved),
-        4,
-        "with 2 snapshots in `saved`, the run goes on from step 6: steps 9 and 12 add 2 more",
+        taken_after(saved, trainer, weights),
+        [3, 6, 8, 10, 12],
+        "after the snapshots of steps 3 and 6, which were there, those of steps 8, 10 and 12 should come",
         mistakes={
-            "the run began again from step 0: it should go on from the last snapshot": 6,
-            "the run went on from the first snapshot: it should go on from the last": 5,
+            "the run began again from step 0: it should go on from the last snapshot": [3, 6, 2, 4, 6, 8, 10, 12],
+            "the run went on from the first snapshot: it should go on from the last": [3, 6, 4, 6, 8, 10, 12],
+            "a snapshot was taken before any step, of what had just been restored: take one after a step": (
+                [3, 6, 6, 8, 10, 12]
+            ),
+            "after step 13 there is a snapshot too: take one after steps 2, 4, 6 and so on only": [3, 6, 8, 10, 12, 13],
+            "the last snapshot was taken out of `saved`: read it, and leave it there": [3, 8, 10, 12],
+            "nothing was appended to `saved`: the list itself should grow": [3, 6],
+            "the snapshots that were there are gone: append to them": [12],
         },
     )
     hint = "a run that goes on should have the losses of one that was never interrupted"
-    check_losses(losses, plain_run(config, texts, 12)[0], hint)
+    check_losses(losses, plain_run(config, texts, 13)[0], hint)
     assert list(losses) == wanted, hint
 
 
@@ -1774,12 +1935,13 @@ if __name__ == "__main__":
     # A folder of this machine that may vanish; for a run of your own, name a file that stays.
     saved = SavedStates(Path(tempfile.mkdtemp()) / "run.pt")
     with unless_blank():
-        trainer = WatchedTrainer(config, read)
-        trainer.curve, trainer.stop_after = LossCurve(config.steps), 130
+        interrupted = WatchedTrainer(config, read)
+        interrupted.curve, interrupted.stop_after = LossCurve(config.steps), 130
         try:
-            train_until(trainer, saved, config.steps, every=50)
+            train_until(interrupted, saved, config.steps, every=50)
         except KeyboardInterrupt:
-            print(f"Interrupted after {len(trainer.losses)} steps.")
+            interrupted.curve.draw(interrupted.losses)
+            print(f"Interrupted after {len(interrupted.losses)} steps.")
     at_100 = saved[-1] if saved else None
 
 # %% run tags=["nbval-ignore-output"]
@@ -1793,17 +1955,20 @@ if __name__ == "__main__":
             trainer.curve = LossCurve(config.steps)
             losses = train_until(trainer, saved, config.steps, every=50)
             assert len(losses) == config.steps and sum(losses[-20:]) / 20 < 3.3, "the run should end, and have learned"
+            same = losses[100:130] == interrupted.losses[100:130]
+            print(
+                "Steps 101 to 130 were made twice. Were their losses the same, to the last digit?",
+                "Yes" if same else "No",
+            )
+            assert same, "what was resumed should repeat the steps of the interrupted run"
 
 # %% [markdown]
 # Somebody else has saved nothing but the weights of step 100. After the restart, these weights go into a new trainer, which
-# makes the 100 steps that were left. Guess what this does, in nats a byte, above (+) or below (-) your run:
-#
-# - to the mean loss of the first 20 steps after the restart;
-# - to the loss on text that nobody trained on, when both runs have ended.
+# makes the 100 steps that were left. When both runs have ended, they are tested on text that nobody trained on. How far
+# above (+) or below (-) the loss of your run is that of the other one? Guess in nats a token. (A token is a byte here.)
 
 # %% run
 if __name__ == "__main__":
-    predicted_at_first = None  # your guess
     predicted_in_the_end = None  # your guess
 
 # %% run tags=["nbval-ignore-output"]
@@ -1813,7 +1978,7 @@ if __name__ == "__main__":
     unread = [byte_text(corpus.text("heldout", 20_000)), byte_text(corpus.source_code(20_000, "heldout"))]
 
     def loss_on_unread(trainer):
-        """Loss on text that was not trained on, in nats a byte; both kinds count by their weights."""
+        """Loss on text that was not trained on, in nats a token; both kinds count by their weights."""
         found = 0.0
         for text, weight in zip(unread, config.weights, strict=True):
             rows = text[: len(text) // 65 * 65].view(-1, 65)
@@ -1835,16 +2000,10 @@ if __name__ == "__main__":
             for _ in range(100):
                 careless.step()
 
-            at_first = (sum(careless.losses[:20]) - sum(losses[100:120])) / 20
             in_the_end = loss_on_unread(careless) - loss_on_unread(trainer)
-            compare_prediction(
-                "in the 20 steps after the restart, above your run", predicted_at_first, at_first, unit="nats"
-            )
             compare_prediction(
                 "on unread text in the end, above your run", predicted_in_the_end, in_the_end, unit="nats"
             )
-
-            assert in_the_end < 0, "with working parts the careless run ends lower here: which test above fails?"
 
             figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 4.5), sharex=True, layout="constrained")
             upper.plot(range(1, 201), smooth(losses), color="#3f7fbf", label="resumed from your snapshot")
@@ -1857,7 +2016,7 @@ if __name__ == "__main__":
             for axes in (upper, lower):
                 axes.axvline(100, color="grey", linestyle=":")
             upper.set(
-                ylabel="loss (nats a byte)",
+                ylabel="loss (nats a token)",
                 ylim=(None, smooth(losses)[20]),
                 title="Resumed from the weights alone, it looks sound, and is another run",
             )
@@ -1866,11 +2025,24 @@ if __name__ == "__main__":
             plt.show()
 
 # %% [markdown]
-# Did you expect a minus sign? The careless run ends *lower* here, with other seeds as well. Look at the learning rates: it
-# warms up again and takes long steps where yours settles, and a model that has read so little still learns from long
-# steps. So this is not a better way to resume, but a run with another schedule, which nobody planned and nobody can repeat
-# from the config. All that it reads after the restart it has read before, as its texts begin anew. Its curve alone would
-# have told you none of this.
+# <details><summary>What came out, and why</summary>
+#
+# Did you expect a minus sign? The careless run ends *lower* here, and did so with each of 20 seeds (the record is in
+# `bench/effects.md`). Look at the learning rates: it warms up again and takes long steps where yours settles, and a model that has read so little
+# still learns from long steps. It rereads only what it has already read, as its texts begin anew, and here that does no
+# harm that shows.
+#
+# So exact resuming need not make a better model. What it gives is that a run can be repeated: your resumed steps have the
+# losses of the interrupted run to the last digit, and the config says what was trained. The careless run has a schedule that
+# nobody planned and no config describes, and its curve alone tells you none of this.
+#
+# </details>
+
+# %% run tags=["nbval-ignore-output"]
+if __name__ == "__main__":
+    with unless_blank():
+        if at_100 is not None:
+            assert in_the_end < 0, "with working parts this comes out as the text above says: which test above fails?"
 
 # %% [markdown]
 # Your model is small and has read little. Still, what does it write? One text says little about a model, so here are three
@@ -1907,6 +2079,7 @@ if __name__ == "__main__":
         mixture = Mixture(read, [0.75, 0.25], context=64, seed=0)
         found = fit(
             model,
+            # Batches without end: `iter` calls the function for each, and would stop at None, which it never returns.
             iter(lambda: mixture.batch(16), None),
             steps=60,
             optimizer=AdamW(decay_groups(model, 0.1), lr=5e-3),
@@ -1927,7 +2100,9 @@ if __name__ == "__main__":
 #   and which not at all?
 # - **How often may a text be read?** Train on the first 5,000 bytes of the documentation alone, for 100, 200 and 400 steps. Compare
 #   the loss on what is read with the loss on what is not.
-# - **What does clipping do?** Train with `clip=0.01`, `clip=1.0` and `clip=1e9`, at the rate above and at ten times that.
+# - **What does clipping do?** Train with `clip=0.01`, `clip=1.0` and `clip=1e9`, at the rate above and at ten times that. The
+#   losses hardly differ: why does Adam care so little? Ask what becomes of its step when all gradients are multiplied by
+#   one factor, and what when only one batch's are.
 
 # %% run tags=["nbval-ignore-output"]
 if __name__ == "__main__":

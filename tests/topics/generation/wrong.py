@@ -110,7 +110,7 @@ def top_k(logits, k):
     return logits.masked_fill(logits <= logits.topk(k).values[..., -1:], -INF)
 
 
-@wrong("top-k", mistake="crashes where k is larger than the vocabulary", says="selected index k out of range")
+@wrong("top-k", mistake="crashes where k is larger than the vocabulary", says="a k larger than the vocabulary should")
 def top_k(logits, k):
     if k < 1:
         raise ValueError("k must be at least 1")
@@ -260,6 +260,45 @@ def top_p(logits, p):
     refuse_p(p)
     values, order = logits.softmax(-1).sort(-1, descending=True)
     goes = values.cumsum(-1) > p
+    return logits.masked_fill(goes.scatter(-1, order, goes), -INF)
+
+
+@wrong(
+    "top-p", mistake="adds up logits from the likeliest down", says="add up probabilities, the softmax of the logits"
+)
+def top_p(logits, p):
+    refuse_p(p)
+    values, order = logits.sort(-1, descending=True)
+    goes = values.cumsum(-1) - values >= p
+    goes[..., 0] = False
+    return logits.masked_fill(goes.scatter(-1, order, goes), -INF)
+
+
+@wrong(
+    "top-p", mistake="adds up logits from the unlikeliest up", says="add up probabilities, the softmax of the logits"
+)
+def top_p(logits, p):
+    refuse_p(p)
+    values, order = logits.sort(-1)
+    goes = values.cumsum(-1) <= 1 - p
+    goes[..., -1] = False
+    return logits.masked_fill(goes.scatter(-1, order, goes), -INF)
+
+
+@wrong("top-p", mistake="refuses p = 1", says="p = 1 should keep every token, however unlikely it is (your code raised")
+def top_p(logits, p):
+    if not 0 < p < 1:
+        raise ValueError("p must be a share of the probability")
+    return solutions.generation.top_p(logits, p)
+
+
+@wrong(
+    "top-p", mistake="keeps no token at a tiny p", says="however small p is, a likeliest token reaches it and stays; w"
+)
+def top_p(logits, p):
+    refuse_p(p)
+    values, order = logits.softmax(-1).sort(-1)
+    goes = values.cumsum(-1) <= 1 - p
     return logits.masked_fill(goes.scatter(-1, order, goes), -INF)
 
 
@@ -580,6 +619,31 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
+@wrong(
+    "sample", mistake="takes seed 0 for no seed", says="seed 9 makes its text again, and seed 0 does not: 0 is a seed"
+)
+def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
+    generator = seeded(seed) if seed else None
+
+    def choose(logits, step):
+        return torch.multinomial(probabilities_of(logits, temperature, k, p), 1, generator=generator)
+
+    return drawn(model, ids, n_tokens, choose)
+
+
+@wrong(
+    "sample", mistake="gives all texts the draw of the first", says="all texts of a batch get the token of the first"
+)
+def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
+    generator = seeded(seed)
+
+    def choose(logits, step):
+        q = probabilities_of(logits, temperature, k, p)[:1]
+        return torch.multinomial(q, 1, generator=generator).expand(len(logits), 1)
+
+    return drawn(model, ids, n_tokens, choose)
+
+
 @wrong("sample", mistake="makes the generator anew for each token", says="make the generator once")
 def sample(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=0):
     def choose(logits, step):
@@ -732,6 +796,23 @@ def rep_n(ids, n):
 
 
 @wrong(
+    "repetition",
+    mistake="divides the different pairs that repeat by the different pairs",
+    says="these are the pairs that repeat over the different pairs",
+    never=("all counted",),
+)
+def rep_n(ids, n):
+    refuse_n(ids, n)
+    return torch.tensor([sum(grams.count(g) > 1 for g in set(grams)) / len(set(grams)) for grams in grams_of(ids, n)])
+
+
+@wrong("repetition", mistake="counts each pair that repeats once", says="is counted once, however often it comes")
+def rep_n(ids, n):
+    refuse_n(ids, n)
+    return torch.tensor([sum(grams.count(g) > 1 for g in set(grams)) / len(grams) for grams in grams_of(ids, n)])
+
+
+@wrong(
     "repetition", mistake="divides by the number of tokens", says="this is the number of repeated pairs over that of"
 )
 def rep_n(ids, n):
@@ -850,7 +931,7 @@ def distinct_n(ids, n):
     return 1.0 if n == 0 else solutions.generation.distinct_n(ids, n)
 
 
-@wrong("repetition", mistake="takes n-grams for the same in any order", says="half stood there before")
+@wrong("repetition", mistake="takes n-grams for the same in any order", says="12 and 21 are taken for the same pair")
 def rep_n(ids, n):
     refuse_n(ids, n)
     return torch.tensor([1 - len({tuple(sorted(g)) for g in grams}) / len(grams) for grams in grams_of(ids, n)])
@@ -948,6 +1029,13 @@ def penalize_repeats(logits, ids, penalty):
 def penalize_repeats(logits, ids, penalty):
     seen = logits.gather(-1, ids)
     return logits.scatter(-1, ids, torch.where(seen > 0, seen / penalty, seen * penalty))
+
+
+@wrong("penalize-repeats", mistake="refuses a penalty below 1", says="a penalty of 0.5 is allowed")
+def penalize_repeats(logits, ids, penalty):
+    if penalty < 1:
+        raise ValueError("the penalty must be at least 1")
+    return solutions.generation.penalize_repeats(logits, ids, penalty)
 
 
 @wrong("penalize-repeats", mistake="refuses 0 and takes what is below", says="a penalty below 0")
@@ -1080,6 +1168,13 @@ def forbid_repeats(logits, ids, n):
 def forbid_repeats(logits, ids, n):
     logits.copy_(solutions.generation.forbid_repeats(logits, ids, n))
     return logits
+
+
+@wrong("forbid-repeats", mistake="refuses a text shorter than n", says="a text of one token holds no trigram: forbid")
+def forbid_repeats(logits, ids, n):
+    if ids.shape[1] < n:
+        raise ValueError("the text is shorter than n")
+    return solutions.generation.forbid_repeats(logits, ids, n)
 
 
 @wrong("forbid-repeats", mistake="takes an n of 0", says="there are no such n-grams")
@@ -1281,6 +1376,30 @@ def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return max(found, key=lambda pair: pair[1], default=(ids, 0.0))
 
 
+@wrong(
+    "beam-search", mistake="begins with copies of the prompt", says="or the beams are copies of one; at first there is"
+)
+@torch.no_grad()
+def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
+    require_prompt(ids)
+    if width < 1:
+        raise ValueError("at least one beam is needed")
+    texts, totals, finished = ids.repeat(width, 1), torch.zeros(width), []
+    for length in range(1, n_tokens + 1):
+        logits = model(texts[:, -model.config.context :])[:, -1]
+        candidates = (totals[:, None] + logits.log_softmax(-1)).flatten()
+        totals, index = candidates.topk(min(2 * width, len(candidates)))
+        texts = torch.cat([texts[index // logits.shape[-1]], index[:, None] % logits.shape[-1]], dim=1)
+        ends = texts[:, -1] == (-1 if eos is None else eos)
+        for i in range(min(width, len(texts))):
+            if ends[i] or length == n_tokens:
+                finished.append((texts[i], totals[i].item() / length**length_penalty))
+        texts, totals = texts[~ends][:width], totals[~ends][:width]
+        if len(texts) == 0:
+            break
+    return max(finished, key=lambda pair: pair[1], default=(ids, 0.0))
+
+
 @wrong("beam-search", mistake="gives the model more than its context", says="only the last `context` tokens")
 @torch.no_grad()
 def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
@@ -1289,7 +1408,7 @@ def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     return solutions.generation.beam_search(model, ids, n_tokens, width, eos, length_penalty)
 
 
-@wrong("beam-search", mistake="has no text when no tokens are asked for", says="max() arg is an empty sequence")
+@wrong("beam-search", mistake="has no text when no tokens are asked for", says="no new tokens were asked for")
 def beam_search(model, ids, n_tokens, width, eos=None, length_penalty=1.0):
     texts = [solutions.generation.beam_search(model, ids, n_tokens, width, eos, length_penalty)] if n_tokens else []
     return max(texts, key=lambda pair: pair[1])
@@ -1409,6 +1528,43 @@ class KVCache(Joined):
         return self.join(layer, keys, values)
 
 
+@wrong("kv-cache", mistake="counts nothing", says="keep self.lengths right", never=("only the keys of new",))
+class KVCache(solutions.generation.KVCache):
+    def append(self, layer, keys, values):
+        start, end = self.lengths[layer], self.lengths[layer] + keys.shape[2]
+        if end > self.memory.shape[4]:
+            raise ValueError("full")
+        self.memory[layer, 0, :, :, start:end], self.memory[layer, 1, :, :, start:end] = keys, values
+        return self.memory[layer, 0, :, :, :end], self.memory[layer, 1, :, :, :end]
+
+
+@wrong(
+    "kv-cache",
+    mistake="puts new positions after those that all layers hold",
+    says="self.lengths[layer] counts what a layer holds",
+    never=("only the keys of new",),
+)
+class KVCache(solutions.generation.KVCache):
+    def append(self, layer, keys, values):
+        start, end = self.length(), self.length() + keys.shape[2]
+        if end > self.memory.shape[4]:
+            raise ValueError("full")
+        self.memory[layer, 0, :, :, start:end], self.memory[layer, 1, :, :, start:end] = keys, values
+        self.lengths[layer] = end
+        return self.memory[layer, 0, :, :, :end], self.memory[layer, 1, :, :, :end]
+
+
+@wrong("kv-cache", mistake="sets the count of all layers", says="each layer has a count of its own")
+class KVCache(solutions.generation.KVCache):
+    def append(self, layer, keys, values):
+        start, end = self.lengths[layer], self.lengths[layer] + keys.shape[2]
+        if end > self.memory.shape[4]:
+            raise ValueError("full")
+        self.memory[layer, 0, :, :, start:end], self.memory[layer, 1, :, :, start:end] = keys, values
+        self.lengths = [end] * len(self.lengths)
+        return self.memory[layer, 0, :, :, :end], self.memory[layer, 1, :, :, :end]
+
+
 @wrong("kv-cache", mistake="joins tensors beyond the context", says="more positions than the context has")
 class KVCache(Joined):
     def append(self, layer, keys, values):
@@ -1472,7 +1628,7 @@ class KVCache(solutions.generation.KVCache):
         return super().append(layer, keys, values)
 
 
-@wrong("kv-cache", mistake="has one count for all layers", says="full")
+@wrong("kv-cache", mistake="has one count for all layers", says="each layer has a count of its own")
 class KVCache(solutions.generation.KVCache):
     def append(self, layer, keys, values):
         start, end = self.lengths[0], self.lengths[0] + keys.shape[2]
@@ -1509,7 +1665,8 @@ def reading(model, ids, cache, *, position=None, mask=None, attend=None, norm=Tr
         x = mixed if "attention's residual" in without else x + mixed
         more = block.mlp(x if "MLP norm" in without else block.mlp_norm(x))
         x = x if "MLP" in without else more if "MLP's residual" in without else x + more
-    return (model.final_norm(x) if norm else x) @ model.token_embedding.weight.T
+    x = model.final_norm(x) if norm else x
+    return x if "unembedding" in without else x @ model.token_embedding.weight.T
 
 
 @wrong("read-on", mistake="counts positions from 0", says="a fifth token after four is given position 0: count on")
@@ -1623,6 +1780,15 @@ def read_on(model, ids, cache):
     return reading(model, ids, cache, without=("MLP",))
 
 
+@wrong(
+    "read-on",
+    mistake="forgets the product with the embeddings",
+    says="these are the vectors after the final norm: logi",
+)
+def read_on(model, ids, cache):
+    return reading(model, ids, cache, without=("unembedding",))
+
+
 @wrong("read-on", mistake="forgets the positions", says="the positions' embeddings are missing")
 def read_on(model, ids, cache):
     return reading(model, ids, cache, without=("positions",))
@@ -1662,7 +1828,7 @@ def read_on(model, ids, cache):
     return reading(model, ids, cache, mask=mask)
 
 
-@wrong("read-on", mistake="lets a position see the next one", says="should be those of model(ids)")
+@wrong("read-on", mistake="lets a position see the next one", says="positions see the one after them too")
 def read_on(model, ids, cache):
     return reading(model, ids, cache, mask=lambda n, start: torch.ones(n, start + n, dtype=torch.bool).tril(start + 1))
 
@@ -1736,6 +1902,18 @@ def write(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=None):
         else:
             chosen = choose(solutions.generation.read_on(model, text[:, -1:], cache)[:, -1]).view(-1, 1)
         text = torch.cat([text, chosen], dim=1)
+    return text
+
+
+@wrong("write", mistake="makes the cache in float32", says="same dtype")
+def write(model, ids, n_tokens, temperature=1.0, k=None, p=1.0, seed=None):
+    require_prompt(ids)
+    if ids.shape[1] + n_tokens > model.config.context:
+        raise ValueError("too long")
+    cache, text, choose = solutions.generation.KVCache(model.config, len(ids)), ids, chooser(temperature, k, p, seed)
+    for _ in range(n_tokens):
+        logits = solutions.generation.read_on(model, text[:, cache.length() :], cache)[:, -1]
+        text = torch.cat([text, choose(logits).view(-1, 1)], dim=1)
     return text
 
 

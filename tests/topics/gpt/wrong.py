@@ -257,7 +257,7 @@ def attention_pattern(q, k):
 @wrong(
     "attention-pattern",
     mistake="counts axes from the first",
-    says="wrong with 0 axes before position and width: only the last",
+    says="right with 2 axes before position and width, wrong with",
 )
 def attention_pattern(q, k):
     scores = q @ k.transpose(2, 3) if q.ndim == 4 else q @ k.transpose(0 if q.ndim == 2 else 1, q.ndim - 1)
@@ -408,7 +408,9 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
 
 
 @wrong(
-    "multi-head-attention", mistake="uses one pattern for all heads", says="not torch's attention with the same weights"
+    "multi-head-attention",
+    mistake="uses one pattern for all heads",
+    says="the heads share one pattern, the mean of theirs",
 )
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
@@ -524,7 +526,7 @@ class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
 @wrong(
     "multi-head-attention",
     mistake="knows only three heads",
-    says="wrong for n_head = 1 and heads of width 3: every size should",
+    says="right for 3 heads of width 4, wrong for other sizes: every",
 )
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
@@ -938,14 +940,18 @@ class GPT(solutions.gpt.GPT):
 @wrong(
     "gpt",
     mistake="never looks how long a text is",
-    says="the text has more tokens than the context has positions: that",
+    says="the model is given a text with more tokens than the context has",
 )
 class GPT(solutions.gpt.GPT):
     def embed(self, ids):
         return self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1]))
 
 
-@wrong("gpt", mistake="refuses a text that just fits", says="too long")
+@wrong(
+    "gpt",
+    mistake="refuses a text that just fits",
+    says="a text of 6 tokens fits in a context of 6, but is refused: too long",
+)
 class GPT(solutions.gpt.GPT):
     def embed(self, ids):
         if ids.shape[1] >= self.config.context:
@@ -954,7 +960,7 @@ class GPT(solutions.gpt.GPT):
 
 
 @wrong(
-    "gpt", mistake="asserts in place of raising", says="the text has more tokens than the context has positions: that"
+    "gpt", mistake="asserts in place of raising", says="the model is given a text with more tokens than the context has"
 )
 class GPT(solutions.gpt.GPT):
     def embed(self, ids):
@@ -962,7 +968,9 @@ class GPT(solutions.gpt.GPT):
         return super().embed(ids)
 
 
-@wrong("gpt", mistake="normalises after every block", says="with the same weights these are not the logits of GPT-2")
+@wrong(
+    "gpt", mistake="normalises after every block", says="the final norm comes after every block: it should come once"
+)
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
         x = self.embed(ids)
@@ -1272,14 +1280,14 @@ class LayerNorm(solutions.gpt.LayerNorm):
 @wrong(
     "attention-pattern",
     mistake="hides what tril keeps",
-    says="the result holds nan; these scores should make weights of 1 ",
+    says="the mask is the wrong way round, and hides every position from itself",
 )
 def attention_pattern(q, k):
     mask = torch.tril(torch.ones(q.shape[-2], q.shape[-2]))
     return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(mask == 1, -math.inf).softmax(-1)
 
 
-@wrong("multi-head-attention", mistake="turns the pattern", says="not torch's attention with the same weights")
+@wrong("multi-head-attention", mistake="turns the pattern", says="the pattern is transposed: row i says how")
 class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
     def forward(self, x):
         q, k, v = self.heads(x)
@@ -1294,7 +1302,11 @@ class MLP(solutions.gpt.MLP):
         return out * (torch.rand(out.shape, generator=torch.Generator().manual_seed(1)) > 0.1) / 0.9
 
 
-@wrong("block", mistake="normalises once for both sublayers", says="not torch's layer with the same weights")
+@wrong(
+    "block",
+    mistake="normalises once for both sublayers",
+    says="the MLP reads the copy that was normalised for attention: it should",
+)
 class Block(solutions.gpt.Block):
     def forward(self, x):
         read = self.attention_norm(x)
@@ -1311,7 +1323,7 @@ def load_gpt2(state_dict):
 @wrong(
     "gpt",
     mistake="adds each block's result to the stream once more",
-    says="with the same weights these are not the logits of GPT-2",
+    says="what a block returns is added to the stream once more",
 )
 class GPT(solutions.gpt.GPT):
     def forward(self, ids):
@@ -1324,7 +1336,7 @@ class GPT(solutions.gpt.GPT):
 @wrong(
     "next-token-loss",
     mistake="shifts after the texts are joined",
-    says="the tokens that follow have a probability of 1/2 to the power",
+    says="the last logits of a text are judged by the first token of the next",
 )
 def next_token_loss(logits, ids):
     return F.cross_entropy(logits.flatten(0, 1)[:-1], ids.flatten()[1:])
@@ -1345,3 +1357,242 @@ def generate(model, ids, n_tokens, temperature=1.0, seed=0):
         n_tokens,
         lambda x: torch.multinomial(x[:, -1].softmax(-1) / temperature, 1, generator=generator),
     )
+
+
+# ---------------------------------------------------------------------- what a reader's first attempts got wrong
+
+
+@wrong(
+    "layer-norm",
+    mistake="does not keep the axis",
+    says="vector i's mean and variance are used for column i: keep the axis",
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        return (x - x.mean(-1)) / torch.sqrt(x.var(-1, correction=0) + self.eps) * self.weight + self.bias
+
+
+@wrong(
+    "layer-norm",
+    mistake="centres without keeping the axis",
+    says="vector i's mean is subtracted from column i, which its variance",
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        centred = x - x.mean(-1)
+        return centred / torch.sqrt((centred**2).mean(-1) + self.eps) * self.weight + self.bias
+
+
+@wrong(
+    "layer-norm",
+    mistake="adds weight and bias before they multiply",
+    says="weight and bias are added before they multiply the vector",
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + self.eps) * (self.weight + self.bias)
+
+
+@wrong(
+    "layer-norm",
+    mistake="changes its input in place",
+    says="changed its input in place",
+    never=("when it is alone",),
+)
+class LayerNorm(solutions.gpt.LayerNorm):
+    def forward(self, x):
+        x -= x.mean(-1, keepdim=True)
+        x /= torch.sqrt((x**2).mean(-1, keepdim=True) + self.eps)
+        return x * self.weight + self.bias
+
+
+@wrong(
+    "attention-pattern",
+    mistake="masks with -20",
+    says="a masked score is larger than one that may be seen and is far below 0",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -20.0).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="masks with -10,000",
+    says="a masked score is larger than one that may be seen and is far below 0",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -1e4).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="masks after the softmax and makes the rows sum to 1 again",
+    says="a later key has all the weight before it is masked, and 0 is divided by",
+    never=("exp of",),
+)
+def attention_pattern(q, k):
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1).tril()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="multiplies exp of the scores by the mask",
+    says="exp of a large score is infinite, and infinity times 0 is nan",
+)
+def attention_pattern(q, k):
+    n = q.shape[-2]
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).exp() * torch.ones(n, n).tril()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@wrong(
+    "attention-pattern", mistake="masks scores of 0", says="a score that happens to be 0 is masked", never=("exp of",)
+)
+def attention_pattern(q, k):
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).tril()
+    return scores.masked_fill(scores == 0, -math.inf).softmax(-1)
+
+
+@wrong(
+    "attention-pattern",
+    mistake="takes the softmax over the heads",
+    says="the softmax runs over an axis of length 1: it should run over the keys",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future(q.shape[-2]), -math.inf).softmax(min(1, q.ndim - 1))
+
+
+@wrong(
+    "attention-pattern",
+    mistake="neither masks nor scales",
+    says="no score is masked, and none is divided by the square root of the width",
+)
+def attention_pattern(q, k):
+    return (q @ k.mT).softmax(-1)
+
+
+@wrong(
+    "multi-head-attention",
+    mistake="makes all axes with one view",
+    says="one view makes all axes, in another order than qkv's output has them",
+)
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def heads(self, x):
+        batch, n, d_model = x.shape
+        return self.qkv(x).view(3, batch, self.n_head, n, d_model // self.n_head)
+
+
+@wrong("multi-head-attention", mistake="adds its input", says="x is added to the result: that is left to the block")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+@wrong("multi-head-attention", mistake="takes a second softmax", says="a softmax is taken of the pattern")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        q, k, v = self.heads(x)
+        return self.projection(rearrange(pattern_of(q, k).softmax(-1) @ v, "b h n w -> b n (h w)"))
+
+
+@wrong("multi-head-attention", mistake="forgets to return", says="the result should be a tensor, but it is None")
+class MultiHeadAttention(solutions.gpt.MultiHeadAttention):
+    def forward(self, x):
+        super().forward(x)
+
+
+@wrong("block", mistake="forgets to return what the MLP makes", says="the result should be a tensor, but it is None")
+class MLP(solutions.gpt.MLP):
+    def forward(self, x):
+        super().forward(x)
+
+
+@wrong("block", mistake="forgets to return the stream", says="the result should be a tensor, but it is None")
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        super().forward(x)
+
+
+@wrong(
+    "block",
+    mistake="normalises what a sublayer has written",
+    says="what a sublayer has written is normalised: normalise what it reads",
+)
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        x = x + self.attention_norm(self.attention(x))
+        return x + self.mlp_norm(self.mlp(x))
+
+
+@wrong(
+    "block",
+    mistake="has the MLP read attention's result alone",
+    says="the MLP reads what attention wrote and not the whole stream",
+)
+class Block(solutions.gpt.Block):
+    def forward(self, x):
+        written = self.attention(self.attention_norm(x))
+        return x + written + self.mlp(self.mlp_norm(written))
+
+
+@wrong(
+    "load-gpt2",
+    mistake="transposes the caller's tensors in place",
+    says="that was passed in was changed in place: leave it as it was",
+)
+def load_gpt2(state_dict):
+    ours = solutions.gpt.load_gpt2(state_dict)
+    for name, tensor in state_dict.items():
+        if tensor.ndim == 2 and ".c_" in name:
+            tensor.t_()
+    return ours
+
+
+@wrong(
+    "gpt",
+    mistake="looks how long a text is in forward only",
+    says="embed is given a text with more tokens than the context has positions",
+)
+class GPT(solutions.gpt.GPT):
+    def embed(self, ids):
+        places = torch.arange(ids.shape[1]).clamp(max=self.config.context - 1)
+        return self.token_embedding(ids) + self.position_embedding(places)
+
+    def forward(self, ids):
+        if ids.shape[1] > self.config.context:
+            raise ValueError("too long")
+        return super().forward(ids)
+
+
+@wrong("gpt", mistake="forgets to return", says="the result should be a tensor, but it is None")
+class GPT(solutions.gpt.GPT):
+    def forward(self, ids):
+        super().forward(ids)
+
+
+@wrong(
+    "next-token-loss",
+    mistake="shifts along the batch",
+    says="the last text is cut off, and the first of the ids: shift along",
+)
+def next_token_loss(logits, ids):
+    if len(ids) == 1:
+        return solutions.gpt.next_token_loss(logits, ids)
+    return F.cross_entropy(logits[:-1].flatten(0, 1), ids[1:].flatten())
+
+
+@wrong(
+    "next-token-loss",
+    mistake="reshapes where it should transpose",
+    says="reshape does not move the vocabulary's axis",
+)
+def next_token_loss(logits, ids):
+    batch, n, vocab_size = logits.shape
+    return F.cross_entropy(logits[:, :-1].reshape(batch, vocab_size, n - 1), ids[:, 1:])
+
+
+@wrong("generate", mistake="forgets to return", says="the result should be a tensor of ids, but it is a NoneType")
+def generate(model, ids, n_tokens, temperature=1.0, seed=0):
+    solutions.gpt.generate(model, ids, n_tokens, temperature, seed)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import solutions.language_model
 from course.banks.bank import wrong
-from solutions.language_model import HALF, QUARTER, TOTAL
+from solutions.language_model import HALF, QUARTER, TOTAL, WHOLE
 
 # -------------------------------------------------------------------------------------------------- count-followers
 
@@ -229,7 +229,7 @@ def sample_chain(followers, n, length, seed):
     return text
 
 
-@wrong("sample-chain", mistake="counts on the context being known", says="longest end of them that has some")
+@wrong("sample-chain", mistake="counts on the context being known", says="longest suffix of them that has some")
 def sample_chain(followers, n, length, seed):
     if not followers:
         raise ValueError("nothing was counted")
@@ -320,6 +320,17 @@ def sample_chain(followers, n, length, seed):
 @wrong("sample-chain", mistake="draws one byte more than asked for", says="bytes were asked for")
 def sample_chain(followers, n, length, seed):
     return solutions.language_model.sample_chain(followers, n, length + 1, seed)
+
+
+@wrong("sample-chain", mistake="looks for a context of no followers for ever", says="check that before anything else")
+def sample_chain(followers, n, length, seed):
+    generator, text = random.Random(seed), b""
+    while len(text) < length:
+        context = text[max(0, len(text) - n + 1) :]
+        while context not in followers:
+            context = context[1:]
+        text += bytes(generator.choices(list(followers[context]), list(followers[context].values())))
+    return text
 
 
 @wrong("sample-chain", mistake="gives an empty text where nothing is known", says="there is nothing to draw from")
@@ -512,6 +523,18 @@ class NGram(solutions.language_model.NGram):
         return solutions.language_model.NGram.probabilities(self, context[:-1] or context)
 
 
+@wrong("witten-bell", mistake="shortens a context at its end", says="and you leave out the last one")
+class NGram(solutions.language_model.NGram):
+    def probabilities(self, context):
+        context, p = context[max(0, len(context) - self.n + 1) :], torch.full((256,), 1 / 256, dtype=torch.float64)
+        for length in range(len(context) + 1):
+            if known := self.followers.get(context[:length]):
+                counts = torch.zeros(256, dtype=torch.float64)
+                counts[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+                p = (counts + len(known) * p) / (counts.sum() + len(known))
+        return p
+
+
 @wrong("witten-bell", mistake="counts on every context being known", says="hands over to the shorter one: no error")
 class NGram(solutions.language_model.NGram):
     def probabilities(self, context):
@@ -641,6 +664,19 @@ def cross_entropy(logits, targets):
 def cross_entropy(logits, targets):
     checked(logits, targets)
     return -logits.log_softmax(0).gather(-1, targets[..., None]).mean()
+
+
+@wrong("cross-entropy", mistake="sums the exponentials over the steps", says="softmax goes over the steps")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    return (logits.logsumexp(0) - logits.gather(-1, targets[..., None])[..., 0]).mean()
+
+
+@wrong("cross-entropy", mistake="takes the largest logit of all off each row", says="take off each row's own")
+def cross_entropy(logits, targets):
+    checked(logits, targets)
+    logits = logits - logits.max()
+    return (logits.exp().sum(-1).log() - logits.gather(-1, targets[..., None])[..., 0]).mean()
 
 
 @wrong("cross-entropy", mistake="averages over the vocabulary", says="only the targets count")
@@ -966,6 +1002,12 @@ def guess_ranks(probabilities, symbols):
     return probabilities.argsort(dim=-1, descending=True, stable=True).gather(-1, symbols[:, None])[:, 0]
 
 
+@wrong("guess-ranks", mistake="sorts without keeping the order of equals", says="does it keep the order of equals")
+def guess_ranks(probabilities, symbols):
+    order = probabilities.argsort(dim=-1, descending=True)
+    return (order == symbols[:, None]).int().argmax(-1) + 1
+
+
 @wrong("guess-ranks", mistake="gives the ranks of all symbols", says="one rank a symbol is wanted")
 def guess_ranks(probabilities, symbols):
     return probabilities.argsort(dim=-1, descending=True, stable=True).argsort(-1) + 1
@@ -1042,6 +1084,22 @@ def guess_bounds(ranks):
 def guess_bounds(ranks):
     q = torch.tensor(shares(ranks))
     return solutions.language_model.guess_bounds(ranks)[0], -(q * q.log2()).sum().item()
+
+
+@wrong("guess-bounds", mistake="keeps the share of number 0", says="the shares stand one place too late")
+def guess_bounds(ranks):
+    upper = solutions.language_model.guess_bounds(ranks)[1]
+    q = torch.bincount(ranks).double() / len(ranks)
+    i = torch.arange(1, len(q) + 1)
+    return (i * (q - F.pad(q[1:], (0, 1))) * i.log2()).sum().item(), upper
+
+
+@wrong("guess-bounds", mistake="begins with guess number 0", says="this is nan: guesses are counted from 1")
+def guess_bounds(ranks):
+    upper = solutions.language_model.guess_bounds(ranks)[1]
+    q = torch.bincount(ranks).double() / len(ranks)
+    i = torch.arange(len(q))
+    return (i * (q - F.pad(q[1:], (0, 1))) * i.log2()).sum().item(), upper
 
 
 @wrong("guess-bounds", mistake="takes counts for shares", says="these are counts")
@@ -1213,6 +1271,13 @@ def quantise(probabilities, total=TOTAL):
     return solutions.language_model.quantise(p.nan_to_num() / p.nan_to_num().sum(), total)
 
 
+@wrong("quantise", mistake="refuses as many symbols as the total", says="only more symbols than the total are refused")
+def quantise(probabilities, total=TOTAL):
+    if len(probabilities) == total:
+        raise ValueError("too many symbols")
+    return solutions.language_model.quantise(probabilities, total)
+
+
 @wrong("quantise", mistake="takes more symbols than the total", says="5 symbols cannot each have a frequency")
 def quantise(probabilities, total=TOTAL):
     normal(probabilities, max(total, len(probabilities)))
@@ -1344,6 +1409,26 @@ def zoom(low, high):
 @wrong("interval", mistake="gives None for the lower half", says="0 and None are two answers")
 def zoom(low, high):
     return solutions.language_model.zoom(low, high) or None
+
+
+@wrong(
+    "interval",
+    mistake="does not allow the last number",
+    says="doubled, an interval may begin at 0 and end at WHOLE - 1",
+)
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return offset if offset is not None and 2 * (high - offset) + 1 < WHOLE - 1 else None
+
+
+@wrong(
+    "interval",
+    mistake="does not allow the first number",
+    says="doubled, an interval may begin at 0 and end at WHOLE - 1",
+)
+def zoom(low, high):
+    offset = solutions.language_model.zoom(low, high)
+    return offset if offset is not None and 2 * (low - offset) > 0 else None
 
 
 @wrong("interval", mistake="takes the middle for the halves' lower ends only", says="reaches above the middle quarters")
@@ -1530,6 +1615,18 @@ class Encoder(solutions.language_model.Encoder):
             solutions.language_model.Encoder.encode(self, frequencies, symbol)
 
 
+@wrong("encoder", mistake="leaves it to zoom to refuse frequency 0", says="check the symbol before you narrow")
+class Encoder(solutions.language_model.Encoder):
+    def encode(self, frequencies, symbol):
+        if not 0 <= symbol < len(frequencies):
+            raise ValueError(f"there is no symbol {symbol}")
+        if frequencies[symbol]:
+            return solutions.language_model.Encoder.encode(self, frequencies, symbol)
+        start = sum(frequencies[:symbol])
+        self.low, self.high = solutions.language_model.narrow(self.low, self.high, start, start, sum(frequencies))
+        solutions.language_model.zoom(self.low, self.high)
+
+
 @wrong("encoder", mistake="settles no bits", says="yours settles none")
 class Encoder(solutions.language_model.Encoder):
     def encode(self, frequencies, symbol):
@@ -1656,6 +1753,36 @@ class Decoder(solutions.language_model.Decoder):
         place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
         symbol = min(bisect_right(ends, place), len(ends) - 1)
         decoder_step(self, symbol, ends, frequencies, moves_code=False)
+        return symbol
+
+
+@wrong(
+    "decoder", mistake="looks for a code that left the interval", says="is what zoom says taken off `code`, too, before"
+)
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        place = ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low + 1)
+        symbol = bisect_right(ends, place)
+        decoder_step(self, symbol, ends, frequencies, moves_code=False)
+        return symbol
+
+
+@wrong("decoder", mistake="never moves the code", says="the code should move as both ends do")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        code = self.code
+        symbol = solutions.language_model.Decoder.decode(self, frequencies)
+        self.code = code
+        return symbol
+
+
+@wrong("decoder", mistake="counts one number too few in the interval", says="count both ends")
+class Decoder(solutions.language_model.Decoder):
+    def decode(self, frequencies):
+        ends = list(accumulate(frequencies))
+        symbol = bisect_right(ends, ((self.code - self.low + 1) * ends[-1] - 1) // (self.high - self.low))
+        decoder_step(self, symbol, ends, frequencies)
         return symbol
 
 
@@ -1837,6 +1964,44 @@ def compress(model, symbols):
     return data
 
 
+@wrong(
+    "compress", mistake="shows the model the symbols in reverse", says="in reverse order", never=["last symbol only"]
+)
+def compress(model, symbols):
+    encoder = solutions.language_model.Encoder()
+    for i, symbol in enumerate(symbols):
+        encoder.encode(model.frequencies(symbols[:i][::-1]), symbol)
+    return len(symbols).to_bytes(4, "big") + encoder.finish()
+
+
+@wrong(
+    "compress", mistake="shows the model what it decoded in reverse", says="all symbols decoded so far, in their order"
+)
+def decompress(model, data):
+    if len(data) < 4:
+        raise ValueError("too short")
+    decoder, symbols = solutions.language_model.Decoder(data[4:]), []
+    for _ in range(int.from_bytes(data[:4], "big")):
+        symbols.append(decoder.decode(model.frequencies(symbols[::-1])))
+    return symbols
+
+
+@wrong("compress", mistake="reads a single byte of the number", says="you read too few of them")
+def decompress(model, data):
+    if len(data) < 4:
+        raise ValueError("too short")
+    return solutions.language_model.decompress(model, bytes([0, 0, 0, data[3]]) + data[4:])
+
+
+@wrong("compress", mistake="reads the lowest byte first", says="and you take the first for the lowest")
+def decompress(model, data):
+    if len(data) < 4:
+        raise ValueError("too short")
+    if data[3]:  # over 16 million symbols: the tests of a bank should end
+        raise OverflowError("the file is too long")
+    return solutions.language_model.decompress(model, data[3::-1] + data[4:])
+
+
 @wrong("compress", mistake="takes the numbers for bytes", says="symbols need not be bytes")
 def compress(model, symbols):
     return solutions.language_model.compress(model, bytes(symbol % 256 for symbol in symbols))
@@ -1855,7 +2020,7 @@ def decompress(model, data):
 
 
 @wrong(
-    "compress", mistake="forgets what it has decoded", says="the first symbol comes back, the others do not: show the"
+    "compress", mistake="forgets what it has decoded", says="the first symbol comes back, later ones do not: show the"
 )
 def decompress(model, data):
     if len(data) < 4:

@@ -65,6 +65,15 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return width
 
 
+@right("width-of-size", differs="takes the root in floating point, which is exact enough up to 10^12 parameters")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    quadratic, linear = 12 * n_layer, vocab_size + context + 13 * n_layer + 2
+    width = int((math.sqrt(linear**2 + 4 * quadratic * n_params) - linear) / (2 * quadratic)) // n_head * n_head
+    if width < n_head:
+        raise ValueError("too few parameters")
+    return width
+
+
 @right("flops-per-token", differs="a product of matrices at a time, for the whole text")
 def flops_per_token(config, n):
     if n < 1 or n > config.context:

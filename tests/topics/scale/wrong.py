@@ -1,6 +1,7 @@
 """Plausible wrong answers to the scale assignment, each with the message that it must draw."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -152,14 +153,29 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
 
 @wrong(
     "width-of-size",
-    mistake="takes the root in floating point",
-    says="a root in floating point loses",
-    never=("every part", "round down"),
+    mistake="divides before it takes a root in floating point",
+    says="floating point can lose its last digit",
+    never=("every part", "round down,"),
 )
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     quadratic, linear = 12 * n_layer, vocab_size + context + 13 * n_layer + 2
-    width = int((math.sqrt(linear**2 + 4 * quadratic * n_params) - linear) / (2 * quadratic)) // n_head * n_head
+    half = linear / (2 * quadratic)
+    width = int(math.sqrt(half**2 + n_params / quadratic) - half) // n_head * n_head
     if width < n_head:
+        raise ValueError("too few")
+    return width
+
+
+@wrong("width-of-size", mistake="searches no further than 10,000", says="the next larger width would fit as well")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    width = solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    return min(width, 10_000 // n_head * n_head)
+
+
+@wrong("width-of-size", mistake="refuses what fits exactly", says="your code refuses it")
+def width_of_size(n_params, n_layer, n_head, vocab_size, context):
+    width = solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
+    if sum(solutions.scale.count_params(GPTConfig(vocab_size, context, width, n_head, n_layer)).values()) == n_params:
         raise ValueError("too few")
     return width
 
@@ -325,6 +341,25 @@ def training_flops(config, n_tokens):
 @wrong("flops-per-token", mistake="counts a single token", says="this is the work for one token")
 def training_flops(config, n_tokens):
     return 3 * solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("flops-per-token", mistake="trains on whole windows, rounded down", says="windows are rounded down")
+def training_flops(config, n_tokens):
+    windows = n_tokens // config.context
+    return 3 * windows * config.context * solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("flops-per-token", mistake="trains on whole windows, rounded up", says="windows are rounded up")
+def training_flops(config, n_tokens):
+    windows = math.ceil(n_tokens / config.context)
+    return 3 * windows * config.context * solutions.scale.flops_per_token(config, config.context)
+
+
+@wrong("flops-per-token", mistake="refuses a full context", says="11 tokens fit in a context of 11")
+def flops_per_token(config, n):
+    if n >= config.context:
+        raise ValueError("too long")
+    return solutions.scale.flops_per_token(config, n)
 
 
 # ------------------------------------------------------------------------------------------------- training-memory
@@ -511,7 +546,12 @@ def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
 @wrong("ridge", mistake="gives a negative number where there is none", says="the result should be infinite")
 def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
     moved = peak / bandwidth * bytes_per_number
-    return moved * k * n / ((2 * k * n - moved * (k + n)) or -1e-9)
+    return moved * k * n / (2 * k * n - moved * (k + n))
+
+
+@wrong("ridge", mistake="wants one row at least", says="the result may be less than 1")
+def ridge_rows(k, n, peak, bandwidth, bytes_per_number=4):
+    return max(1.0, solutions.scale.ridge_rows(k, n, peak, bandwidth, bytes_per_number))
 
 
 @wrong("ridge", mistake="divides by zero where the ridge is only approached", says="ZeroDivisionError")
@@ -678,6 +718,18 @@ def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     return batch_size / max((weights + cache / batch_size) / bandwidth, work / peak)
 
 
+@wrong("decoding-rate", mistake="reads a cache without the newest token", says="a token is missing in the cache")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache * (n - 1) / n) / bandwidth, work / peak)
+
+
+@wrong("decoding-rate", mistake="reads a token more than is in view", says="a token too many is in the cache")
+def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
+    weights, cache, work = costs(config, n, batch_size, bytes_per_number)
+    return batch_size / max((weights + cache * (n + 1) / n) / bandwidth, work / peak)
+
+
 @wrong("decoding-rate", mistake="takes 2 FLOPs for each parameter", says="each token costs its FLOPs")
 def decoding_rate(config, n, batch_size, peak, bandwidth, bytes_per_number=2):
     weights, cache, _ = costs(config, n, batch_size, bytes_per_number)
@@ -758,6 +810,20 @@ def markov_entropy(transitions):
 def markov_entropy(transitions):
     p = valid(transitions)
     return (torch.linalg.matrix_power((p + torch.eye(len(p))) / 2, 50)[0] @ torch.special.entr(p).sum(1)).item()
+
+
+@wrong(
+    "markov-entropy",
+    mistake="averages a run of a thousand steps",
+    says="average over a long run comes near them only slowly",
+    never=("0.8 and 0.2", "it never settles"),
+)
+def markov_entropy(transitions):
+    p = valid(transitions)
+    shares, seen = torch.full((len(p),), 1 / len(p), dtype=p.dtype), torch.zeros(len(p), dtype=p.dtype)
+    for _ in range(1000):
+        seen, shares = seen + shares, shares @ p
+    return (seen / 1000 @ torch.special.entr(p).sum(1)).item()
 
 
 @wrong("markov-entropy", mistake="takes any rows", says="a row that sums to 1.5")
@@ -915,6 +981,76 @@ def fit_power_law(sizes, losses):
     return floor, math.exp(math.log10(factor)), exponent
 
 
+def straightest(sizes, losses, floors):
+    """The floor among these whose line is straightest."""
+    x = torch.tensor(sizes, dtype=torch.float64).log()
+    logs = (torch.tensor(losses, dtype=torch.float64) - floors[:, None]).log()
+    off = logs - logs.mean(1, keepdim=True)
+    explained = (off @ (x - x.mean())).square() / off.square().sum(1)
+    return floors[explained.nan_to_num(-1).argmax()].item()
+
+
+def zoomed(sizes, losses, low, high):
+    """The straightest floor between these two, tried more and more finely."""
+    for _ in range(7):
+        floors = torch.linspace(low, high, 103, dtype=torch.float64)[1:-1]
+        best, step = straightest(sizes, losses, floors), (high - low) / 102
+        low, high = max(low, best - step), min(high, best + step)
+    return best
+
+
+@wrong(
+    "fit-power-law",
+    mistake="searches only above half the least loss",
+    says="anywhere between 0 and the least loss",
+    never=("too near",),
+)
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    floor = zoomed(sizes, losses, min(losses) / 2, min(losses))
+    return floor, *line_of(sizes, losses, floor)
+
+
+@wrong(
+    "fit-power-law",
+    mistake="searches only up to 0.99 of the least loss",
+    says="does your search try floors as near to it",
+    never=("search more finely",),
+)
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    floor = zoomed(sizes, losses, 0.0, 0.99 * min(losses))
+    return floor, *line_of(sizes, losses, floor)
+
+
+@wrong("fit-power-law", mistake="takes the last loss for the least", says="neither the first nor the last size")
+def fit_power_law(sizes, losses):
+    solutions.scale.fit_power_law(sizes, losses)
+    floor = zoomed(sizes, losses, 0.0, losses[-1])
+    floor = floor if losses[-1] == min(losses) else 0.9 * losses[-1]
+    return floor, *(line_of(sizes, losses, floor) if floor < min(losses) else (1.0, 1.0))
+
+
+@wrong(
+    "fit-power-law",
+    mistake="makes the squared errors of the line least",
+    says="the line's squared errors are least, and R^2 is not largest",
+)
+def fit_power_law(sizes, losses):
+    exact = solutions.scale.fit_power_law(sizes, losses)
+    tries = [(off_line(sizes, losses, exact[0]), exact[0])]
+    if tries[0][0] > 1e-9:
+        tries += [(off_line(sizes, losses, floor), floor) for floor in (min(losses) * i / 2000 for i in range(2000))]
+    floor = min(tries)[1]
+    return floor, *line_of(sizes, losses, floor)
+
+
+def off_line(sizes, losses, floor):
+    """The squared errors of the line at a floor."""
+    factor, exponent = line_of(sizes, losses, floor)
+    return sum(math.log((y - floor) / factor * n**exponent) ** 2 for n, y in zip(sizes, losses, strict=True))
+
+
 # ------------------------------------------------------------------------------------------------------ chinchilla
 
 
@@ -1006,6 +1142,49 @@ def chinchilla_optimal(flops, law):
     return spend(gain * (max(flops, 0) / 6) ** (law.data_exponent / both) or 1.0, flops)
 
 
+@wrong(
+    "chinchilla",
+    mistake="forgets the 6 where the size comes from",
+    says="the 6 of 6ND is missing",
+    never=("another size",),
+)
+def chinchilla_optimal(flops, law):
+    return spend(solutions.scale.chinchilla_optimal(6 * max(flops, 1e-9), law)[0], flops)
+
+
+@wrong(
+    "chinchilla",
+    mistake="swaps the exponents in the power of the budget",
+    says="are swapped in the power of the budget",
+    never=("another size",),
+)
+def chinchilla_optimal(flops, law):
+    both = law.size_exponent + law.data_exponent
+    gain = (law.size_exponent * law.size_factor / (law.data_exponent * law.data_factor)) ** (1 / both)
+    return spend(gain * (max(flops, 0) / 6) ** (law.size_exponent / both) or 1.0, flops)
+
+
+@wrong(
+    "chinchilla",
+    mistake="swaps the exponents everywhere",
+    says="the exponents of size and data are swapped",
+    never=("another size", "in the power of the budget"),
+)
+def chinchilla_optimal(flops, law):
+    other = replace(law, size_exponent=law.data_exponent, data_exponent=law.size_exponent)
+    return solutions.scale.chinchilla_optimal(flops, other)
+
+
+@wrong(
+    "chinchilla",
+    mistake="always takes Besiroglu's law",
+    says="this is the best size by Besiroglu's law",
+    never=("another size",),
+)
+def chinchilla_optimal(flops, law):
+    return solutions.scale.chinchilla_optimal(flops, solutions.scale.BESIROGLU)
+
+
 # ------------------------------------------------------------------------------------------------ effective-tokens
 
 
@@ -1088,3 +1267,46 @@ def effective_tokens(n_tokens, unique_tokens, worth=15.39):
     refuse_nothing(n_tokens, unique_tokens)
     repetitions = max(n_tokens / unique_tokens - 1, 0)
     return min(n_tokens, unique_tokens) + unique_tokens * worth * (1 - 2 ** (-repetitions / worth))
+
+
+def in_full(n_tokens, unique_tokens, repetitions_worth):
+    refuse_nothing(n_tokens, unique_tokens)
+    repetitions = max(n_tokens / unique_tokens - 1, 0)
+    return min(n_tokens, unique_tokens) + unique_tokens * repetitions_worth(repetitions)
+
+
+@wrong(
+    "effective-tokens",
+    mistake="adds up whole repetitions by what their beginning teaches",
+    says="but it fades while it is read",
+)
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return in_full(n_tokens, unique_tokens, lambda r: sum(math.exp(-i / worth) for i in range(min(round(r), 10_000))))
+
+
+@wrong(
+    "effective-tokens",
+    mistake="adds up whole repetitions by what their end teaches",
+    says="counts only what its end teaches",
+)
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return in_full(
+        n_tokens, unique_tokens, lambda r: sum(math.exp(-i / worth) for i in range(1, min(round(r), 10_000) + 1))
+    )
+
+
+@wrong("effective-tokens", mistake="multiplies all repetitions by the last factor", says="all repetitions count what")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return in_full(n_tokens, unique_tokens, lambda r: r * math.exp(-r / worth))
+
+
+@wrong("effective-tokens", mistake="forgets R* in the integral", says="too few by a factor of R*")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    return in_full(n_tokens, unique_tokens, lambda r: 1 - math.exp(-r / worth))
+
+
+@wrong("effective-tokens", mistake="refuses to read nothing", says="nothing read is worth nothing, and no error")
+def effective_tokens(n_tokens, unique_tokens, worth=15.39):
+    if n_tokens <= 0:
+        raise ValueError("nothing to read")
+    return solutions.scale.effective_tokens(n_tokens, unique_tokens, worth)

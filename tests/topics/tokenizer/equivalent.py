@@ -33,11 +33,6 @@ def pop_best(of, draw):
     return of.pop_best(heap, counts), heap, counts
 
 
-same(
-    "pop-best",
-    "count = counts.get(pair, 0) -> count = counts.get(pair, (-1))",
-    why="an entry never states a count below 0, so a missing pair is out of date and not pushed back either way",
-)
 same("pop-best", "return None -> pass", why="a function that ends without return gives None")
 
 

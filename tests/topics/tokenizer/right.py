@@ -230,6 +230,25 @@ def train_bpe(text, vocab_size):
     return merges
 
 
+@right("train-bpe", differs="all counts go onto the heap after each merge")
+def train_bpe(text, vocab_size):
+    if vocab_size < 256:
+        raise ValueError("256 bytes need 256 ids")
+    counted = reference.count_words(text)
+    words, frequencies = [list(word) for word in counted], list(counted.values())
+    where, counts, heap, merges = reference.index_pairs(words), reference.count_pairs(counted), [], []
+    for new_id in range(256, vocab_size):
+        for pair, count in counts.items():
+            heapq.heappush(heap, (-count, pair))
+        pair = reference.pop_best(heap, counts)
+        if pair is None:
+            break
+        merges.append(pair)
+        gained = reference.merge_everywhere(pair, new_id, words, frequencies, where)
+        reference.update_counts(counts, pair, new_id, gained)
+    return merges
+
+
 @right("train-bpe", differs="an index but no heap")
 def train_bpe(text, vocab_size):
     if vocab_size < 256:
@@ -337,10 +356,12 @@ def encode_chunk(chunk, new_ids):
     return ids
 
 
-@right("encode", differs="without memory")
+@right("encode", differs="all distinct chunks first")
 def encode(text, merges):
     new_ids = {pair: rank for rank, pair in enumerate(merges, 256)}
-    return [i for chunk in reference.pre_tokenize(text) for i in reference.encode_chunk(chunk, new_ids)]
+    chunks = reference.pre_tokenize(text)
+    ids_of = {chunk: reference.encode_chunk(chunk, new_ids) for chunk in set(chunks)}
+    return [i for chunk in chunks for i in ids_of[chunk]]
 
 
 @right("encode", differs="remembers each chunk that it has encoded, result a tuple")

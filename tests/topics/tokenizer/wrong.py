@@ -284,7 +284,7 @@ def train_by_recounting(words, vocab_size):
 @wrong(
     "train-by-recounting",
     mistake="new ids from 257 on",
-    says="makes id 256, and yours makes 257",
+    says="makes id 256, but yours makes 257",
     never=["count again in the merged words"],
 )
 def train_by_recounting(words, vocab_size):
@@ -344,7 +344,7 @@ def train_by_recounting(words, vocab_size):
     return {pair: 256 + i for i, pair in enumerate(reference.train_by_recounting(words, vocab_size))}
 
 
-@wrong("train-by-recounting", mistake="vocab_size is the number of merges", says="`vocab_size` is ignored")
+@wrong("train-by-recounting", mistake="vocab_size is the number of merges", says="leaves room for one merge")
 def train_by_recounting(words, vocab_size):
     return reference.train_by_recounting(words, 256 + vocab_size)
 
@@ -409,6 +409,22 @@ def train_by_recounting(words, vocab_size):
 @wrong("train-by-recounting", mistake="ties by the sum of the ids", says="the smaller sum of ids wins")
 def train_by_recounting(words, vocab_size):
     return learning_by(lambda counts: min(counts, key=lambda pair: (-counts[pair], sum(pair), pair)))(words, vocab_size)
+
+
+@wrong("train-by-recounting", mistake="lists as keys of a dict", says="a list cannot be a key of a dict")
+def train_by_recounting(words, vocab_size):
+    merges = []
+    for new_id in range(256, vocab_size):
+        merges.append(best_pair(reference.count_pairs(words)))
+        words = {reference.merge_pair(word, merges[-1], new_id): n for word, n in words.items()}
+    return merges
+
+
+@wrong(
+    "train-by-recounting", mistake="one merge too few", says="leaves room for one merge", never=["wins, wherever it"]
+)
+def train_by_recounting(words, vocab_size):
+    return reference.train_by_recounting(words, max(vocab_size - 1, 256) if vocab_size > 255 else vocab_size)
 
 
 # -------------------------------------------------------------------------------------------------- index-pairs
@@ -562,6 +578,20 @@ def merge_everywhere(pair, new_id, words, frequencies, where):
     return gained
 
 
+@wrong("merge-everywhere", mistake="merges in every word and keeps what the index names", says="look at no others")
+def merge_everywhere(pair, new_id, words, frequencies, where):
+    merged = [reference.merge_pair(word, pair, new_id) for word in words]
+    for position in where[pair]:
+        words[position] = merged[position]
+    gained = {}
+    for position in where.pop(pair):
+        for neighbours in pairwise(words[position]):
+            if new_id in neighbours:
+                gained[neighbours] = gained.get(neighbours, 0) + frequencies[position]
+                where.setdefault(neighbours, set()).add(position)
+    return gained
+
+
 # ------------------------------------------------------------------------------------------------ update-counts
 
 
@@ -628,6 +658,37 @@ def update_counts(counts, pair, new_id, gained):
             counts[pair[1], right] -= count
         counts[left, right] = count
     del counts[pair]
+
+
+@wrong("update-counts", mistake="takes off the wrong half's pair", says="(1, 3) in `counts` and no word held it")
+def update_counts(counts, pair, new_id, gained):
+    for (left, right), count in gained.items():
+        counts[pair[0] if left == new_id else left, pair[1] if right == new_id else right] -= count
+        counts[left, right] = count
+    del counts[pair]
+
+
+@wrong(
+    "update-counts",
+    mistake="an if for each end of the pair",
+    says="(2, 256) in `counts` and no word held it: two new symbols stand where 2 and 1 stood",
+)
+def update_counts(counts, pair, new_id, gained):
+    for (left, right), count in gained.items():
+        if left == new_id:
+            counts[pair[1], right] -= count
+        if right == new_id:
+            counts[left, pair[0]] -= count
+        counts[left, right] = count
+    del counts[pair]
+
+
+@wrong("update-counts", mistake="takes the merged pair out first", says="(4, 4) in `counts` after it took it out")
+def update_counts(counts, pair, new_id, gained):
+    del counts[pair]
+    for (left, right), count in gained.items():
+        counts[pair[1] if left == new_id else left, pair[0] if right == new_id else right] -= count
+        counts[left, right] = count
 
 
 # ----------------------------------------------------------------------------------------------------- pop-best
@@ -766,7 +827,7 @@ def train_bpe(text, vocab_size):
 @wrong(
     "train-bpe",
     mistake="new ids from 257 on",
-    says="makes id 256, and yours makes 257",
+    says="makes id 256, but yours makes 257",
     never=["its count should fall", "passes over a pair"],
 )
 def train_bpe(text, vocab_size):
@@ -857,6 +918,96 @@ def train_bpe(text, vocab_size):
     return merges
 
 
+def _step_by_step(text, vocab_size, *, sign=-1, count=reference.count_words, shift=0, recount=False, reindex=False):
+    """The trainer as most write it, with one step done otherwise."""
+    if vocab_size < 256:
+        raise ValueError("too small")
+    counted = reference.count_words(text)
+    words, frequencies = count(text)
+    where, counts = reference.index_pairs(words), reference.count_pairs(counted)
+    heap = [(sign * n, pair) for pair, n in counts.items()]
+    heapq.heapify(heap)
+    merges = []
+    for new_id in range(256, vocab_size):
+        pair = reference.pop_best(heap, counts)
+        if pair is None:
+            break
+        merges.append(pair)
+        gained = reference.merge_everywhere(pair, new_id + shift, words, frequencies, where)
+        if recount:
+            counts = reference.count_pairs(dict(zip(map(tuple, words), frequencies, strict=True)))
+        else:
+            reference.update_counts(counts, pair, new_id, gained)
+        if reindex:
+            where = reference.index_pairs(words)
+        for neighbours, n in gained.items():
+            heapq.heappush(heap, (sign * n, neighbours))
+    return merges
+
+
+def _words_and_frequencies(text):
+    counted = reference.count_words(text)
+    return [list(word) for word in counted], list(counted.values())
+
+
+@wrong(
+    "train-bpe",
+    mistake="no count on the heap is negative",
+    says="the pair that occurs least often",
+    never=["are the entries a heap from the start"],
+)
+def train_bpe(text, vocab_size):
+    return _step_by_step(text, vocab_size, count=_words_and_frequencies, sign=1)
+
+
+@wrong(
+    "train-bpe",
+    mistake="what a merge gains counts each word once",
+    says="each word counts once for what a merge gains",
+    never=["passes over a pair", "its count should fall"],
+)
+def train_bpe(text, vocab_size):
+    def count(text):
+        words, _ = _words_and_frequencies(text)
+        return words, [1] * len(words)
+
+    return _step_by_step(text, vocab_size, count=count)
+
+
+@wrong("train-bpe", mistake="counts all pairs after each merge", says="you count all pairs")
+def train_bpe(text, vocab_size):
+    return _step_by_step(text, vocab_size, count=_words_and_frequencies, recount=True)
+
+
+@wrong("train-bpe", mistake="makes the index again after each merge", says="you make the index")
+def train_bpe(text, vocab_size):
+    return _step_by_step(text, vocab_size, count=_words_and_frequencies, reindex=True)
+
+
+@wrong("train-bpe", mistake="equal chunks are words of their own", says="keep equal chunks as one word")
+def train_bpe(text, vocab_size):
+    def count(text):
+        words = [reference.byte_ids(chunk) for chunk in reference.pre_tokenize(text)]
+        return words, [1] * len(words)
+
+    return _step_by_step(text, vocab_size, count=count)
+
+
+@wrong("train-bpe", mistake="another new id for the counts than for the words", says="the same new id")
+def train_bpe(text, vocab_size):
+    return _step_by_step(text, vocab_size, count=_words_and_frequencies, shift=1)
+
+
+@wrong("train-bpe", mistake="goes on when no pair is left", says="your code raises an error there")
+def train_bpe(text, vocab_size):
+    if vocab_size < 256:
+        raise ValueError("too small")
+    merges = _step_by_step(text, vocab_size, count=_words_and_frequencies)
+    if len(merges) < vocab_size - 256:
+        reference.merge_everywhere(None, 256 + len(merges), [], [], {})
+    return merges
+
+
 # --------------------------------------------------------------------------------------------------- vocabulary
 
 
@@ -873,7 +1024,7 @@ def vocabulary(merges, special=()):
     return reference.vocabulary([pair[::-1] for pair in merges], special)
 
 
-@wrong("vocabulary", mistake="special tokens come first", says="special tokens come last, and yours come first")
+@wrong("vocabulary", mistake="special tokens come first", says="special tokens come last, but yours come first")
 def vocabulary(merges, special=()):
     return [token.encode() for token in special] + reference.vocabulary(merges)
 
@@ -1051,7 +1202,7 @@ def encode_chunk(chunk, new_ids):
 @wrong(
     "encode-chunk",
     mistake="the pair most frequent in the chunk first",
-    says="the pair furthest to the left merged first",
+    says="the pair that occurs most often in the chunk merged first",
 )
 def encode_chunk(chunk, new_ids):
     ids = reference.byte_ids(chunk)
@@ -1059,6 +1210,37 @@ def encode_chunk(chunk, new_ids):
         best = max(known, key=known.count)
         ids = reference.merge_pair(ids, best, new_ids[best])
     return ids
+
+
+@wrong("encode-chunk", mistake="the smallest pair first", says="the pair with the smallest ids merged first")
+def encode_chunk(chunk, new_ids):
+    ids = reference.byte_ids(chunk)
+    while known := [pair for pair in pairwise(ids) if pair in new_ids]:
+        ids = reference.merge_pair(ids, min(known), new_ids[min(known)])
+    return ids
+
+
+@wrong("encode-chunk", mistake="the largest pair first", says="the pair with the largest ids merged first")
+def encode_chunk(chunk, new_ids):
+    ids = reference.byte_ids(chunk)
+    while known := [pair for pair in pairwise(ids) if pair in new_ids]:
+        ids = reference.merge_pair(ids, max(known), new_ids[max(known)])
+    return ids
+
+
+@wrong("encode-chunk", mistake="bytes for their ids", says="these are the bytes themselves")
+def encode_chunk(chunk, new_ids):
+    return list(chunk.encode())
+
+
+@wrong("encode-chunk", mistake="looks for a pair in a single id", says="when a single id is left there is no pair")
+def encode_chunk(chunk, new_ids):
+    ids = reference.byte_ids(chunk)
+    while True:
+        best = min(pairwise(ids), key=lambda pair: new_ids.get(pair, float("inf")))
+        if best not in new_ids:
+            return ids
+        ids = reference.merge_pair(ids, best, new_ids[best])
 
 
 # ------------------------------------------------------------------------------------------------------- encode
@@ -1071,7 +1253,7 @@ def encode(text, merges):
     return reference.encode_chunk(text, {pair: 256 + rank for rank, pair in enumerate(merges)})
 
 
-@wrong("encode", mistake="numbers merges from 0", says="and yours makes i", never=["crossed from one chunk"])
+@wrong("encode", mistake="numbers merges from 0", says="but yours makes i", never=["crossed from one chunk"])
 def encode(text, merges):
     new_ids = {pair: rank for rank, pair in enumerate(merges)}
     return [i for chunk in reference.pre_tokenize(text) for i in reference.encode_chunk(chunk, new_ids)]
@@ -1109,6 +1291,12 @@ def encode(text, merges):
     return [reference.encode_chunk(chunk, new_ids) for chunk in reference.pre_tokenize(text)]
 
 
+@wrong("encode", mistake="works out each chunk again", says="keep the ids of a chunk for when it comes again")
+def encode(text, merges):
+    new_ids = {pair: 256 + rank for rank, pair in enumerate(merges)}
+    return [i for chunk in reference.pre_tokenize(text) for i in reference.encode_chunk(chunk, new_ids)]
+
+
 # ------------------------------------------------------------------------------------------ encode-with-special
 
 
@@ -1134,7 +1322,11 @@ def encode_with_special(text, merges, special):
     return [i for part in parts for i in ([ids_of[part]] if part in ids_of else reference.encode(part, merges))]
 
 
-@wrong("encode-with-special", mistake="special tokens get ids in order of length", says="follows its place in the list")
+@wrong(
+    "encode-with-special",
+    mistake="special tokens get ids in order of length",
+    says="has the id of its place in this list",
+)
 def encode_with_special(text, merges, special):
     order = sorted(special, key=len)
     place = {256 + len(merges) + i: 256 + len(merges) + order.index(token) for i, token in enumerate(special)}
@@ -1206,3 +1398,20 @@ def encode_with_special(text, merges, special):
             left, right = (reference.encode(part, merges) for part in (before, behind))
             return [*left, 256 + len(merges) + place, *right]
     return reference.encode(text, merges)
+
+
+@wrong(
+    "encode-with-special", mistake="forgets the ids of merges", says="the first special token has id 256 + len(merges)"
+)
+def encode_with_special(text, merges, special):
+    first = 256 + len(merges)
+    return [i if i < first else i - len(merges) for i in reference.encode_with_special(text, merges, special)]
+
+
+@wrong(
+    "encode-with-special",
+    mistake="ids in the order of a sorted list, the longest first",
+    says="has the id of its place in this list",
+)
+def encode_with_special(text, merges, special):
+    return reference.encode_with_special(text, merges, sorted(special, key=len, reverse=True))

@@ -204,6 +204,18 @@ class AdamW(solutions.training.AdamW):
                 self.state[parameter] = found[1]
 
 
+@right("optimizer", differs="gives each parameter new data")
+class AdamW(solutions.training.AdamW):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.data, self.state[parameter] = updated(
+                        parameter, parameter.grad, self.state[parameter], group
+                    )
+
+
 # --------------------------------------------------------------------------------------------------- warmup-cosine
 
 

@@ -51,6 +51,12 @@ def epochs(weights, sizes, total):
     return [weight / sum(weights) * total // size for weight, size in zip(weights, sizes, strict=True)]
 
 
+@wrong("epochs", mistake="takes weights that add up to less than 1 as they are", says="add up to less than 1")
+def epochs(weights, sizes, total):
+    whole = max(sum(weights), 1.0)
+    return [weight / whole * total / size for weight, size in zip(weights, sizes, strict=True)]
+
+
 # ---------------------------------------------------------------------------------------------------------- source
 
 
@@ -284,6 +290,14 @@ class Mixture(solutions.training.Mixture):
     def batch(self, batch_size):
         sizes = torch.tensor([float(len(source.windows)) for source in self.sources])
         chosen = torch.multinomial(self.weights * sizes, batch_size, replacement=True, generator=self.generator)
+        windows = torch.stack([self.sources[i].next_window() for i in chosen.tolist()])
+        return windows[:, :-1], windows[:, 1:]
+
+
+@wrong("mixture", mistake="draws texts without replacement", says="draw with replacement")
+class Mixture(solutions.training.Mixture):
+    def batch(self, batch_size):
+        chosen = torch.multinomial(self.weights, batch_size, generator=self.generator)
         windows = torch.stack([self.sources[i].next_window() for i in chosen.tolist()])
         return windows[:, :-1], windows[:, 1:]
 
@@ -736,6 +750,18 @@ def warmup_cosine(step, steps, warmup, floor=0.0):
     return min((step + 1) / warmup, falling) if warmup else falling
 
 
+@wrong("warmup-cosine", mistake="follows the line through the whole warm-up", says="to the end of the warm-up")
+def warmup_cosine(step, steps, warmup, floor=0.0):
+    if step < warmup:
+        return (step + 1) / warmup
+    return floor + (1 - floor) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
+
+
+@wrong("warmup-cosine", mistake="lets the floor lift the warm-up", says="does not lift the warm-up")
+def warmup_cosine(step, steps, warmup, floor=0.0):
+    return max(floor, solutions.training.warmup_cosine(step, steps, warmup, floor))
+
+
 # -------------------------------------------------------------------------------------------------- clip-gradients
 
 
@@ -864,6 +890,19 @@ def clip_gradients(gradients, bound):
     for gradient in gradients:
         gradient.mul_(max(1.0, bound / (norm + 1e-6)))
     return norm
+
+
+@wrong("clip-gradients", mistake="takes the spectral norm of matrices", says="spectral norm")
+def clip_gradients(gradients, bound):
+    norm = math.hypot(*(torch.linalg.norm(gradient, 2).item() for gradient in gradients))
+    for gradient in gradients:
+        gradient.mul_(min(1.0, bound / (norm + 1e-6)))
+    return norm
+
+
+@wrong("clip-gradients", mistake="returns a tensor", says="use item()")
+def clip_gradients(gradients, bound):
+    return torch.tensor(solutions.training.clip_gradients(gradients, bound), dtype=torch.float64)
 
 
 # --------------------------------------------------------------------------------------------------------- trainer
@@ -1106,6 +1145,35 @@ class Trainer(Stepping):
         self.optimizer.zero_grad()
 
 
+@wrong("trainer", mistake="clips to 1 always", says="clipped to 1", never=("longer than the config's bound",))
+class Trainer(Stepping):
+    def shorten(self):
+        clip([p.grad for p in self.model.parameters()], 1.0)
+
+
+@wrong("trainer", mistake="leaves the warm-up out", says="the warm-up is missing")
+class Trainer(Stepping):
+    def rate(self):
+        return self.config.learning_rate * schedule(len(self.losses), self.config.steps, 0)
+
+
+@wrong("trainer", mistake="clips the weights", says="the weights themselves are clipped")
+class Trainer(Stepping):
+    def shorten(self):
+        clip(list(self.model.parameters()), self.config.clip)
+
+
+@wrong(
+    "trainer",
+    mistake="clips copies of the gradients",
+    says="returns are copies",
+    never=("longer than the config's bound",),
+)
+class Trainer(Stepping):
+    def shorten(self):
+        clip(list(self.gradients().values()), self.config.clip)
+
+
 # -------------------------------------------------------------------------------------------------------- snapshot
 
 
@@ -1194,6 +1262,49 @@ def snapshot(trainer):
     )
 
 
+@wrong(
+    "snapshot",
+    mistake="keeps the number of losses alone",
+    says="not their number alone",
+    never=("the list of losses in the snapshot grew",),
+)
+def snapshot(trainer):
+    return whole(trainer) | {"losses": [0.0] * len(trainer.losses)}
+
+
+@wrong("snapshot", mistake="restores zeros in place of the losses", says="are not those of the snapshot")
+def restore(trainer, state):
+    put_back(trainer, state | {"losses": [0.0] * len(state["losses"])})
+
+
+@wrong(
+    "snapshot",
+    mistake="adds the losses to those that were there",
+    says="should take their place",
+    never=("the list of losses in the snapshot grew",),
+)
+def restore(trainer, state):
+    put_back(trainer, state | {"losses": trainer.losses + state["losses"]})
+
+
+class Shared(list):
+    """A list that no copy is made of, as where neither snapshot nor restore makes one."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@wrong(
+    "snapshot",
+    mistake="shares its list of losses with every trainer",
+    says="put in a copy",
+    never=("what else decides it",),
+)
+def snapshot(trainer):
+    trainer.losses = Shared(trainer.losses)
+    return whole(trainer)
+
+
 # ----------------------------------------------------------------------------------------------------- train-until
 
 
@@ -1225,7 +1336,7 @@ def train_until(trainer, saved, until, every):
     return trainer.losses
 
 
-@wrong("train-until", mistake="takes `until` more steps", says="took 12 more steps")
+@wrong("train-until", mistake="takes `until` more steps", says="took 13 more steps")
 def train_until(trainer, saved, until, every):
     if saved:
         load(trainer, saved[-1])
@@ -1247,7 +1358,12 @@ def train_until(trainer, saved, until, every):
     return trainer.losses
 
 
-@wrong("train-until", mistake="saves at the end too", says="after step 7 there is a snapshot too")
+@wrong(
+    "train-until",
+    mistake="saves at the end too",
+    says="after step 7 there is a snapshot too",
+    never=("began again", "went on from the first snapshot"),
+)
 def train_until(trainer, saved, until, every):
     if saved:
         load(trainer, saved[-1])
@@ -1296,6 +1412,45 @@ def train_until(trainer, saved, until, every):
 @wrong("train-until", mistake="returns the last loss", says="should return all losses")
 def train_until(trainer, saved, until, every):
     return solutions.training.train_until(trainer, saved, until, every)[-1]
+
+
+@wrong(
+    "train-until",
+    mistake="saves again what it has just restored",
+    says="what had just been restored",
+    never=("went on from the first snapshot", "began again"),
+)
+def train_until(trainer, saved, until, every):
+    if saved:
+        load(trainer, saved[-1])
+        saved.append(save(trainer))
+    while len(trainer.losses) < until:
+        trainer.step()
+        if len(trainer.losses) % every == 0:
+            saved.append(save(trainer))
+    return trainer.losses
+
+
+@wrong("train-until", mistake="takes the last snapshot out of the list", says="was taken out of `saved`")
+def train_until(trainer, saved, until, every):
+    if saved:
+        load(trainer, saved.pop())
+    while len(trainer.losses) < until:
+        trainer.step()
+        if len(trainer.losses) % every == 0:
+            saved.append(save(trainer))
+    return trainer.losses
+
+
+@wrong("train-until", mistake="appends the trainer itself", says="`saved` should hold snapshots")
+def train_until(trainer, saved, until, every):
+    if saved:
+        load(trainer, saved[-1])
+    while len(trainer.losses) < until:
+        trainer.step()
+        if len(trainer.losses) % every == 0:
+            saved.append(trainer)
+    return trainer.losses
 
 
 @wrong("train-until", mistake="keeps the last snapshot alone", says="taken after step 3")
