@@ -1360,6 +1360,10 @@ def test_fit_power_law_of_any_law_hidden():
         floor, factor, exponent = 0.5 + (seed + i) % 5, 5.0 + (seed + 7 * i) % 90, 0.15 + 0.03 * ((seed + i) % 6)
         sizes = [10 ** (4 + step) * (1 + (seed + step) % 3) for step in range(7)]
         check_fit(sizes, floor, factor, exponent, "sizes may lie millions apart")
+    hint = "the largest models have nearly reached the floor"
+    check_fit([2e2, 7e2, 4e3, 1e5, 1e6], 2.0 + seed % 3, 500.0 + seed % 50, 0.9, hint)
+    hint = "the floor may lie anywhere between 0 and the least loss, here below a third of it"
+    check_fit([1e3, 1e4, 1e5, 1e6, 1e7], 0.4 + 0.01 * (seed % 10), 30.0 + seed % 20, 0.2, hint)
 
 
 def test_fit_power_law_of_noisy_losses_hidden():

@@ -993,7 +993,7 @@ def test_schedule_has_a_floor():
 # %% test="warmup-cosine-any" of="warmup-cosine" points=2
 def test_schedule_matches_torch_hidden():
     seed = fresh_seed()
-    steps, warmup, floor = 40 + seed % 20, 5 + seed % 9, 0.1 + (seed % 5) / 10
+    steps, warmup, floor = 40 + seed % 20, 6 + seed % 9, 0.2 + (seed % 5) / 10  # the line begins below the floor
     schedulers = torch.optim.lr_scheduler
     rising = torch_schedule(lambda o: schedulers.LinearLR(o, 1 / warmup, 1.0, warmup - 1), steps)
     falling = torch_schedule(lambda o: schedulers.CosineAnnealingLR(o, steps, floor), steps)
