@@ -172,7 +172,7 @@ def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     return min(width, 10_000 // n_head * n_head)
 
 
-@wrong("width-of-size", mistake="refuses what fits exactly", says="your code refuses it")
+@wrong("width-of-size", mistake="refuses what fits exactly", says="your code refuses an input that is allowed")
 def width_of_size(n_params, n_layer, n_head, vocab_size, context):
     width = solutions.scale.width_of_size(n_params, n_layer, n_head, vocab_size, context)
     if sum(solutions.scale.count_params(GPTConfig(vocab_size, context, width, n_head, n_layer)).values()) == n_params:
