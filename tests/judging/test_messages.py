@@ -37,17 +37,46 @@ def messages(function: ast.FunctionDef, others: dict[str, ast.FunctionDef]) -> I
                 yield function, node.lineno, message
             case ast.Call(func=ast.Name(id=helper), args=arguments) if helper in others:
                 for known in (k.value for k in node.keywords if k.arg == MISTAKES):
-                    assert isinstance(known, ast.Dict), f"{function.name} names mistakes that a reader cannot see there"
-                    yield from ((function, node.lineno, key) for key in known.keys)
+                    for table in tables(known, others):
+                        yield from ((function, node.lineno, key) for key in table.keys)
                 names = [a.arg for a in others[helper].args.args]
                 if HINT in names:
                     given = dict(zip(names, arguments, strict=False)) | {k.arg: k.value for k in node.keywords if k.arg}
                     own = [n.msg for n in ast.walk(others[helper]) if isinstance(n, ast.Assert)]
+                    own += [n.exc for n in ast.walk(others[helper]) if isinstance(n, ast.Raise) and n.exc]
                     for words in own or [None]:  # a helper may add words to the hint
                         parts = [part for part in (given.get(HINT), words) if part is not None]
                         yield function, node.lineno, ast.Tuple(parts)
                 elif helper.startswith("check"):
                     yield from messages(others[helper], others)
+
+
+def tables(known: ast.expr, others: dict[str, ast.FunctionDef]) -> list[ast.Dict]:
+    """The dicts that make up a table of mistakes: written there, returned by a helper, or both joined by |."""
+    match known:
+        case ast.Dict():
+            return [known]
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return [*tables(left, others), *tables(right, others)]
+        case ast.Call(func=ast.Name(id=helper)) if helper in others:
+            returned = [n.value for n in ast.walk(others[helper]) if isinstance(n, ast.Return)]
+            return [table for value in returned if value for table in tables(value, others)]
+    raise AssertionError(f"a reader cannot see which mistakes these are: {ast.unparse(known)}")
+
+
+def bound_to(name: str, statement: ast.Assign | ast.For) -> Iterator[ast.expr]:
+    """What a statement binds a name to: alone, as a part of a tuple, or row by row in a loop over a written table."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    values = [statement.value] if isinstance(statement, ast.Assign) else getattr(statement.iter, "elts", [])
+    for target in targets:
+        for value in values:
+            match target, value:
+                case ast.Name(id=found), _ if found == name:
+                    yield value
+                case ast.Tuple(elts=names), ast.Tuple(elts=parts):
+                    yield from (
+                        p for t, p in zip(names, parts, strict=False) if isinstance(t, ast.Name) and t.id == name
+                    )
 
 
 def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
@@ -61,11 +90,10 @@ def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
                 texts.append(text)
             case ast.Name(id=name) if name != function.name:
                 bound = [
-                    n.value
+                    value
                     for n in ast.walk(function)
-                    if isinstance(n, ast.Assign)
-                    and n.lineno < part.lineno
-                    and any(isinstance(t, ast.Name) and t.id == name for t in n.targets)
+                    if isinstance(n, ast.Assign | ast.For) and n.lineno < part.lineno
+                    for value in bound_to(name, n)
                 ]
                 texts += [
                     constants(value, function)
