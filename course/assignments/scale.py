@@ -277,8 +277,8 @@ def check_width_at_the_edge(width, *shape, hint="a width whose size is exactly t
     n_params, n_head = size_at(width, *shape), shape[1]
     check_number(accepted(hint, width_of_size, n_params, *shape), width, f"{hint}, and should be used")
     if width > n_head:
-        hint = "a width that needs one parameter more than is allowed does not fit"
-        check_number(width_of_size(n_params - 1, *shape), width - n_head, hint)
+        too_wide = "a width that needs one parameter more than is allowed does not fit"
+        check_number(width_of_size(n_params - 1, *shape), width - n_head, too_wide)
 
 
 def check_widths_at_the_edge(widths, *shape):
@@ -676,8 +676,9 @@ def test_training_memory_any_sizes_hidden():
     seed = fresh_seed()
     for n_head in (1, 2, 5):
         config, batch_size = some_config(seed + n_head, n_head), 1 + (seed + n_head) % 6
-        got, hint = training_memory(config, batch_size), "not what torch keeps at other sizes"
+        got = training_memory(config, batch_size)
         check_parts(got, MEMORY_PARTS)
+        hint = "not what torch keeps at other sizes"
         check_number(got["activations"], bytes_kept(config, batch_size).total(), hint)
 
 

@@ -1564,7 +1564,6 @@ def all_numbers(state):
 def forgotten_parts(config, texts, at):
     """The logits one step after a fresh trainer was restored at a step without one of the parts, by words for it."""
     without = partial(logits_after, config, texts, at + 1, at=at)
-    number = "a step's number is that of the losses, which belong in the snapshot"
     return {
         "only the weights were restored: ask of each line in step what else decides it": lambda: without(
             anew=("texts", "optimizer", "losses")
@@ -1575,7 +1574,9 @@ def forgotten_parts(config, texts, at):
         "after restore the optimizer's averages begin anew: they belong in the snapshot": lambda: without(
             anew=("optimizer",)
         ),
-        f"after restore the schedule begins anew: {number}": lambda: without(anew=("losses",)),
+        "after restore the schedule begins anew: a step's number is that of the losses, which belong in the snapshot": (
+            lambda: without(anew=("losses",))
+        ),
     }
 
 

@@ -38,6 +38,10 @@ def messages(function: ast.FunctionDef, others: dict[str, ast.FunctionDef]) -> I
             case ast.Call(func=ast.Name(id=helper), args=arguments) if helper in others:
                 for known in (k.value for k in node.keywords if k.arg == MISTAKES):
                     for table in tables(known, others):
+                        computed = [ast.unparse(key) for key in table.keys if isinstance(key, ast.JoinedStr)]
+                        assert not computed, (
+                            f"{function.name}: a reader is told words that stand as they are: {computed}"
+                        )
                         yield from ((function, node.lineno, key) for key in table.keys)
                 names = [a.arg for a in others[helper].args.args]
                 if HINT in names:
@@ -64,21 +68,6 @@ def tables(known: ast.expr, others: dict[str, ast.FunctionDef]) -> list[ast.Dict
     raise AssertionError(f"a reader cannot see which mistakes these are: {ast.unparse(known)}")
 
 
-def bound_to(name: str, statement: ast.Assign | ast.For) -> Iterator[ast.expr]:
-    """What a statement binds a name to: alone, as a part of a tuple, or row by row in a loop over a written table."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    values = [statement.value] if isinstance(statement, ast.Assign) else getattr(statement.iter, "elts", [])
-    for target in targets:
-        for value in values:
-            match target, value:
-                case ast.Name(id=found), _ if found == name:
-                    yield value
-                case ast.Tuple(elts=names), ast.Tuple(elts=parts):
-                    yield from (
-                        p for t, p in zip(names, parts, strict=False) if isinstance(t, ast.Name) and t.id == name
-                    )
-
-
 def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
     """The constant texts in a message, and in what its names were bound to before."""
     if node is None:
@@ -90,10 +79,11 @@ def constants(node: ast.expr | None, function: ast.FunctionDef) -> str:
                 texts.append(text)
             case ast.Name(id=name) if name != function.name:
                 bound = [
-                    value
+                    n.value
                     for n in ast.walk(function)
-                    if isinstance(n, ast.Assign | ast.For) and n.lineno < part.lineno
-                    for value in bound_to(name, n)
+                    if isinstance(n, ast.Assign)
+                    and n.lineno < part.lineno
+                    and any(isinstance(t, ast.Name) and t.id == name for t in n.targets)
                 ]
                 texts += [
                     constants(value, function)
