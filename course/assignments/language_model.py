@@ -44,7 +44,8 @@ def check_figure(found, want, hint, mistakes=checks.NONE):
         found = found.item()
     assert isinstance(found, int | float), f"one number is wanted, but the result is {called(found)}"
     known = {words: torch.tensor(value).double() for words, value in mistakes.items()}
-    check_tensor(torch.tensor(found).double(), torch.tensor(want).double(), hint, mistakes=known)
+    bar = 1e-5 * max(1, abs(want))  # float32 has seven digits, however large the figure
+    check_tensor(torch.tensor(found).double(), torch.tensor(want).double(), hint, tolerance=bar, mistakes=known)
 
 
 def made_up(seed, length, alphabet=b"ab\n"):
