@@ -194,11 +194,11 @@ def main(arguments: list[str] | None = None) -> None:
                     one_round(page, clock, running.hub, root, options.assignment)
             see_feedback(browser, clock, running.hub, root, options.assignment, options.rounds)
             seconds, placed = class_hands_in(root, options.assignment, options.students)
-    of_class = (
-        f"{options.students} students handed in within a minute: the last had a mark {seconds:.0f} s after handing in, "
-        f"and {placed} were told their place in the queue before they had one."
-    )
-    print(of_class)
+            of_class = (
+                f"{options.students} students handed in within a minute: the last had a mark {seconds:.0f} s after "
+                f"handing in, and {placed} were told their place in the queue before they had one."
+            )
+            print(of_class, flush=True)
     RESULT.write_text(written(clock, options.assignment, options.rounds, of_class), encoding="utf-8")
 
 

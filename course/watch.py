@@ -16,6 +16,7 @@ import argparse
 import glob
 import importlib.util
 import json
+import signal
 import sys
 import time
 import warnings
@@ -263,6 +264,8 @@ def main() -> None:
     parser.add_argument("--without-sandbox", action="store_true", help="run students' code with your own rights")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=SAWarning)
+    for asked in (signal.SIGINT, signal.SIGTERM):  # the first is off where a shell starts this in the background
+        signal.signal(asked, signal.default_int_handler)
     said = ""
     try:
         api = open_course()

@@ -1,6 +1,8 @@
 """Marks soon after submitting: what comes into the exchange is graded as it comes, within each student's limit."""
 
 import json
+import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -205,8 +207,18 @@ def test_the_command_takes_one_sentence_to_refuse(course: Course, monkeypatch: p
         watch.main()
 
 
-def test_the_command_goes_on_until_it_is_interrupted(
-    course: Course, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """The signals that end a program are off, as in what a shell starts in the background."""
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_goes_on_until_it_is_asked_to_end(
+    course: Course, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ignored: None, asked: signal.Signals
 ) -> None:
     _, root = course
     monkeypatch.setattr(watch, "open_course", grading.open_course)
@@ -220,7 +232,7 @@ def test_the_command_goes_on_until_it_is_interrupted(
             case "free":
                 lock.release()
             case "empty":
-                raise KeyboardInterrupt
+                signal.raise_signal(asked)
 
     monkeypatch.setattr("time.sleep", rest)
     lock.acquire()
