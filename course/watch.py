@@ -126,10 +126,15 @@ class Watch:
 
     # -- the queue
 
-    def _queue(self, now: datetime) -> list[Submission]:
-        """What is graded next, in the order in which it came; those that wait are told their place, or until when."""
+    def _queue(self, now: datetime, graded_now: Iterable[Submission] = ()) -> list[Submission]:
+        """What is graded next, in the order in which it came; those that wait are told their place, or until when.
+
+        Those that are `graded_now` are no part of it.
+        """
         newest: dict[tuple[str, str], Submission] = {}
         for one in self._present():
+            if one in graded_now:
+                continue
             before = newest.get(key := (one.student, one.assignment))
             if before is not None and self._open(before):
                 self._note(before, Status(REPLACED, now.isoformat()))
@@ -204,7 +209,10 @@ class Watch:
                 for sentence in collect(self.api, name):
                     print(sentence, flush=True)
         there = sorted(wanted.keys() & submitted(self.api, name))
-        results = list(autograde(self.api, name, among=there, isolated=self.isolated).results()) if there else []
+        results = []
+        for result in autograde(self.api, name, among=there, isolated=self.isolated).results() if there else ():
+            results.append(result)
+            self._queue(datetime.now(UTC), graded_now=batch)  # who comes meanwhile need not wait to be told the place
         update(self.api, [name])
         failed = {result.student for result in results if result.problem} | (wanted.keys() - there)
         for student, one in wanted.items():

@@ -85,9 +85,35 @@ def test_each_is_told_its_place_and_a_later_one_replaces_an_earlier(
     watching = Watch(api)
     assert [r.student for r in watching.round()] == ["ann", "bob"]
     assert [told(root, secret).state for secret in secrets] == [GRADED, GRADED, WAITING, REPLACED]
-    assert (told(root, secrets[2]).place, told(root, newer).place) == (3, 4)
+    assert (told(root, secrets[2]).place, told(root, newer).place) == (1, 2)
     assert [r.student for r in watching.round()] == ["cyd", "dan"]
     assert told(root, newer).state == GRADED
+
+
+def test_who_comes_while_others_are_graded_is_told_the_place_at_once(
+    course: Course, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, root = course
+    ann, bob = hand_in(root, "ann"), hand_in(root, "bob")
+    later: list[str] = []
+    states: list[tuple[str, int]] = []
+
+    class Comes(list):
+        """The students that are judged; one more hands in with the first of them."""
+
+        def append(self, student: str) -> None:
+            super().append(student)
+            if student == "ann":
+                later.append(hand_in(root, "cyd", time=1))
+            else:
+                states.extend((told(root, secret).state, told(root, secret).place) for secret in (bob, *later))
+
+    stand_in.students = Comes()
+    watching = Watch(api)
+    assert [r.student for r in watching.round()] == ["ann", "bob"]
+    assert states == [(GRADING, 0), (WAITING, 1)]
+    assert told(root, ann).state == GRADED
+    assert [r.student for r in watching.round()] == ["cyd"]
 
 
 def test_beyond_the_limit_it_is_kept_and_graded_later(course: Course) -> None:
