@@ -126,14 +126,15 @@ class Watch:
 
     # -- the queue
 
-    def _queue(self, now: datetime, graded_now: Iterable[Submission] = ()) -> list[Submission]:
+    def _queue(self, now: datetime, batch: Iterable[Submission] = ()) -> list[Submission]:
         """What is graded next, in the order in which it came; those that wait are told their place, or until when.
 
-        Those that are `graded_now` are no part of it.
+        The `batch` that is being graded meanwhile is no part of it.
         """
+        being_graded = {one.folder for one in batch}
         newest: dict[tuple[str, str], Submission] = {}
         for one in self._present():
-            if one in graded_now:
+            if one.folder in being_graded:
                 continue
             before = newest.get(key := (one.student, one.assignment))
             if before is not None and self._open(before):
@@ -179,7 +180,8 @@ class Watch:
         times = sorted(
             datetime.fromisoformat(status.time)
             for folder, status in self.statuses.items()
-            if status.state in (GRADED, FAILED) and folder.split("+")[:2] == [one.student, one.assignment]
+            if (status.state in (GRADED, FAILED) or (status.state == GRADING and folder != one.folder))
+            and folder.split("+")[:2] == [one.student, one.assignment]
         )
         recent = [moment for moment in times if moment > now - HOUR]
         if len(recent) < limit:
@@ -212,7 +214,7 @@ class Watch:
         results = []
         for result in autograde(self.api, name, among=there, isolated=self.isolated).results() if there else ():
             results.append(result)
-            self._queue(datetime.now(UTC), graded_now=batch)  # who comes meanwhile need not wait to be told the place
+            self._queue(datetime.now(UTC), batch)  # those that have come meanwhile are told their place now
         update(self.api, [name])
         failed = {result.student for result in results if result.problem} | (wanted.keys() - there)
         for student, one in wanted.items():

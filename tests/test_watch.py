@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ def hand_in(root: Path, student: str, notebook: Any = SUBMISSIONS["half"], time:
 def told(root: Path, secret: str) -> Status:
     """What a student reads of the submission with this secret."""
     return Status(**json.loads(status_file(root / "course" / "run" / "exchange", "llm", secret).read_text()))
+
+
+def when_judged(stand_in: StandIn, **steps: Callable[[], Any]) -> None:
+    """Take a step when the student of its name is judged."""
+
+    class Students(list):
+        def append(self, student: str) -> None:
+            super().append(student)
+            steps.get(student, lambda: None)()
+
+    stand_in.students = Students()
 
 
 def page(root: Path, secret: str) -> Path:
@@ -90,28 +101,18 @@ def test_each_is_told_its_place_and_a_later_one_replaces_an_earlier(
     assert told(root, newer).state == GRADED
 
 
-def test_who_comes_while_others_are_graded_is_told_the_place_at_once(
-    course: Course, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_comes_while_others_are_graded_is_told_the_place_at_once(course: Course, stand_in: StandIn) -> None:
     api, root = course
     ann, bob = hand_in(root, "ann"), hand_in(root, "bob")
-    later: list[str] = []
-    states: list[tuple[str, int]] = []
-
-    class Comes(list):
-        """The students that are judged; one more hands in with the first of them."""
-
-        def append(self, student: str) -> None:
-            super().append(student)
-            if student == "ann":
-                later.append(hand_in(root, "cyd", time=1))
-            else:
-                states.extend((told(root, secret).state, told(root, secret).place) for secret in (bob, *later))
-
-    stand_in.students = Comes()
+    secrets, seen = [bob], []
+    when_judged(
+        stand_in,
+        ann=lambda: secrets.append(hand_in(root, "cyd", time=1)),
+        bob=lambda: seen.extend((told(root, secret).state, told(root, secret).place) for secret in secrets),
+    )
     watching = Watch(api)
     assert [r.student for r in watching.round()] == ["ann", "bob"]
-    assert states == [(GRADING, 0), (WAITING, 1)]
+    assert seen == [(GRADING, 0), (WAITING, 1)]
     assert told(root, ann).state == GRADED
     assert [r.student for r in watching.round()] == ["cyd"]
 
@@ -133,6 +134,22 @@ def test_beyond_the_limit_it_is_kept_and_graded_later(course: Course) -> None:
     restarted = Watch(api)  # which has not forgotten
     assert restarted.round(now) == []
     assert [r.score for r in restarted.round(free)] == [5]
+
+
+def test_what_is_being_graded_counts_for_the_limit(course: Course, stand_in: StandIn) -> None:
+    api, root = course
+    (root / "course" / "term.toml").write_text("[toy]\nmarks_an_hour = 1\n")
+    ann = hand_in(root, "ann")
+    hand_in(root, "bob", time=1)
+    again, seen = [], []
+    when_judged(
+        stand_in,
+        ann=lambda: again.append(hand_in(root, "ann", SUBMISSIONS["solved"], time=2)),
+        bob=lambda: seen.append(told(root, again[0]).state),
+    )
+    assert [r.student for r in Watch(api).round()] == ["ann", "bob"]
+    assert seen == [LATER]
+    assert (told(root, ann).state, told(root, again[0]).state) == (GRADED, LATER)
 
 
 def test_the_instructors_command_grades_what_is_beyond_the_limit(course: Course) -> None:
